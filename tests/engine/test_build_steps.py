@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.engine.conftest import Toy, docker
+from tests.engine.toys import text_of
 from tools.bare.images import python_image
 
 pytestmark = pytest.mark.slow
@@ -25,20 +26,7 @@ import os, pathlib
 pathlib.Path("dist").mkdir()
 pathlib.Path("dist/words.txt").write_text(os.environ["WORDS"])
 """
-MANIFEST = """\
-services:
-  one:
-    context: one
-    command: [python, -m, app]
-    requirements: [iniconfig]
-    build:
-      - image: IMAGE
-        context: one/frontend
-        run: [python3, words.py]
-        outputs: [dist]
-        env: {WORDS: 'a "b" $c ${d} %{e}'}
-      - {run: [python, collect.py], outputs: [static]}
-"""
+MANIFEST = text_of("build-steps.yaml")
 
 
 def test_outputs_of_steps_are_in_the_image_and_nothing_else(toy: Toy) -> None:

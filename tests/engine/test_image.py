@@ -10,29 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet, python
+from tests.engine.toys import text_of
 from tests.patience import wait_for
 
 from slimbake.images.streams import zstd
 
 HARDENED = ("--rm", "--read-only", "--cap-drop=ALL", "--network=none")
 
-MANIFEST = """
-services:
-  tidy:
-    context: tidy
-    requirements: requirements.txt
-    entrypoint: [python, -m, tidy]
-    env: {STARTED: "yes"}
-    smoke: smoke.py
-    volumes: {data: /data}
-  query:
-    context: query
-    system: [libpq5]
-  private:
-    context: private
-    dockerfile: private/Dockerfile
-    secrets: {token: {env: TOY_TOKEN}}
-"""
+MANIFEST = text_of("image.yaml")
 
 TIDY = """
 import json, os, signal, sys, time

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.registries import free_port
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 from tests.patience import wait_for
 from tools.bare.images import python_image
 
@@ -23,36 +23,8 @@ FIXTURE = Path(__file__).parents[1] / "fixtures/repositories/django-shop"
 # Its frontend keeps its Dockerfile, whose image no machine without a registry has.
 PYTHON = ("web", "worker", "beat", "migrate")
 # In place of the official images, of which no machine without a registry has one.
-DATABASES = """\
-FROM {image} AS redis
-RUN apt-get update && apt-get install -y --no-install-recommends redis-server
-CMD ["redis-server", "--protected-mode", "no"]
-
-FROM {image} AS postgres
-RUN apt-get update && apt-get install -y --no-install-recommends postgresql
-RUN install -d -o postgres /var/lib/postgresql/data /var/run/postgresql
-COPY --chmod=755 postgres.sh /
-USER postgres
-STOPSIGNAL SIGINT
-CMD ["/postgres.sh"]
-"""
-POSTGRES = """\
-#!/bin/sh
-# As the official image does: a database of the variables' names, in a volume.
-set -e
-bin=$(echo /usr/lib/postgresql/*/bin)
-data=/var/lib/postgresql/data
-if [ ! -s $data/PG_VERSION ]; then
-    echo "$POSTGRES_PASSWORD" >/tmp/password
-    $bin/initdb -D $data -U "$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256
-    echo "host all all all scram-sha-256" >>$data/pg_hba.conf
-    $bin/pg_ctl -D $data -w -o "-c listen_addresses=" start
-    export PGPASSWORD="$POSTGRES_PASSWORD"
-    $bin/createdb -h /var/run/postgresql -U "$POSTGRES_USER" "$POSTGRES_DB"
-    $bin/pg_ctl -D $data -w stop
-fi
-exec $bin/postgres -D $data -c "listen_addresses=*"
-"""
+DATABASES = text_of("databases.Dockerfile")
+POSTGRES = text_of("postgres.sh")
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +33,7 @@ pytestmark = pytest.mark.slow
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     folder = tmp_path_factory.mktemp("init")
     image = python_image("3.11")
-    (folder / "Dockerfile").write_text(DATABASES.format(image=image))
+    (folder / "Dockerfile").write_text(DATABASES.replace("IMAGE", image))
     (folder / "postgres.sh").write_text(POSTGRES)
     with fleet(folder / "shop") as made:
         shutil.copytree(FIXTURE, made.root)

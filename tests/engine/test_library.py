@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.engine.conftest import ROOT, Toy, python
+from tests.engine.toys import text_of
 
 pytestmark = pytest.mark.slow
 
@@ -65,28 +66,7 @@ ids = model.ids
 def embed(texts):
     return model.encode(texts).tolist()
 """
-MANIFEST = """\
-bases:
-  web:
-    requirements: [fastapi, uvicorn, httpx]
-  ml:
-    extends: web
-    requirements: [torch, transformers, tokenizers, safetensors, numpy]
-    torch: cpu
-services:
-  rank:
-    base: ml
-    context: services/rank
-    requirements: requirements.txt
-    command: [python, main.py]
-    port: 8000
-    weights: {path: model}
-    smoke: smoke.py
-    verify: verify.py
-    variants:
-      torch: {}
-      onnx: {inference: onnx, parity: {check: parity.py, texts: texts.jsonl}}
-"""
+MANIFEST = text_of("library.yaml")
 
 
 def shapes() -> dict[str, tuple[int, ...]]:

@@ -8,22 +8,11 @@ from collections.abc import Iterator
 import pytest
 from tests.engine.conftest import Toy, call, docker, fetch, python, up
 from tests.engine.registries import free_port
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 
 pytestmark = pytest.mark.slow
 
-MANIFEST = """
-services:
-  answers:
-    context: answers
-    weights: {{path: model, mount: image}}
-    command: [python, answers.py]
-    port: 8000
-    publish: {port}
-    smoke: smoke.py
-    verify: verify.py
-  asks: {{context: answers, weights: {{path: model, mount: image}}, entrypoint: [python, asks.py], start: [--help]}}
-"""
+MANIFEST = text_of("mounted-weights.yaml")
 ANSWERS = """
 import http.server, pathlib, signal, sys
 WORD = pathlib.Path("/weights/deep/word.txt").read_text()
@@ -51,7 +40,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
-    with up(tmp_path_factory.mktemp("mounted"), MANIFEST.format(port=port), FILES) as made:
+    with up(tmp_path_factory.mktemp("mounted"), MANIFEST.replace("PORT", str(port)), FILES) as made:
         yield made
 
 
@@ -93,12 +82,14 @@ def test_an_edit_of_code_leaves_the_weights_and_one_of_weights_the_code(
     toys: Toy, port: int
 ) -> None:
     service, weights = ids(toys)
-    toys.write(MANIFEST.format(port=port), FILES | {"answers/answers.py": f"{ANSWERS}# edited\n"})
+    toys.write(
+        MANIFEST.replace("PORT", str(port)), FILES | {"answers/answers.py": f"{ANSWERS}# edited\n"}
+    )
     toys.done("bake")
     other, same = ids(toys)
     assert (other != service, same) == (True, weights)
     toys.write(
-        MANIFEST.format(port=port),
+        MANIFEST.replace("PORT", str(port)),
         FILES | {"answers/answers.py": f"{ANSWERS}# edited\n", "model/deep/word.txt": "two"},
     )
     assert toys.slimbake("lock").code == 0
@@ -112,7 +103,7 @@ def test_an_edit_of_code_leaves_the_weights_and_one_of_weights_the_code(
 def test_weights_that_the_smoke_refuses_get_no_tag(toys: Toy, port: int) -> None:
     before = (*ids(toys), held(f"{toys.project}/asks:latest"))
     files = FILES | {"answers/answers.py": f"{ANSWERS}# again\n", "model/deep/word.txt": "three"}
-    toys.write(MANIFEST.format(port=port), files)
+    toys.write(MANIFEST.replace("PORT", str(port)), files)
     assert toys.slimbake("lock").code == 0
     refused = toys.slimbake("bake", "--keep-going")
     assert refused.code == 6, refused.stderr
@@ -122,7 +113,7 @@ def test_weights_that_the_smoke_refuses_get_no_tag(toys: Toy, port: int) -> None
 def test_pushed_weights_are_printed_for_those_that_mount_them(
     toys: Toy, port: int, registry: str
 ) -> None:
-    toys.write(MANIFEST.format(port=port), FILES)
+    toys.write(MANIFEST.replace("PORT", str(port)), FILES)
     assert toys.slimbake("lock").code == 0
     where = f"--registry={registry}/{toys.project}"
     toys.done("bake", "--push", where)

@@ -8,23 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 from tools.bare.images import python_image
 
-MANIFEST = """
-bases: {small: {requirements: [six]}}
-services:
-  ours: {context: app, command: [python, -m, app], smoke: smoke.py}
-  foreign: {<<: &own {contexts: {debian: "docker-image://IMAGE"}}, context: foreign, dockerfile: foreign/Dockerfile, port: 8001, smoke: smoke.py}
-  rooted: {<<: *own, context: rooted, dockerfile: rooted/Dockerfile, smoke: smoke.py}
-  perl: {<<: *own, context: perl, dockerfile: perl/Dockerfile, port: 8002}
-  ends: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "print 1"]}
-  deaf: {<<: *own, context: perl, dockerfile: perl/Dockerfile, port: 8003}
-  dies: {<<: *own, context: perl, dockerfile: perl/Dockerfile, start: [-e, "die 'no DATABASE'"]}
-  bare: {<<: *own, context: bare, dockerfile: bare/Dockerfile, start: none}
-  based: {context: based, base: small, dockerfile: based/Dockerfile, smoke: smoke.py, start: none}
-  none: {<<: *own, context: none, dockerfile: none/Dockerfile}
-"""
+MANIFEST = text_of("own-dockerfiles.yaml")
 USER = """
 import os, pathlib
 def load():

@@ -10,21 +10,14 @@ from typing import Any
 import pytest
 from tests.engine.conftest import Toy, docker, fleet, python
 from tests.engine.emulation import NoEmulationError, both_externals, emulated
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 
 from slimbake.fleet.resolve import DEFAULT_UV
 
 pytestmark = pytest.mark.slow
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
-MANIFEST = """\
-platforms: [linux/amd64, linux/arm64]
-bases:
-  text: {requirements: [markupsafe], system: [libyaml-0-2]}
-services:
-  both: {base: text, context: app, command: [python, -m, app], smoke: smoke.py}
-  near: {context: app, command: [python, -m, app], requirements: [markupsafe], platforms: [linux/amd64]}
-"""
+MANIFEST = text_of("platforms.yaml")
 APP = (
     "import platform\nimport markupsafe._speedups\nprint(platform.machine(),"
     " markupsafe._speedups.__file__)\n"

@@ -25,7 +25,7 @@ from tests.commits import commit, git
 from tests.engine.conftest import ROOT, Toy, docker
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.programs import bake_all, program
-from tests.engine.toys import SMOKE
+from tests.engine.toys import SMOKE, text_of
 from tests.ran import ran
 
 from slimbake.images.streams import zstd
@@ -40,26 +40,7 @@ pytestmark = [
 DAY = 86_400  # seconds
 MODES = {0o644, 0o755}  # Git's
 
-FLEET = """
-bases:
-  small: {requirements: [markupsafe]}
-  more: {extends: small, requirements: [six], system: [libgomp1]}
-services:
-  full:
-    base: more
-    context: full
-    requirements: requirements.txt
-    command: [python, -m, full]
-    port: 8000
-    start: runs
-    env: {GREETING: "good day"}
-    volumes: {data: /data, deep: /var/lib/deep/er}
-    weights: {path: full/weights}
-    smoke: smoke.py
-  first: {base: small, context: plain, weights: {path: weights}, requirements: [./libs/shared]}
-  second: {base: small, context: plain, weights: {path: weights}, requirements: [iniconfig]}
-  alone: {context: plain}
-"""
+FLEET = text_of("reproducible.yaml")
 PROJECT = (
     '[project]\nname = "{}"\nversion = "1"\n[build-system]\nrequires = ["{}"]\nbuild-backend ='
     ' "{}"\n'

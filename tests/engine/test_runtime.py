@@ -16,6 +16,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.engine.toys import text_of
 from tests.unit.programs import written
 from tools.bare.images import python_image
 from uv import find_uv_bin
@@ -27,36 +28,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 HERE = Path(__file__).parent
 
-RUNTIME = """
-    FROM python AS distil
-    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
-        ["python3.11", "/make.pyz", "make-runtime", "/out"]
-    FROM scratch
-    COPY --from=distil /out /
-    ENV PATH=/opt/slimbake/bin LANG=C.UTF-8
-    USER 65532:65532
-"""
+RUNTIME = text_of("runtime.Dockerfile")
 
-SYSTEM = """
-    FROM python AS lock
-    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
-        ["python3.11", "/make.pyz", "lock-debs", "/lock.txt", "amd64", PACKAGES]
-    FROM python AS debs
-    RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
-        --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
-        ["python3.11", "/make.pyz", "fetch-debs", "/debs"]
-    FROM python AS system
-    RUN --network=none \\
-        --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \\
-        --mount=type=bind,from=lock,source=lock.txt,target=/inside/lock.txt \\
-        --mount=type=bind,from=debs,source=debs,target=/inside/debs \\
-        --mount=type=bind,from=runtime,target=/inside/base \\
-        ["python3.11", "/make.pyz", "carry-debs", "/out", PACKAGES]
-    FROM scratch AS carried
-    COPY --from=system /out /
-    FROM runtime
-    COPY --from=system /out /
-"""
+SYSTEM = text_of("system.Dockerfile")
 
 
 def docker(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -441,9 +415,8 @@ def test_carries_a_debian_package_and_what_it_links(runtime: Runtime, tmp_path: 
 def test_names_the_debian_package_that_the_external_lacks(
     python_images: dict[str, str], tmp_path: Path
 ) -> None:
-    poorer = RUNTIME.replace(
-        "RUN --mount", 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n    RUN --mount'
-    )
+    lacking = 'RUN ["rm", "-r", "/usr/share/zoneinfo"]\n'
+    poorer = RUNTIME.replace("RUN --mount", f"{lacking}RUN --mount")
     contexts: dict[str, Any] = {"python": python_images["debian"]}
     done = build(poorer, tmp_path, "--output=type=cacheonly", check=False, **contexts)
     assert done.returncode != 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 from tools.bare.images import python_image
 
 from slimbake.docker.containers import OWNER
@@ -40,22 +40,7 @@ while True:
         if client.recv(1):
             client.sendall(next(answers, b"ready"))
 """
-COMPOSE = """
-services:
-  db:
-    image: IMAGE
-    container_name: PROJECT-the-one
-    command: [python3, /database.py]
-    volumes: ["data:/data", "./database.py:/database.py"]
-    ports: ["1:5432"]
-    environment: {PRICE: "5 $$"}
-    depends_on: [before]
-    healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s, retries: 60}
-  before: {image: IMAGE, command: [sleep, "3600"]}
-  needs_it: {image: nowhere, environment: {DB_PORT: "5432", TOKEN: "a$$b", NOT_SET: }, depends_on: [db]}
-  fails: {image: IMAGE, command: [python3, -c, "exit('no disk')"]}
-volumes: {data: {name: PROJECT-data}}
-"""
+COMPOSE = text_of("start-with.compose.yaml")
 
 pytestmark = pytest.mark.slow
 

@@ -7,44 +7,10 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, call, docker, fleet
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 from tests.patience import wait_for
 
-MANIFEST = """
-services:
-  serves: {command: [python, -m, http.server, "8000"], port: 8000}
-  ends: {context: app, command: [python, -c, "print(1)"]}
-  stores:
-    context: app
-    command: [python, -m, stores]
-    volumes: {PROJECT-kept: /kept}
-  asks: {context: app, entrypoint: [python, -m, asks], start: [--help]}
-  keyed: {context: app, command: [python, -c, "import os; os.environ['KEY']"], start: {env: {KEY: none}}}
-  own: {context: own, dockerfile: own/Dockerfile, port: 8001}
-  skipped: {context: app, command: [python, -m, dies], start: none}
-  dies: {context: app, command: [python, -m, dies]}
-  near: {context: app, command: [python, -m, http.server, "8002", --bind, 127.0.0.1], port: 8002}
-  other: {context: app, command: [python, -m, http.server, "8004"], port: 8003}
-  writes: {context: app, command: [python, -m, writes]}
-  gone: {context: app, command: [nowhere]}
-  placed:
-    context: app
-    command: [python, -m, placed]
-    port: 8005
-    expose: [9000]
-    user: "1000:0"
-    workdir: /app/below
-    tmpfs: [/var/cache/placed]
-    volumes: {PROJECT-owned: /owned}
-    stop_signal: SIGINT
-    healthcheck: {test: [python, -m, well], interval: 1m, retries: 2}
-    smoke: smoke.py
-  unwell:
-    context: app
-    command: [python, -m, http.server, "8006"]
-    port: 8006
-    healthcheck: [curl, -f, "http://localhost:8006/"]
-"""
+MANIFEST = text_of("starts.yaml")
 PLACED = """
 import getpass, grp, os, pathlib
 def check():

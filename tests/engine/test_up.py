@@ -12,6 +12,7 @@ import pytest
 import yaml
 from tests.engine.conftest import Toy, call, docker, fetch, up
 from tests.engine.registries import free_port
+from tests.engine.toys import text_of
 from tests.golden.fleets import FLEETS, Fleet
 from tools.bare.images import python_image
 
@@ -19,28 +20,7 @@ from slimbake.render.compose import COMPOSE_FILE, compose
 
 pytestmark = pytest.mark.slow
 
-MANIFEST = """
-services:
-  serves:
-    context: serves
-    command: [python, serves.py]
-    port: 8000
-    publish: {port}
-    volumes: {{data: /data}}
-    tmpfs: [/var/cache/serves]
-    user: "1000"
-    stop_signal: SIGINT
-    env_file: [.env, serves.env]
-    environment: {{FILLED: "${{FROM_DOTENV}}, $$"}}
-  works: {{context: works, command: [python, -m, works]}}
-  ends: {{context: works, command: [python, -c, "print('migrated')"]}}
-  dies: {{context: works, command: [python, -m, dies], start: none}}
-  ails:
-    context: works
-    command: [python, -m, works]
-    healthcheck: {{test: [python, -c, "exit(1)"], interval: 1s, start_period: 1s, retries: 1}}
-  asks: {{context: works, entrypoint: [python, -m, asks], start: [--help]}}
-"""
+MANIFEST = text_of("up.yaml")
 SERVES = """
 import http.server, json, os, pathlib
 def written(path):
@@ -78,7 +58,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Toy]:
-    with up(tmp_path_factory.mktemp("up"), MANIFEST.format(port=port), FILES) as made:
+    with up(tmp_path_factory.mktemp("up"), MANIFEST.replace("PORT", str(port)), FILES) as made:
         yield made
 
 
@@ -210,21 +190,7 @@ assert os.environ["DB"] == "db"
 socket.create_connection(("db", 5432), 5).close()
 time.sleep(3600)
 """
-OWN = """
-name: PROJECT
-services:
-  db:
-    image: IMAGE
-    command: [python3, -c, "import socket, time; s = socket.create_server(('', 5432)); time.sleep(3600)"]
-    volumes: ["data:/data"]
-    networks: [back]
-    healthcheck: {test: [CMD, python3, -c, "import socket; socket.create_connection(('127.0.0.1', 5432))"], interval: 1s}
-  api: {image: nowhere, environment: {DB: db}, depends_on: {db: {condition: service_healthy}}}
-  mail: {image: IMAGE, command: [sleep, "3600"]}
-  tool: {image: IMAGE, profiles: [tools]}
-networks: {back: {}}
-volumes: {data: {}}
-"""
+OWN = text_of("needs.compose.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +238,7 @@ def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy
     needing.file("compose.yaml", before)
     for done in (baked, started):
         assert done.code == 7
-        assert f"compose.yaml:5: the engine has no image {gone}, and cannot" in done.stderr
+        assert f"compose.yaml:4: the engine has no image {gone}, and cannot" in done.stderr
         assert "\n  api cannot start without 'db'\n" in done.stderr
     assert "targets" not in baked.stderr
     assert needing.slimbake("bake", "free").code == 0, "it needs nothing"
@@ -280,32 +246,7 @@ def test_an_image_that_nobody_has_is_named_before_anything_is_built(needing: Toy
 
 # --- one after the other
 
-ORDERED = """
-services:
-  proxy:
-    context: proxy
-    command: [python, proxy.py]
-    start: none
-    depends_on: [web, model]
-  web:
-    context: web
-    command: [python, web.py]
-    port: 8000
-    publish: {port}
-    volumes: {{data: /data}}
-    start: none
-    depends_on: {{job: {{condition: service_completed_successfully}}}}
-  job:
-    context: job
-    command: [python, job.py]
-    volumes: {{data: /data}}
-    start: none
-  model:
-    context: model
-    command: [python, -m, http.server, "8000"]
-    variants: {{plain: {{}}, other: {{env: {{MODE: other}}}}}}
-  tool: {{context: job, entrypoint: [python, -c], start: none, depends_on: [web]}}
-"""
+ORDERED = text_of("ordered.yaml")
 IN_ORDER = {
     "proxy/proxy.py": "import socket, time\n"
     "for name in ('web', 'model'):\n    socket.create_connection((name, 8000), 5).close()\n"
@@ -322,7 +263,7 @@ IN_ORDER = {
 
 @pytest.fixture(scope="module")
 def in_order(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    manifest = ORDERED.format(port=free_port())
+    manifest = ORDERED.replace("PORT", str(free_port()))
     with up(tmp_path_factory.mktemp("order"), manifest, IN_ORDER) as made:
         yield made
 

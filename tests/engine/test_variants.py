@@ -8,25 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet
-from tests.engine.toys import held
+from tests.engine.toys import held, text_of
 
 pytestmark = pytest.mark.slow
 
-MANIFEST = """\
-bases:
-  web:
-    requirements: [idna]
-    variants: {plain: {}, fast: {requirements: [markupsafe]}}
-services:
-  tool:
-    base: web
-    context: tool
-    command: [python, -m, app]
-    smoke: smoke.py
-    env: {KIND: plain}
-    variants: {fast: {env: {KIND: "fast"}}}
-  other: {context: tool, command: [python, -m, app], smoke: smoke.py}
-"""
+MANIFEST = text_of("variants.yaml")
 APP = """\
 import importlib.util
 import os

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.engine.conftest import Toy, call, docker
 
 SMOKE = "def imports():\n    import app\n"
 BROKEN = "def load():\n    import app\n    raise ValueError('the weights are wrong')\n"
+
+
+def text_of(file: str) -> str:
+    """A manifest or another text of a fleet, of the folder beside these tests."""
+    return Path(__file__).with_name("fleets").joinpath(file).read_text("utf-8")
 
 
 def entry(name: str, more: str = "") -> str:
