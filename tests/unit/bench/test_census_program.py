@@ -16,13 +16,8 @@ from slimbake.inside.ledger import LedgerEntry
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of packages that would fail if one of them were run."""
-    for name in (
-        "thing/__init__.py",
-        "thing/sub/__init__.py",
-        "thing/sub/a.py",
-        "space/inner/b.py",
-    ):
-        path = tmp_path / name
+    for name in ("thing/__init__", "thing/sub/__init__", "thing/sub/a", "space/inner/b"):
+        path = tmp_path / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("raise SystemExit('it was run')\n")
     (tmp_path / "thing/data").mkdir()
@@ -33,15 +28,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_modules_are_found_without_running_their_packages(site: Path) -> None:
     specs = Specs()
     kinds = {
-        "thing": "package",
-        "thing.sub": "package",
-        "thing.sub.a": "module",
-        "thing.data": "namespace",
-        "space": "namespace",
-        "space.inner": "namespace",
-        "space.inner.b": "module",
-        "thing.gone": "",
-        "gone.at.all": "",
+        **dict.fromkeys(("thing", "thing.sub"), "package"),
+        **dict.fromkeys(("thing.sub.a", "space.inner.b"), "module"),
+        **dict.fromkeys(("thing.data", "space", "space.inner"), "namespace"),
+        **dict.fromkeys(("thing.gone", "gone.at.all"), ""),
     }
     assert {name: specs.kind(name) for name in kinds} == kinds
     assert specs.listing("thing") == ["sub."] and specs.listing("thing.sub") == ["a"]
@@ -66,13 +56,10 @@ def test_a_file_is_a_module_under_the_name_that_imports_it(file: str, name: str)
 
 
 def test_import_statements_that_point_at_what_a_rule_took_are_found() -> None:
-    removed = removed_modules(
-        [
-            LedgerEntry("a/gone.py", 1, 0, "rule", "a", "1"),
-            LedgerEntry("a/lib.so", 2, 1, "strip", "a", "1"),
-            LedgerEntry("b/__init__.py", 1, 0, "other", "b", "1"),
-        ]
-    )
+    gone = LedgerEntry("a/gone.py", 1, 0, "rule", "a", "1")
+    stripped = LedgerEntry("a/lib.so", 2, 1, "strip", "a", "1")
+    whole = LedgerEntry("b/__init__.py", 1, 0, "other", "b", "1")
+    removed = removed_modules([gone, stripped, whole])
     assert removed == {"a.gone": "rule", "b": "other"}
     sources = [
         ("a.__init__", "from . import gone\n"),

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.engine.registries import free_port
 from tests.patience import far_enough, wait_for
 from tests.ran import ran
 
@@ -21,21 +21,12 @@ from slimbake.inside.check import start
 from slimbake.inside.check.start import check_start
 
 
-def asked(
-    code: str,
-    port: int | None = None,
-    limit: float = 600,
-    alive: float = 5,
-    health: Sequence[str] = (),
-) -> Any:
+def asked(code: str, port: int | None = None, limit: float = 600, **said: Any) -> Any:
     """What the program says of `python -c CODE`."""
     command = [sys.executable, "-c", dedent(code)]
-    given = {"command": command, "port": port, "limit": limit, "alive": alive, "health": health}
-    done = ran(
-        [sys.executable, *from_stdin("start", json.dumps(given))],
-        input=with_check_pyz(),
-        check=True,
-    )
+    given = {"command": command, "port": port, "limit": limit, "alive": 5, "health": (), **said}
+    words = [sys.executable, *from_stdin("start", json.dumps(given))]
+    done = ran(words, input=with_check_pyz(), check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -45,14 +36,12 @@ def test_threads_wait_without_a_core(own: str, waits: str, monkeypatch: pytest.M
     if own:
         monkeypatch.setenv("OMP_WAIT_POLICY", own)
     found = asked("import os, sys; sys.exit(os.environ['OMP_WAIT_POLICY'])", alive=60)
-    assert waits in found["words"]
+    assert found == {"error": "ended with exit code 1", "words": waits}
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+    return free_port()
 
 
 LISTENS = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(3600)"
@@ -79,11 +68,6 @@ def test_a_command_that_never_listens_does_not_start(port: int) -> None:
     assert late["words"] == "loading"
 
 
-def test_a_command_that_ends_badly_does_not_start() -> None:
-    found = asked("import sys; print('no DATABASE'); sys.exit(3)", alive=5)
-    assert found == {"error": "ended with exit code 3", "words": "no DATABASE"}
-
-
 def test_a_busy_command_is_watched_for_seconds_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine an import that fails does so late."""
     began = time.perf_counter()
@@ -94,11 +78,6 @@ def test_a_busy_command_is_watched_for_seconds_of_its_own(monkeypatch: pytest.Mo
     monkeypatch.setattr(start, "cpu_seconds", lambda _: 0.0)
     idle = [sys.executable, "-c", "import time; time.sleep(3600)"]
     assert check_start(idle, None, 600, 1) == {}
-
-
-def test_a_command_that_ends_before_it_listens_does_not_start(port: int) -> None:
-    found = asked("exit(0)", port, alive=5)
-    assert found["error"] == f"ended with exit code 0 before it listened on port {port}"
 
 
 PARENT = """
@@ -117,21 +96,28 @@ def test_a_server_whose_workers_fail_does_not_start_although_it_listens(port: in
     assert "ValueError: no locale" in found["words"]
 
 
-def test_a_server_that_is_busy_and_never_answers_does_not_start(port: int) -> None:
-    code = f"import socket; s = socket.create_server(('', {port}))\nwhile True: pass"
-    found = asked(code, port, alive=1, limit=3)
-    assert found["error"] == f"listens on port {port}, and answers nothing there"
-
-
 def test_a_server_of_another_protocol_starts(port: int) -> None:
     code = "import socket; s = socket.create_server(('', {port})); c, _ = s.accept(); c.send(b'x')"
     assert asked(f"{code.format(port=port)}; import time; time.sleep(60)", port, alive=1) == {}
 
 
-def test_a_port_on_loopback_is_none(port: int) -> None:
-    found = asked(LISTENS.format(port=port), port, alive=0.5)
-    said = f"listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
-    assert found["error"] == said
+BUSY = "import socket; s = socket.create_server(('', {port}))\nwhile True: pass"
+LOOPBACK = "listens on port {port} of the container's loopback only: bind it to 0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "error"),
+    [
+        ("exit(0)", {"alive": 5}, "ended with exit code 0 before it listened on port {port}"),
+        (BUSY, {"alive": 1, "limit": 3}, "listens on port {port}, and answers nothing there"),
+        (LISTENS, {"alive": 0.5}, LOOPBACK),
+    ],
+)
+def test_a_command_that_serves_nobody_does_not_start(
+    code: str, seconds: dict[str, float], error: str, port: int
+) -> None:
+    found = asked(code.format(port=port), port, **seconds)
+    assert found["error"] == error.format(port=port)
 
 
 def test_another_port_is_named(port: int) -> None:
@@ -238,15 +224,7 @@ def test_a_start_that_takes_long_is_shown(
 
 
 def test_a_start_check_without_compose_knows_what_compose_would_fill_in_by_default() -> None:
-    written = (
-        ("PLAIN", "a b"),
-        ("DEFAULT", "http://${HOST:-search}:${PORT-80}"),
-        ("DOLLAR", "$$HOME"),
-        ("SHELL", "${TOKEN}"),
-        ("BARE", "$TOKEN"),
-    )
-    assert without_compose(written) == {
-        "PLAIN": "a b",
-        "DEFAULT": "http://search:80",
-        "DOLLAR": "$HOME",
-    }
+    written = {"PLAIN": "a b", "DEFAULT": "http://${HOST:-search}:${PORT-80}"}
+    written |= {"DOLLAR": "$$HOME", "SHELL": "${TOKEN}", "BARE": "$TOKEN"}
+    known = {"PLAIN": "a b", "DEFAULT": "http://search:80", "DOLLAR": "$HOME"}
+    assert without_compose((*written.items(),)) == known

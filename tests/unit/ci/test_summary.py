@@ -63,9 +63,8 @@ def test_what_was_built_is_compared_with_the_main_branch() -> None:
 
 def test_what_failed_is_reported_and_keeps_what_was_known_of_it() -> None:
     before = Measurement((API,))
-    record = Record(
-        services=("api",), failed=("api",), error="api: the smoke failed\n  <b>ValueError</b>"
-    )
+    error = "api: the smoke failed\n  <b>ValueError</b>"
+    record = Record(services=("api",), failed=("api",), error=error)
     made = summarise(fleet("api", "late"), ("api", "late"), (), (record,), before)
     assert [row.state for row in made.rows] == ["failed", "not reached"]
     assert made.known == before
@@ -129,20 +128,9 @@ def structure(markdown: str) -> list[tuple[str, str]]:
 
 
 BREAKS = [
-    "x|y",
-    "`x`",
-    "</code><script>alert(1)</script>",
-    "[a](javascript:x)",
-    "![a](http://x/y.png)",
-    "@someone #12",
-    "a\n\n# heading",
-    "<!-- ",
-    "*a*_b_~c~",
-    "\\|",
-    "&lt;b&gt;",
-    "</pre><h1>",
-    "https://example.com/",
-    "\u202egnp",
+    *("x|y", "`x`", "</code><script>alert(1)</script>", "[a](javascript:x)", "*a*_b_~c~", "\\|"),
+    *("![a](http://x/y.png)", "@someone #12", "a\n\n# heading", "<!-- ", "&lt;b&gt;"),
+    *("</pre><h1>", "https://example.com/", "\u202egnp"),
 ]
 
 
@@ -150,17 +138,10 @@ BREAKS = [
 def test_no_name_and_no_error_breaks_out_of_its_place(hostile: str) -> None:
     def said(name: str, error: str) -> str:
         good = Record(services=("api",), images=(API,))
-        made = summarise(
-            fleet("api"),
-            ("api",),
-            (),
-            (good, Record(services=(name,), error=error)),
-            Measurement(()),
-        )
+        found = (good, Record(services=(name,), error=error))
+        made = summarise(fleet("api"), ("api",), (), found, Measurement(()))
         row = SummaryRow(service=name, state="built", image=API, before=None)
-        return summary_text(
-            type(made)(rows=(row,), failures=made.failures, known=made.known, before=made.before)
-        )
+        return summary_text(replace(made, rows=(row,)))
 
     assert structure(said(hostile, hostile)) == structure(said("name", "error"))
 
@@ -213,9 +194,8 @@ def test_a_record_says_how_a_bake_ended_whichever_way(tmp_path: Path) -> None:
     found = {path.stem: records([path])[0] for path in tmp_path.iterdir()}
     assert set(found) == {"good", "bad", "partly"}
     assert found["good"] == Record(services=("api",), images=(API,))
-    assert found["bad"] == Record(
-        services=("api",), error="the smoke failed\nfix it", failed=("api",)
-    )
+    why = "the smoke failed\nfix it"
+    assert found["bad"] == Record(services=("api",), error=why, failed=("api",))
     assert found["partly"] == Record(
         services=("api", "jobs"),
         error="jobs is over its budget\ntagged all the same: api",
@@ -233,11 +213,6 @@ def test_a_record_says_what_the_registry_had(tmp_path: Path) -> None:
 
 
 DIGEST = f"sha256:{'a' * 64}"
-REFUSED = [
-    {"runtime": "r.example.com/toy/runtime:latest"},
-    {"runtime": f"x,dest=/etc@{DIGEST}"},
-    {"api": f"r.example.com/toy/api@{DIGEST}"},
-]
 
 
 def leave(file: Path, pushed: dict[str, str]) -> None:
@@ -249,15 +224,21 @@ def test_what_the_first_wave_pushed_is_read_from_its_record(tmp_path: Path) -> N
     file = tmp_path / "lane.json"
     with pytest.raises(UsageError) as raised:
         shared_images(file, fleet("api"))
-    assert (
-        raised.value.hint == "`slimbake ci shared` writes it in the first wave: run all jobs again"
-    )
+    hint = "`slimbake ci shared` writes it in the first wave: run all jobs again"
+    assert raised.value.hint == hint
     pushed = {"runtime": f"r.example.com/toy/runtime@{DIGEST}"}
     leave(file, pushed)
     assert shared_images(file, fleet("api")) == pushed
 
 
-@pytest.mark.parametrize("pushed", REFUSED)
+@pytest.mark.parametrize(
+    "pushed",
+    [
+        {"runtime": "r.example.com/toy/runtime:latest"},
+        {"runtime": f"x,dest=/etc@{DIGEST}"},
+        {"api": f"r.example.com/toy/api@{DIGEST}"},
+    ],
+)
 def test_a_record_of_something_else_is_refused(tmp_path: Path, pushed: dict[str, str]) -> None:
     leave(file := tmp_path / "lane.json", pushed)
     with pytest.raises(UsageError, match=r"is not of what services of services\.yaml share"):

@@ -45,6 +45,7 @@ TREES = st.dictionaries(
 
 
 def write(tree: Tree, root: Path, umask: int) -> Path:
+    root.mkdir(parents=True)
     before = os.umask(umask)
     try:
         for names, (kind, content) in tree.items():
@@ -71,8 +72,6 @@ def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         one = write(tree, Path(scratch, "one"), 0o022)
         two = write(dict(reversed(tree.items())), Path(scratch, "elsewhere", "two"), 0o077)
-        one.mkdir(exist_ok=True)
-        two.mkdir(parents=True, exist_ok=True)
         for path in two.rglob("*"):
             os.utime(path, (1, 1), follow_symlinks=False)
         assert folder(one) == folder(two)
@@ -82,12 +81,8 @@ def test_two_checkouts_of_the_same_files_are_the_same(tree: Tree) -> None:
 @settings(max_examples=60)
 def test_other_files_are_another_folder(first: Tree, second: Tree) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        one, two = (
-            write(first, Path(scratch, "one"), 0o022),
-            write(second, Path(scratch, "two"), 0o022),
-        )
-        one.mkdir(exist_ok=True)
-        two.mkdir(exist_ok=True)
+        one = write(first, Path(scratch, "one"), 0o022)
+        two = write(second, Path(scratch, "two"), 0o022)
         assert (folder(one).digest == folder(two).digest) == (first == second)
 
 
@@ -134,14 +129,9 @@ def test_an_empty_folder_is_sent_and_one_of_which_all_is_left_out(tmp_path: Path
 def test_a_submodule_without_its_files_is_its_commit(tmp_path: Path) -> None:
     (tmp_path / "libs/sub").mkdir(parents=True)
     record = Hashes(tmp_path, Workspace(None))
-    found = [
-        Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore(""))
-        for commit in ("abc", "def")
-    ]
-    assert [each.parts for each in found] == [
-        (("sub", "submodule abc"),),
-        (("sub", "submodule def"),),
-    ]
+    for commit in ("abc", "def"):
+        found = Folders(str(tmp_path), record, {"libs/sub": commit})("libs", Ignore(""))
+        assert found.parts == (("sub", f"submodule {commit}"),)
 
 
 @pytest.fixture
@@ -209,11 +199,7 @@ def test_a_file_that_replaced_another_is_read(large: Path, later: Callable[[floa
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{",
-        "[]",
-        '{"weights.bin": 0}',
-        '{"weights.bin": [1]}',
+        *("", "{", "[]", '{"weights.bin": 0}', '{"weights.bin": [1]}'),
         '{"weights.bin": [1, 2, 3, "x", "y"]}',
     ],
 )
