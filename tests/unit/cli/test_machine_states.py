@@ -138,10 +138,7 @@ def test_a_home_that_cannot_be_written_to(root: Path, run: Run, modes_count: Non
 
 
 def test_no_temporary_folder(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_is_usable() -> list[str]:
-        return ["/nowhere"]
-
-    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", none_is_usable)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
     monkeypatch.setattr(tempfile, "tempdir", None)
     code, said = run("lock")
     assert (code, "set TMPDIR" in said) == (7, True)
@@ -160,9 +157,8 @@ def test_a_folder_that_somebody_removed_meanwhile(
     tmp = tempfile.gettempdir()
 
     def fails(**_: object) -> None:
-        raise FileNotFoundError(
-            errno.ENOENT, "No such file or directory", gone and gone.format(tmp=tmp)
-        )
+        file = gone and gone.format(tmp=tmp)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", file)
 
     monkeypatch.setattr("slimbake.cli.plan.command.callback", fails)
     code, said = run("plan")

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.fleets import fleet, service, unlocked
 
 from slimbake.console import Console
+from slimbake.deploy import compose
 from slimbake.deploy import watch as watching
 from slimbake.deploy.watch import Source, Watched, changes_of, copy_code, watch
 from slimbake.errors import CheckError, ManifestError, StaleFiles
@@ -73,10 +74,8 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
         "copy_code": lambda _, code, __: made.done.append(("copy", code)),
     }.items():
         monkeypatch.setattr(watching, name, value)
-    monkeypatch.setattr("slimbake.deploy.compose.up", made.up)
-    monkeypatch.setattr(
-        "slimbake.deploy.compose.restart", lambda _, names: made.done.append(("restart", names))
-    )
+    monkeypatch.setattr(compose, "up", made.up)
+    monkeypatch.setattr(compose, "restart", lambda _, names: made.done.append(("restart", names)))
     return made
 
 
@@ -99,10 +98,8 @@ def test_what_has_no_links_mounts_its_code(played: Played, containers: Watched) 
 def test_code_is_copied_and_other_edits_are_baked(played: Played, containers: Watched) -> None:
     played.build(containers, "web", "job")
     played.code["web"] = "program"
-    assert played.build(containers, "web") == [
-        ("copy", (("program.py", "program 1"),)),
-        ("restart", ("web",)),
-    ]
+    copied = ("copy", (("program.py", "program 1"),))
+    assert played.build(containers, "web") == [copied, ("restart", ("web",))]
     assert played.build(containers, "web", "job") == [], "nothing changed"
     played.checks = "others"
     assert played.build(containers, "web")[0] == ("bake", ("web",))

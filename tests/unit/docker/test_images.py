@@ -62,10 +62,8 @@ def test_images_are_the_same_by_layers_and_configuration(program: Program) -> No
 
 def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
     program.answer("image ls", "sha256:1 a/x:1\nsha256:2 <none>:<none>\nsha256:1 b/x:1\n")
-    assert docker.project_images("p") == {
-        "sha256:1": ("a/x:1", "b/x:1"),
-        "sha256:2": ("<none>:<none>",),
-    }
+    found = {"sha256:1": ("a/x:1", "b/x:1"), "sha256:2": ("<none>:<none>",)}
+    assert docker.project_images("p") == found
 
 
 def test_images_that_the_engine_has_are_named(program: Program) -> None:
@@ -102,9 +100,7 @@ def test_a_push_without_an_account_gives_the_registry_s_words_and_how_to_get_one
         "`docker login` gives this machine an account that may push; a pipeline has it from the"
         " secrets REGISTRY_USERNAME and REGISTRY_PASSWORD",
     ]
-    assert program.asked == ["image push --quiet r.example/api:1"], (
-        "what is refused is not tried again"
-    )
+    assert program.asked == ["image push --quiet r.example/api:1"], "it is not tried again"
 
 
 @pytest.mark.parametrize(
@@ -140,9 +136,8 @@ def test_a_push_after_a_fault(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "tried"
-    (tmp_path / "bin/docker").write_text(
-        f"#!/bin/sh\ntest -e {mark} && exit 0\ntouch {mark}\necho EOF >&2\nexit 1\n"
-    )
+    lines = ("#!/bin/sh", f"test -e {mark} && exit 0", f"touch {mark}", "echo EOF >&2", "exit 1")
+    (tmp_path / "bin/docker").write_text("\n".join(lines))
     monkeypatch.setattr("time.sleep", lambda _: None)
     docker.push_image("r.example/api:1")
     assert mark.exists()

@@ -87,9 +87,8 @@ def test_what_has_changed_since_it_was_locked_is_said_once_and_in_words() -> Non
         return {each.why for each in stale(now, Locks(texts)) if not each.why.endswith("edited")}
 
     assert said(made()) == set()
-    assert said(made(api="rich")) == {
-        "what api asks for has changed (services.yaml, api/requirements.txt)"
-    }
+    of_api = "what api asks for has changed (services.yaml, api/requirements.txt)"
+    assert said(made(api="rich")) == {of_api}
     of_web = "what the base web asks for has changed (services.yaml)"
     assert said(made(web="flask", api="rich")) == {of_web}
     assert of_web in said(made("3.12"))
@@ -112,11 +111,7 @@ def test_a_package_of_the_repository_asks_by_the_files_that_it_has(tmp_path: Pat
 @pytest.mark.parametrize(
     ("file", "text", "counts"),
     [
-        (
-            "pyproject.toml",
-            '[project]\nname = "common"\nauthors = [\n]\nversion = "VERSION"\n',
-            False,
-        ),
+        ("pyproject.toml", '[project]\nauthors = [\n]\nversion = "VERSION"\n', False),
         ("pyproject.toml", '[tool.poetry]\nversion = "VERSION"', False),
         ("setup.cfg", "[metadata]\nversion = VERSION\n[options]\ninstall_requires =\n x\n", False),
         ("pyproject.toml", '[tool.poetry.dependencies]\nversion = "VERSION"\n', True),
@@ -141,12 +136,8 @@ def test_what_is_recorded_is_read_again_and_is_a_line_each(tmp_path: Path) -> No
     write_locks(tmp_path, {}, records)
     locks = read_locks(tmp_path)
     assert locks.records == records
-    assert (locks.text(INPUTS) or "").splitlines() == [
-        "{",
-        ' "a": {"asked": "3", "lock": "4"},',
-        ' "b": {"asked": "1", "lock": "2"}',
-        "}",
-    ]
+    lines = ('"a": {"asked": "3", "lock": "4"},', '"b": {"asked": "1", "lock": "2"}')
+    assert (locks.text(INPUTS) or "").splitlines() == ["{", *(f" {line}" for line in lines), "}"]
 
 
 @pytest.mark.parametrize(
@@ -157,9 +148,8 @@ def test_what_is_no_record_records_nothing(text: str) -> None:
 
 
 def test_all_that_a_service_has_is_in_its_lock_and_in_those_of_the_layers_that_it_shares() -> None:
-    sharing = Sharing(
-        (SharedLayer("torch", "", frozenset({"torch"}), "torch"),), {"api": "torch", "web": ""}
-    )
+    torch = SharedLayer("torch", "", frozenset({"torch"}), "torch")
+    sharing = Sharing((torch,), {"api": "torch", "web": ""})
     texts = {
         "api.txt": lock_text([pinned("httpx")]),
         "base-torch.txt": lock_text([pinned("torch")]),
@@ -208,9 +198,8 @@ def test_a_lock_without_hashes_is_stale_though_its_record_agrees() -> None:
 def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
     def asked(name: str, *others: str) -> str:
         said = {"a": ("linux/arm64",), "b": ("linux/amd64",)}
-        services = (
-            service(each, system=("libx",), platforms=said[each]) for each in (name, *others)
-        )
+        named = (name, *others)
+        services = (service(each, system=("libx",), platforms=said[each]) for each in named)
         return questions(fleet(*services))[f"{name}.system"]
 
     assert asked("a") == asked("a", "b")
@@ -222,13 +211,11 @@ def test_weights_that_are_no_files_are_refused_with_their_name(tmp_path: Path) -
     with pytest.raises(UsageError, match="pipe is a FIFO"):
         weights_text(tmp_path)
     (tmp_path / "pipe").unlink()
-    (tmp_path / "zeros").symlink_to("/dev/zero")
-    with pytest.raises(UsageError, match="zeros is a device"):
-        weights_text(tmp_path)
-    (tmp_path / "zeros").unlink()
-    (tmp_path / "gone").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="gone is a link that leads nowhere"):
-        weights_text(tmp_path)
+    for target, why in (("/dev/zero", "is a device"), ("nowhere", "is a link that leads nowhere")):
+        (tmp_path / "odd").symlink_to(target)
+        with pytest.raises(UsageError, match=f"odd {why}"):
+            weights_text(tmp_path)
+        (tmp_path / "odd").unlink()
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\u2028b", "a\x1bb"])

@@ -1,5 +1,7 @@
 """Which layers have locks, and what these depend on."""
 
+from typing import Any
+
 import pytest
 from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 
@@ -36,13 +38,8 @@ def test_how_services_share_is_no_part_of_what_their_locks_answer() -> None:
 
 def test_a_package_that_carries_weights_has_one_lock_whoever_uses_it() -> None:
     model = WeightsEntry("package", "some-model")
-    layers = locked_layers(
-        fleet(
-            service("a", weights=model),
-            service("b", weights=model),
-            service("c", weights=WeightsEntry("path", "x")),
-        )
-    )
+    both = (service("a", weights=model), service("b", weights=model))
+    layers = locked_layers(fleet(*both, service("c", weights=WeightsEntry("path", "x"))))
     assert [(each.name, each.kind) for each in layers] == [("weights-some-model", "weights")]
 
 
@@ -58,40 +55,30 @@ def test_order_changes_nothing_that_a_lock_depends_on() -> None:
     assert digests(fleet(*services, bases=BASES)) == digests(fleet(*turned, bases=BASES[::-1]))
 
 
+def one(on: str = "web", *specs: str, **said: Any) -> Fleet:
+    """A fleet of one service, on a base."""
+    asked = asks(*(specs or ("httpx",)), packages=said.pop("packages", (COMMON,)))
+    return fleet(service("a", base=on, requirements=asked), **{"bases": BASES, **said})
+
+
 A = service("a", base="web", requirements=asks("httpx", packages=(COMMON,)))
-ONE = fleet(A, bases=BASES)
+ONE = one()
+OTHERS = {
+    "python": digests(ONE, python="3.12"),
+    "a package's project file": digests(
+        ONE, projects=PROJECTS | {"libs/common": "[project]\ndependencies = ['x']"}
+    ),
+    "a requirement": digests(one("web", "httpx>1")),
+    "a package": digests(one(packages=())),
+    "the base": digests(one("ml")),
+    "a requirement of its base": digests(
+        one(bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2]))
+    ),
+    "the platforms": digests(one(platforms=("linux/arm64",))),
+}
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        digests(ONE, python="3.12"),
-        digests(ONE, projects=PROJECTS | {"libs/common": "[project]\ndependencies = ['x']"}),
-        digests(
-            fleet(
-                service("a", base="web", requirements=asks("httpx>1", packages=(COMMON,))),
-                bases=BASES,
-            )
-        ),
-        digests(fleet(service("a", base="web", requirements=asks("httpx")), bases=BASES)),
-        digests(
-            fleet(
-                service("a", base="ml", requirements=asks("httpx", packages=(COMMON,))), bases=BASES
-            )
-        ),
-        digests(fleet(A, bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2]))),
-        digests(fleet(A, bases=BASES, platforms=("linux/arm64",))),
-    ],
-    ids=[
-        "python",
-        "a package's project file",
-        "a requirement",
-        "a package",
-        "the base",
-        "a requirement of its base",
-        "the platforms",
-    ],
-)
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_a_lock_depends_on(other: dict[str, str]) -> None:
     assert other["a"] != digests(ONE)["a"]
 
@@ -133,11 +120,8 @@ def wheel(tag: str) -> Wheel:
     return Wheel(f"numpy-2-cp311-cp311-{tag}.whl", 3, "a" * 64)
 
 
-ONLY_ARM, ONLY_AMD, PURE = (
-    wheel("linux_aarch64"),
-    wheel("linux_x86_64"),
-    Wheel("x.whl", 1, "b" * 64),
-)
+ONLY_ARM, ONLY_AMD = wheel("linux_aarch64"), wheel("linux_x86_64")
+PURE = Wheel("x.whl", 1, "b" * 64)
 
 
 @pytest.mark.parametrize(

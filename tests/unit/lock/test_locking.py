@@ -1,0 +1,92 @@
+"""What locking says beside the locks: of indexes, globs that match nothing, unknown packages."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.unit.fleets import asks, fleet, service
+from tests.unit.machines import debian
+from tests.wheels import wheel_bytes
+
+from slimbake.config import manifest
+from slimbake.config.model import BaseEntry, IndexLine, Removal, Requirements
+from slimbake.console import QUIET
+from slimbake.errors import ManifestError
+from slimbake.externals.debs import Apt
+from slimbake.fleet import resolve
+from slimbake.host.machine import machine
+from slimbake.host.wheels import Wheel
+from slimbake.lock.locking import index_lines, lock
+from slimbake.lock.locks import Locks
+from slimbake.lock.model import Pin
+from slimbake.lock.removal import unmatched
+from slimbake.lock.text import lock_text
+from slimbake.lock.wheelhouse.store import Store
+
+CPU = IndexLine("r.txt:1", "--extra-index-url", "https://download.pytorch.org/whl/cpu")
+
+
+@pytest.mark.parametrize("torch", ["", "cpu", "cu128"])
+def test_an_index_of_one_build_of_torch_is_named_without_a_choice(torch: str) -> None:
+    asked = Requirements(("torch",), indexes=(CPU,))
+    alone = fleet(service("api", requirements=asked), torch=torch)
+    below = BaseEntry("ml", requirements=Requirements(("torch",)), torch=torch or None)
+    stood = fleet(service("api", base="ml", requirements=asked), bases=(below,))
+    line = f"{CPU.where}: {CPU.said} {CPU.address}"
+    said = f"{line} chooses a build of torch: say `torch: cpu` in the manifest"
+    for found in (alone, stood):
+        assert [*index_lines(found, debian())] == ([] if torch else [said])
+
+
+WHEEL = wheel_bytes("thing", "1", files={"thing/__init__.py": b"", "thing/data/a.bin": b"x"})
+DIGEST = hashlib.sha256(WHEEL).hexdigest()
+
+
+def test_globs_are_held_against_the_wheels_that_are_there(tmp_path: Path) -> None:
+    removal = Removal(("thing/data/**", "thign/**"), ("thing/data/nothing.bin",))
+    web = BaseEntry("web", requirements=asks("thing"), removal=removal)
+    made = fleet(service("api", base="web"), bases=(web,))
+    assert [base.layer.lock for base in made.bases] == ["base-web"]
+    wheel = Wheel("thing-1-py3-none-any.whl", len(WHEEL), DIGEST)
+    locks = Locks({"base-web.txt": lock_text([Pin("thing", "1", (wheel,))])})
+    store = Store(tmp_path)
+    assert list(unmatched(made, locks, store)) == []  # no wheel is there: nobody knows
+    folder = tmp_path / "sha256" / DIGEST
+    folder.mkdir(parents=True)
+    (folder / "thing-1-py3-none-any.whl").write_bytes(WHEEL)
+    assert list(unmatched(made, locks, store)) == [
+        "bases.web.remove: thign/**",
+        "bases.web.keep: thing/data/nothing.bin",
+    ]
+
+
+MANIFEST = """\
+project: atlas
+python: "3.11"
+bases: {small: {system: [libpq5, libgl-1]}}
+services:
+  api: {base: small, context: ., system: [nosuch, libgl-1]}
+"""
+
+
+def test_each_unknown_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    meant: dict[str, list[str]] = {"nosuch": [], "libgl-1": ["libgl1", "libgle3"]}
+
+    def locked(_: Apt, packages: Sequence[str], __: object) -> tuple[str, dict[str, list[str]]]:
+        return "", {name: meant[name] for name in packages if name in meant}
+
+    monkeypatch.setattr(Apt, "lock", locked)
+    (tmp_path / "services.yaml").write_text(MANIFEST)
+    fleet = resolve(manifest(tmp_path / "services.yaml"))
+    with pytest.raises(ManifestError) as caught:
+        lock(fleet, machine(), QUIET)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "services.yaml:3:34: bases.small.system[1]: Debian has no package 'libgl-1'\n"
+        "  did you mean 'libgl1' or 'libgle3'?",
+        "services.yaml:5:43: services.api.system[0]: Debian has no package 'nosuch'\n"
+        "  `apt-cache search WORD` finds packages on a Debian machine",
+        "services.yaml:5:51: services.api.system[1]: Debian has no package 'libgl-1'\n"
+        "  did you mean 'libgl1' or 'libgle3'?",
+    ]
+    assert not (tmp_path / "bake").exists()
