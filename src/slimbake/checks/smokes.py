@@ -27,7 +27,9 @@ def note_smokes(
     smokes = {_key(root, target): target.name in empty for target in ran if target.kind == "smoke"}
     known = workspace.read(EMPTY_SMOKES, dict.fromkeys) or {}
     kept = [key for key in {**known, **smokes} if smokes.get(key, True)]
-    workspace.write(EMPTY_SMOKES, kept[-1000:])  # each time: what a killed bake had half written goes
+    workspace.write(
+        EMPTY_SMOKES, kept[-1000:]
+    )  # each time: what a killed bake had half written goes
 
 
 def empty_smokes(workspace: Workspace, root: Path, targets: Iterable[Target]) -> frozenset[str]:

@@ -32,13 +32,13 @@ from slimbake.lock.locks import (
 from slimbake.lock.model import text_digest
 from slimbake.lock.text import HEADER, lock_text
 
-RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest("text")}"}}}}'
+RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest(HEADER)}"}}}}'
 
 
 @pytest.mark.parametrize(
     ("name", "asked", "text", "why", "new"),
     [
-        ("api", "asked", "text", None, False),
+        ("api", "asked", HEADER, None, False),
         ("other", "asked", None, "it was never locked", True),
         (
             "other",
