@@ -75,6 +75,17 @@ class Repo:
         assert code != 1, shown.err
         return Ended(code, shown.out, shown.err)
 
+    def done(self, *words: str) -> Ended:
+        """The same, of a command that must succeed."""
+        ended = self.run(*words)
+        assert ended.code == 0, ended.stderr
+        return ended
+
+    def lock(self, base: str, **services: str) -> Ended:
+        """Write a fleet, and lock it."""
+        self.fleet(base, **services)
+        return self.done("lock")
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command of slimbake in a process of its own."""
         return subprocess.Popen(

@@ -28,16 +28,13 @@ def locked(repo: Repo, index: Index, monkeypatch: pytest.MonkeyPatch) -> Repo:
     index.add("frame", "1", ["core"])
     index.add("leaf", "1")
     index.add("tool", "1", ["leaf", "core"])
-    repo.fleet("[frame]", a="[tool]", b="[leaf]")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    repo.lock("[frame]", a="[tool]", b="[leaf]")
     assert index.fetched() == [], "a lock needs no wheel"
     return repo
 
 
 def test_each_file_is_fetched_once_whole_and_under_its_hash(locked: Repo) -> None:
-    done = locked.run("lock", "--fetch")
-    assert done.code == 0, done.stderr
+    done = locked.done("lock", "--fetch")
     total = sum(len(locked.index.files[name]) for name in WHEELS)
     assert done.stdout.startswith(f"4 files, {total / 1e6:,.1f} MB, 4 wheels fetched now")
     assert sorted(locked.index.fetched()) == WHEELS
@@ -95,8 +92,7 @@ def test_a_file_that_the_index_has_replaced_is_refused_by_name(locked: Repo) -> 
 
 def test_a_better_wheel_that_the_index_got_since_changes_nothing(locked: Repo) -> None:
     locked.index.add("tool", "1", ["leaf", "core"], tag="cp311-cp311-manylinux_2_17_x86_64")
-    done = locked.run("lock", "--fetch")
-    assert done.code == 0, done.stderr
+    locked.done("lock", "--fetch")
     assert "tool-1-py3-none-any.whl" in locked.held()
 
 
@@ -114,8 +110,7 @@ def test_only_locked_wheels_are_taken_from_a_local_folder(locked: Repo, tmp_path
         (folder / name).write_bytes(locked.index.files[name])
     locked.monkeypatch.setenv("UV_FIND_LINKS", str(folder))
     locked.monkeypatch.setenv("UV_NO_INDEX", "1")
-    done = locked.run("lock", "--fetch")
-    assert done.code == 0, done.stderr
+    locked.done("lock", "--fetch")
     assert sorted(locked.held()) == WHEELS and locked.index.fetched() == []
     shutil.rmtree(locked.wheelhouse)
     (folder / WHEELS[0]).write_bytes(wheel_bytes("core", "1", files={"evil.py": b""}))
@@ -151,8 +146,7 @@ def test_a_disk_too_small_stops_a_fetch_at_once(repo: Repo, index: Index, small:
         wheel_bytes("large", "1", files={"large.bin": bytes(200_000)}),
     )
     repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
-    repo.fleet("[large]")
-    assert repo.run("lock").code == 0
+    repo.lock("[large]")
     before = len(index.fetched())
     done = repo.run("lock", "--fetch")
     assert done.code == 7
@@ -174,8 +168,7 @@ def test_a_disk_that_fills_up_leaves_no_partial_file(repo: Repo, index: Index, s
         shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6)
     )
     (small / "other").write_bytes(bytes(30_000))
-    repo.fleet("[large]")
-    assert repo.run("lock").code == 0
+    repo.lock("[large]")
     done = repo.run("lock", "--fetch")
     assert done.code == 7
     assert "the wheelhouse needs 0.1 MB more" in done.stderr
@@ -217,8 +210,7 @@ def test_a_wheelhouse_that_cannot_be_written_is_said(locked: Repo, tmp_path: Pat
 def torch(repo: Repo) -> None:
     base = "bases:\n  ml: {requirements: [torch], torch: cpu}\n"
     repo.write(f"{base}services:\n  rank: {{base: ml, context: rank}}\n", {"rank/app.py": ""})
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    repo.done("lock")
 
 
 def test_a_wheel_of_a_folder_is_taken_by_its_hash(repo: Repo, tmp_path: Path) -> None:

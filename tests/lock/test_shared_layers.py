@@ -36,6 +36,13 @@ def services(repo: Repo, head: str = "", **asked: str) -> None:
     repo.write(f"{head}services:\n{''.join(entries)}", {f"{name}/app.py": "" for name in asked})
 
 
+def locked(repo: Repo, head: str = "", **asked: str) -> dict[str, str]:
+    """The locks of these services."""
+    services(repo, head, **asked)
+    repo.done("lock")
+    return repo.locked()
+
+
 THREE = {
     "ner": "[torch, numpy==1, fastapi==1]",
     "rank": "[torch, numpy==2, fastapi==2]",
@@ -58,32 +65,24 @@ def closure(repo: Repo, service: str) -> list[str]:
 
 
 def test_a_bump_in_one_service_changes_its_lock_alone(repo: Repo) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
-    before = repo.locked()
+    before = locked(repo, **THREE)
     services(repo, **THREE | {"ner": "[torch, numpy==1, fastapi==3]"})
     assert repo.run("lock").stdout.split() == ["bake/locks/ner.txt", "bake/locks/inputs.json"]
-    assert {n for n, text in repo.locked().items() if before[n] != text} == {
-        "ner.txt",
-        "inputs.json",
-    }
+    changed = {n for n, text in repo.locked().items() if before[n] != text}
+    assert changed == {"ner.txt", "inputs.json"}
 
 
 def test_a_service_that_leaves_what_is_shared_takes_it_along_and_moves_no_other(repo: Repo) -> None:
-    services(repo, **dict.fromkeys(("a", "b", "c"), "[torch, numpy==1]"))
-    assert repo.run("lock").code == 0
-    before = repo.locked()
+    before = locked(repo, **dict.fromkeys(("a", "b", "c"), "[torch, numpy==1]"))
     repo.index.add("sympy", "2")
-    services(repo, a="[torch, numpy==1, sympy==2]", b="[torch, numpy==1]", c="[torch, numpy==1]")
-    assert repo.run("lock").code == 0
+    locked(repo, a="[torch, numpy==1, sympy==2]", b="[torch, numpy==1]", c="[torch, numpy==1]")
     assert closure(repo, "a") == ["numpy==1", "sympy==2", "torch==2"]
     changed = {name for name, text in repo.locked().items() if before.get(name) != text}
     assert changed == {"a.txt", "inputs.json", "layers.json"}
 
 
 def test_locks_of_services_that_go_and_come_are_removed_and_made(repo: Repo) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
+    locked(repo, **THREE)
     two = {name: said for name, said in THREE.items() if name != "rank"}
     services(repo, **two)
     assert repo.run("lock", "--check").code == 0
@@ -95,9 +94,7 @@ def test_locks_of_services_that_go_and_come_are_removed_and_made(repo: Repo) -> 
 
 
 def test_none_gives_each_service_all_that_it_has_and_auto_shares_it_again(repo: Repo) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
-    shared = repo.locked()
+    shared = locked(repo, **THREE)
     services(repo, "layers: none\n", **THREE)
     assert repo.run("lock", "--check").code == 4, "each lock holds a part of what its service needs"
     assert repo.run("lock").code == 0
@@ -105,14 +102,13 @@ def test_none_gives_each_service_all_that_it_has_and_auto_shares_it_again(repo: 
     assert not [name for name in repo.locked() if name.startswith(("base-", "layers"))]
     services(repo, **THREE)
     assert repo.run("lock", "--check").code == 4
-    assert repo.run("lock").code == 0 and repo.locked() == shared
+    assert locked(repo, **THREE) == shared
 
 
 @pytest.mark.parametrize("name", ["layers.json", "base-torch.txt", "ner.txt"])
 @pytest.mark.parametrize("harm", ["edited", "gone"])
 def test_an_edited_or_lost_lock_is_made_again_as_it_was(repo: Repo, name: str, harm: str) -> None:
-    services(repo, **THREE)
-    assert repo.run("lock").code == 0
+    locked(repo, **THREE)
     before, wheels = repo.locked(), [closure(repo, each) for each in THREE]
     file = repo.root / "bake/locks" / name
     if harm == "gone":

@@ -43,9 +43,7 @@ def plain(index: Index) -> Index:
 
 def test_a_git_source_is_pinned_to_its_commit(repo: Repo, plain: Index, upstream: Path) -> None:
     at = git(upstream, "rev-parse", "HEAD")
-    repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main']")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    repo.lock("[]", api=f"['tool @ git+file://{upstream}@main']")
     assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-tool") == ["setuptools==80"]
     lock = repo.locked()["api.txt"]
     assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in lock and "via tool" in lock
@@ -57,8 +55,7 @@ def test_a_git_source_is_pinned_to_its_commit(repo: Repo, plain: Index, upstream
 
 
 def test_a_branch_that_moves_waits_for_an_upgrade(repo: Repo, plain: Index, upstream: Path) -> None:
-    repo.fleet("[]", api=f"['tool @ git+file://{upstream}@main']")
-    repo.run("lock")
+    repo.lock("[]", api=f"['tool @ git+file://{upstream}@main']")
     before = repo.locked()
     newer = commit(upstream, {"pyproject.toml": project("tool", "1.3")})
     assert repo.run("lock").code == 0 and repo.locked() == before
@@ -79,8 +76,7 @@ def test_a_git_source_that_is_gone_is_named(repo: Repo, plain: Index, tmp_path: 
 
 
 def test_a_commit_that_is_gone_is_named(repo: Repo, plain: Index, upstream: Path) -> None:
-    repo.fleet("[]", api=f"['tool @ git+file://{upstream}']")
-    repo.run("lock")
+    repo.lock("[]", api=f"['tool @ git+file://{upstream}']")
     at = git(upstream, "rev-parse", "HEAD")
     ran(["rm", "-rf", repo.wheelhouse, upstream], check=True)
     done = repo.run("lock", "--fetch")
@@ -90,8 +86,7 @@ def test_a_commit_that_is_gone_is_named(repo: Repo, plain: Index, upstream: Path
 def test_a_commit_is_kept_in_the_wheelhouse(repo: Repo, plain: Index, upstream: Path) -> None:
     commit(upstream, {"packages/part/pyproject.toml": project("part", "2")})
     address = f"git+file://{upstream}#subdirectory=packages/part"
-    repo.fleet("[]", api=f"['part @ {address}']")
-    repo.run("lock")
+    repo.lock("[]", api=f"['part @ {address}']")
     ran(["rm", "-rf", repo.wheelhouse], check=True)
     assert repo.run("lock", "--fetch").code == 0
     (held,) = repo.wheelhouse.glob("sha256/git-*/part-*.tar.gz")
@@ -108,8 +103,7 @@ def test_what_a_git_source_needs_from_git_is_pinned_and_built_too(
 ) -> None:
     other = tmp_path / "other"
     commit(other, {"pyproject.toml": project("over", "1", f"tool @ git+file://{upstream}")})
-    repo.fleet("[]", api=f"['over @ git+file://{other}']")
-    assert repo.run("lock").code == 0
+    repo.lock("[]", api=f"['over @ git+file://{other}']")
     at = git(upstream, "rev-parse", "HEAD")
     assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in repo.locked()["api.txt"]
     assert {"wheel-over.txt", "wheel-tool.txt"} <= repo.locked().keys()
@@ -122,9 +116,7 @@ def test_what_a_git_source_needs_from_git_is_pinned_and_built_too(
 def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index) -> None:
     sha256 = plain.add_sources("old", "0.6", ["idna"])
     plain.add("needs", "1", ["old"])
-    repo.fleet("[needs]", api="[]")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    done = repo.lock("[needs]", api="[]")
     assert "old 0.6 is built from old-0.6.tar.gz, in a stage of its own" in done.stderr
     assert (
         f"# via needs\n# built from old-0.6.tar.gz#sha256={sha256}: old==0.6\n"
@@ -139,8 +131,7 @@ def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index
 
 def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
-    repo.fleet("[old]")
-    repo.run("lock")
+    repo.lock("[old]")
     held = repo.held()["old-0.6.tar.gz"]
     good = held.read_bytes()
     held.write_bytes(bytes(len(good)))
@@ -152,8 +143,7 @@ def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:
 def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None:
     plain.add("both", "1")
     plain.add_sources("both", "2")
-    repo.fleet("[both]")
-    assert repo.run("lock").code == 0
+    repo.lock("[both]")
     assert repo.pins("base-web") == ["both==1"]
 
 
@@ -173,8 +163,7 @@ def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> Non
 
 def test_a_lock_of_sources_that_is_lost_is_stale_and_made_again(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
-    repo.fleet("[old]")
-    repo.run("lock")
+    repo.lock("[old]")
     before = repo.locked()
     (repo.root / "bake/locks/wheel-old.txt").unlink()
     done = repo.run("lock", "--check")
@@ -188,11 +177,9 @@ def test_a_lock_of_sources_that_is_lost_is_stale_and_made_again(repo: Repo, plai
 
 def test_sources_go_when_nothing_needs_them_any_more(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
-    repo.fleet("[old]")
-    repo.run("lock")
+    repo.lock("[old]")
     assert "wheel-old.txt" in repo.locked()
-    repo.fleet("[idna]")
-    repo.run("lock")
+    repo.lock("[idna]")
     assert "wheel-old.txt" not in repo.locked()
 
 
@@ -224,9 +211,7 @@ def test_what_builds_sources_is_installed_in_no_image(repo: Repo, plain: Index) 
 def test_a_wheel_at_an_address_is_locked_by_its_hash(repo: Repo, plain: Index) -> None:
     plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5", ["idna"])
     address = f"{plain.url.removesuffix('/simple')}/files/far-1.5-py3-none-any.whl"
-    repo.fleet("[]", api=f"['{address}']")
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    repo.lock("[]", api=f"['{address}']")
     assert f"# built from {address}#sha256=" in repo.locked()["api.txt"]
     assert repo.pins("api") == ["idna==3.10"] and repo.pins("wheel-far") == []
     plain.files["far-1.5-py3-none-any.whl"] = wheel_bytes("far", "1.5")
@@ -238,8 +223,7 @@ def test_a_wheel_at_an_address_is_locked_by_its_hash(repo: Repo, plain: Index) -
 def test_sources_at_an_address_are_built(repo: Repo, plain: Index) -> None:
     plain.files["v2.tar.gz"] = sdist_bytes("near", "2")
     address = f"{plain.url.removesuffix('/simple')}/files/v2.tar.gz"
-    repo.fleet("[]", api=f"['near @ {address}']")
-    assert repo.run("lock").code == 0
+    repo.lock("[]", api=f"['near @ {address}']")
     assert ": near==2\n" in repo.locked()["api.txt"]
     assert repo.pins("wheel-near") == ["setuptools==80"]
 
@@ -398,8 +382,7 @@ def test_a_local_package_is_locked_with_those_that_it_needs(repo: Repo, plain: I
     for name, text in files.items():
         (repo.root / name).parent.mkdir(parents=True, exist_ok=True)
         (repo.root / name).write_text(text)
-    done = repo.run("lock")
-    assert done.code == 0, done.stderr
+    repo.done("lock")
     assert repo.pins("api") == ["idna==3.10", "rich==1"]
     install = load(repo.root / "services.yaml").plan.target("api").recipe
     assert install and install.install and install.install.local == ("low", "mid", "top")

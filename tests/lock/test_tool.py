@@ -69,10 +69,8 @@ def test_a_wheel_of_another_version_is_refused(repo: Repo) -> None:
     repo.write(pipeline("slimbake-9.9.9-py3-none-any.whl"), {"slimbake-9.9.9-py3-none-any.whl": ""})
     done = repo.run("lock")
     assert done.code == 2
-    assert (
-        f"ci.slimbake names slimbake-9.9.9-py3-none-any.whl, and this is slimbake {__version__}"
-        in (done.stderr)
-    )
+    named = "ci.slimbake names slimbake-9.9.9-py3-none-any.whl"
+    assert f"{named}, and this is slimbake {__version__}" in done.stderr
     assert not (repo.root / LOCK).exists()
 
 

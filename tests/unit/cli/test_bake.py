@@ -22,12 +22,8 @@ project: toy
 registry: registry.example.com/toy
 python: "3.11"
 services:
-  api:
-    context: api
-    command: [python, -m, api]
-  jobs:
-    context: jobs
-    command: [python, -m, jobs]
+  api: {context: api, command: [python, -m, api]}
+  jobs: {context: jobs, command: [python, -m, jobs]}
 """
 
 
@@ -62,13 +58,13 @@ def root(tmp_path: Path) -> Path:
 def test_what_does_not_go_together_and_what_is_no_tag_is_reported(
     root: Path, words: tuple[str, ...], message: str, hint: str
 ) -> None:
-    done = CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
-    assert isinstance(done.exception, UsageError)
-    assert (done.exception.message, done.exception.hint, done.exception.exit_code) == (
-        message,
-        hint,
-        MANIFEST,
-    )
+    error = bake(root, *words).exception
+    assert isinstance(error, UsageError)
+    assert (error.message, error.hint, error.exit_code) == (message, hint, MANIFEST)
+
+
+def bake(root: Path, *words: str) -> Result:
+    return CliRunner().invoke(slimbake, ["bake", "-f", str(root / "services.yaml"), *words])
 
 
 REGISTRY = "registry.example.com/toy"
@@ -95,10 +91,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
 
 def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
     record = root / "record.json"
-    words = ("--builder", "kube", "--push", "--missing", "--keep-going", "--record", str(record))
-    done = CliRunner().invoke(
-        slimbake, ["bake", "-f", str(root / "services.yaml"), *words, "--json"]
-    )
+    words = ("--push", "--missing", "--keep-going", "--record", str(record), "--json")
+    done = bake(root, "--builder", "kube", *words)
     assert done.exception is None, done.output
     (request,) = asked
     assert (request.missing, request.keep_going, request.frozen) == (True, True, False)
@@ -138,11 +132,8 @@ def test_a_job_builds_on_images_that_another_pushed(root: Path, asked: list[Bake
     assert done.exception is None, done.output
     (request,) = asked
     assert (request.push, request.missing, request.keep_going, request.frozen) == (True,) * 4
-    assert (request.targets, request.tag, request.registry) == (
-        ("jobs",),
-        "v2-x",
-        "other.example.com",
-    )
+    assert (request.targets, request.tag) == (("jobs",), "v2-x")
+    assert request.registry == "other.example.com"
     assert request.pushed == pushed
     assert json.loads((records / "lane-1.json").read_text())["services"] == ["jobs"]
     place = f"type=registry,ref={REGISTRY}/{{target}}:buildcache.lane"
@@ -177,9 +168,7 @@ def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.Monk
     failed = replace(RELEASED, failed=("jobs",), failures=(CheckError("no"),))
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
     record = root / "record.json"
-    done = CliRunner().invoke(
-        slimbake, ["bake", "-f", str(root / "services.yaml"), "--record", str(record)]
-    )
+    done = bake(root, "--record", str(record))
     assert isinstance(done.exception, CheckError)
     assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
     assert json.loads(record.read_text())["failed"] == ["jobs"]

@@ -47,10 +47,8 @@ def test_pips_files_are_read_in_pips_order_and_the_later_wins(tmp_path: Path) ->
 
 
 def test_the_install_section_wins_over_global_even_from_an_earlier_file() -> None:
-    texts = [
-        "[install]\nindex-url = https://install.example\n",
-        "[global]\nindex_url = https://global.example\n",
-    ]
+    first = "[install]\nindex-url = https://install.example\n"
+    texts = [first, "[global]\nindex_url = https://global.example\n"]
     assert pip_settings(texts, {})["index-url"] == "https://install.example"
 
 
@@ -83,9 +81,8 @@ def test_uvs_variables_win_over_pips() -> None:
         "UV_INDEX": "torch=https://torch.example/whl https://plain.example/?a=b",
         "UV_FIND_LINKS": "/uv,file:///uv%20two",
     }
-    settings = package_sources(
-        {"index-url": "https://pip.example", "find-links": "/pip"}, environ, HERE
-    )
+    pip = {"index-url": "https://pip.example", "find-links": "/pip"}
+    settings = package_sources(pip, environ, HERE)
     assert settings.index_url == "https://default.example/simple"
     assert settings.extra_index_urls == ("https://torch.example/whl", "https://plain.example/?a=b")
     assert settings.find_links == ("/uv", "/uv two", "/pip")
@@ -107,18 +104,12 @@ def test_the_ca_bundle_is_the_first_named_file_that_can_be_read(tmp_path: Path) 
     bundle.write_text("certificates")
     environ = {"PIP_CERT": str(tmp_path / "missing.pem"), "REQUESTS_CA_BUNDLE": str(bundle)}
     assert read(tmp_path / "a", {}, environ).ca_bundle == bundle
-    assert (
-        read(tmp_path / "b", {"/etc/pip.conf": f"[global]\ncert = {bundle}\n"}).ca_bundle == bundle
-    )
-    assert (
-        read(tmp_path / "c", {"/etc/pip.conf": f"[global]\ncert = {tmp_path}\n"}).ca_bundle is None
-    )
+    for name, cert, found in (("b", bundle, bundle), ("c", tmp_path, None)):
+        conf = {"/etc/pip.conf": f"[global]\ncert = {cert}\n"}
+        assert read(tmp_path / name, conf).ca_bundle == found
 
 
 def test_of_a_proxy_in_both_cases_the_lower_one_counts() -> None:
-    environ = {
-        "HTTP_PROXY": "http://upper:1",
-        "http_proxy": "http://lower:1",
-        "NO_PROXY": "localhost",
-    }
+    both = {"HTTP_PROXY": "http://upper:1", "http_proxy": "http://lower:1"}
+    environ = {**both, "NO_PROXY": "localhost"}
     assert proxies(environ) == (("HTTP_PROXY", "http://lower:1"), ("NO_PROXY", "localhost"))

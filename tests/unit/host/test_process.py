@@ -22,10 +22,8 @@ def test_a_process_gives_its_code_and_both_its_streams() -> None:
 
 
 def test_the_environment_is_added_to_and_there_is_no_input() -> None:
-    assert (
-        execute(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"}).stdout
-        == f"more {os.environ['HOME']}\n"
-    )
+    done = execute(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"})
+    assert done.stdout == f"more {os.environ['HOME']}\n"
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:
