@@ -133,13 +133,17 @@ class _Locking:
 
     def _inspect(self) -> None:
         """Say which files of bumped packages run without an import and were not in the version
-        before, if the wheelhouse has that. The new wheels are fetched: a bake needs them anyway.
+        before, where the wheelhouse has that. The new wheels are fetched: a bake needs them anyway.
         """
         wheels = store()
-        bumped = {name: [new for _, new in bumps] for name, bumps in self._bumps.items()}
+        known = {
+            name: [(old, new) for old, new in bumps if wheel_files(old, wheels)]
+            for name, bumps in self._bumps.items()
+        }
+        bumped = {name: [new for _, new in bumps] for name, bumps in known.items()}
         new_locks = Locks({lock_file(name): lock_text(pins) for name, pins in bumped.items()})
         fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
-        for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
+        for old, new in sorted({bump for bumps in known.values() for bump in bumps}):
             files = wheel_files(new, wheels) - wheel_files(old, wheels)
             if found := sorted(filter(_RUN.fullmatch, files)):
                 self._console.say(f"{new.name} {new.version} brings {', '.join(found)}: review it")
