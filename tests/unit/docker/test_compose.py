@@ -54,20 +54,10 @@ def test_a_compose_that_serves_is_taken(program: Program, version: str) -> None:
 
 def test_what_is_up_is_known_by_its_service(program: Program) -> None:
     def container(number: int, service: str, state: dict[str, Any], ports: Any) -> str:
-        return json.dumps(
-            [
-                {
-                    "Id": str(number),
-                    "Name": f"/atlas-{service}-1",
-                    "Config": {
-                        "Labels": {"com.docker.compose.service": service},
-                        "Healthcheck": {"Test": ["CMD", "ask", service]},
-                    },
-                    "State": state,
-                    "NetworkSettings": {"Ports": ports},
-                }
-            ]
-        )
+        health = {"Test": ["CMD", "ask", service]}
+        config = {"Labels": {"com.docker.compose.service": service}, "Healthcheck": health}
+        found = {"Id": str(number), "Name": f"/atlas-{service}-1", "Config": config}
+        return json.dumps([{**found, "State": state, "NetworkSettings": {"Ports": ports}}])
 
     looks = [{"ExitCode": 1, "Output": "refused\n"}, {"ExitCode": 0, "Output": "ok\n"}]
 

@@ -2,7 +2,6 @@
 else is touched.
 """
 
-import functools
 import json
 import os
 from dataclasses import replace
@@ -56,22 +55,14 @@ EVERYTHING = fleet(
 
 def test_a_line_break_in_the_manifests_name_ends_no_comment(tmp_path: Path) -> None:
     odd = "services\nRUN rm -rf /\r\u2028#.yaml"
-    plain, hostile = (
-        {
-            file.path: file.text
-            for file in generate(replace(plan(EVERYTHING), manifest=name), tmp_path)
-        }
-        for name in ("services.yaml", odd)
-    )
-    shown = (
-        json.dumps(odd, ensure_ascii=False)[1:-1],
-        quoting.workflow_text(odd)[1:-1],
-        quoting.comment(odd),
-    )
-    assert {
-        path: functools.reduce(lambda text, name: text.replace(name, "services.yaml"), shown, text)
-        for path, text in hostile.items()
-    } == plain
+    named = (replace(plan(EVERYTHING), manifest=name) for name in ("services.yaml", odd))
+    plain, hostile = ({f.path: f.text for f in generate(each, tmp_path)} for each in named)
+    escaped = json.dumps(odd, ensure_ascii=False)[1:-1]
+    shown = (escaped, quoting.workflow_text(odd)[1:-1], quoting.comment(odd))
+    found = dict(hostile)
+    for name in shown:
+        found = {path: text.replace(name, "services.yaml") for path, text in found.items()}
+    assert found == plain
     assert sum(quoting.comment(odd) in text for text in hostile.values()) > 5
 
 
@@ -83,30 +74,21 @@ def test_a_line_break_in_the_manifests_name_ends_no_comment(tmp_path: Path) -> N
     [
         (
             "FROM base\n{{ target.colour }}\n",
-            (
-                "service.Dockerfile.j2:2: 'slimbake.plan.model.Target object' has no attribute"
-                " 'colour'"
-            ),
+            "2: 'slimbake.plan.model.Target object' has no attribute 'colour'",
         ),
-        ("{{ colour }}\n", "service.Dockerfile.j2:1: 'colour' is undefined"),
-        ("{{ 1 | shout }}\n", "service.Dockerfile.j2:1: No filter named 'shout'."),
-        (
-            "\n\n{% if %}\n",
-            "service.Dockerfile.j2:3: Expected an expression, got 'end of statement block'",
-        ),
-        (
-            '{% import "nowhere.j2" as x %}\n',
-            "service.Dockerfile.j2:1: there is no template 'nowhere.j2'",
-        ),
-        ("\n{{ 1 / 0 }}\n", "service.Dockerfile.j2:2: division by zero"),
-        ("{{ 5 | hcl }}\n", "service.Dockerfile.j2:1: 'int' object has no attribute 'isprintable'"),
+        ("{{ colour }}\n", "1: 'colour' is undefined"),
+        ("{{ 1 | shout }}\n", "1: No filter named 'shout'."),
+        ("\n\n{% if %}\n", "3: Expected an expression, got 'end of statement block'"),
+        ('{% import "nowhere.j2" as x %}\n', "1: there is no template 'nowhere.j2'"),
+        ("\n{{ 1 / 0 }}\n", "2: division by zero"),
+        ("{{ 5 | hcl }}\n", "1: 'int' object has no attribute 'isprintable'"),
     ],
 )
 def test_a_wrong_template_has_a_line(template: str, message: str, tmp_path: Path) -> None:
     put(tmp_path, "templates/service.Dockerfile.j2", template)
     with pytest.raises(TemplateFault) as caught:
         texts(FLEET, tmp_path)
-    assert caught.value.message == message
+    assert caught.value.message == f"service.Dockerfile.j2:{message}"
     assert caught.value.exit_code == 2
 
 
@@ -157,10 +139,8 @@ def test_a_file_that_was_edited_or_removed_drifts_and_is_fixed(tmp_path: Path) -
     path.write_text(path.read_text() + "USER 0\n")
     (tmp_path / "bake/dockerfiles/runtime.Dockerfile").unlink()
     found = drift(files, tmp_path)
-    assert [f.path for f in found.write] == [
-        "bake/dockerfiles/api.Dockerfile",
-        "bake/dockerfiles/runtime.Dockerfile",
-    ]
+    edited = [f"bake/dockerfiles/{name}.Dockerfile" for name in ("api", "runtime")]
+    assert [f.path for f in found.write] == edited
     repair(found, tmp_path)
     assert not drift(files, tmp_path)
 
@@ -208,15 +188,12 @@ def test_only_what_is_slimbake_s_own_is_removed(tmp_path: Path) -> None:
     (tmp_path / "bake/dockerfiles/binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "bake/dockerfiles/link").symlink_to("gone.Dockerfile")
     found = drift(files, tmp_path)
-    assert (found.write, found.remove) == (
-        (),
-        ("bake/dockerfiles/deep/er/gone.py", "bake/dockerfiles/gone.Dockerfile"),
-    )
+    gone = ("bake/dockerfiles/deep/er/gone.py", "bake/dockerfiles/gone.Dockerfile")
+    assert (found.write, found.remove) == ((), gone)
     repair(found, tmp_path)
     assert not (tmp_path / "bake/dockerfiles/gone.Dockerfile").exists()
-    assert (tmp_path / "bake/dockerfiles/mine.Dockerfile").exists() and (
-        tmp_path / "elsewhere/gone.Dockerfile"
-    ).exists()
+    for name in ("bake/dockerfiles/mine.Dockerfile", "elsewhere/gone.Dockerfile"):
+        assert (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(
@@ -261,10 +238,8 @@ def test_a_file_is_replaced_whole_and_readable_for_all(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_text_is_compared_too(tmp_path: Path) -> None:
-    path, program = (
-        "bake/dockerfiles/tool.pyz",
-        Generated("bake/dockerfiles/tool.pyz", OURS.encode() + b"\0"),
-    )
+    path = "bake/dockerfiles/tool.pyz"
+    program = Generated(path, OURS.encode() + b"\0")
     repair(drift([program], tmp_path), tmp_path)
     assert (tmp_path / path).read_bytes() == program.content
     assert not drift([program], tmp_path)

@@ -8,18 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.commits import commit
-from tests.unit.report.baked import (
-    CODE,
-    FLASK,
-    HOSTILE,
-    IMAGES,
-    LINE,
-    NUMPY,
-    RUNTIME,
-    Page,
-    bake,
-    write_fleet,
-)
+from tests.unit.report import baked as example
+from tests.unit.report.baked import FLASK, HOSTILE, IMAGES, Page
 from tests.unit.report.equal import assert_equal
 
 from slimbake import report
@@ -35,12 +25,12 @@ RECORD = Record(services=("api", "model"), images=IMAGES)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_fleet(tmp_path)
+    return example.write_fleet(tmp_path)
 
 
 @pytest.fixture
 def baked(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    bake(root, monkeypatch)
+    example.bake(root, monkeypatch)
     return root
 
 
@@ -68,8 +58,8 @@ def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
     sizes = json.loads(run(baked, "sizes", "--json"))
     assert_equal(page(baked), sizes)
     by_digest = {row["name"]: row for row in sizes["layers"]}
-    assert by_digest[RUNTIME]["on_host"] == 700_000, "of two images, on one host once"
-    assert by_digest[NUMPY]["on_host"] == 2 * 1_609_123, "on different layers below it"
+    assert by_digest[example.RUNTIME]["on_host"] == 700_000, "of two images, on one host once"
+    assert by_digest[example.NUMPY]["on_host"] == 2 * 1_609_123, "on different layers below it"
 
 
 def test_a_service_that_was_not_baked_here_is_called_so(baked: Path) -> None:
@@ -105,14 +95,13 @@ def test_a_layer_that_nobody_read_is_one_part_and_its_size_stays(baked: Path) ->
     sizes = facts(baked)["sizes"]
     packages = {row["name"]: row["on_host"] for row in sizes["packages"]}
     assert packages["not read here"] == 900_000 and "flask" not in packages
-    assert {name: image["uncompressed"] for name, image in sizes["images"].items()} == {
-        image.name: image.uncompressed for image in IMAGES
-    }
+    whole = {name: image["uncompressed"] for name, image in sizes["images"].items()}
+    assert whole == {image.name: image.uncompressed for image in IMAGES}
 
 
 def test_rules_say_what_they_took_and_whose_line_asked_for_it(baked: Path) -> None:
     rows = [row.cells for row in page(baked).rows["rules"][1:]]
-    assert rows[0] == [LINE, "removes files on request", "30.0 kB"]
+    assert rows[0] == [example.LINE, "removes files on request", "30.0 kB"]
     assert (rows[1][0], rows[1][2]) == ("sources", "50.0 kB")
     assert rows[1][1].startswith("removes headers and sources")
 
@@ -152,13 +141,10 @@ def test_names_of_packages_are_text_and_never_elements(baked: Path) -> None:
 def test_the_page_loads_nothing_and_allows_its_own_style_and_script_alone(baked: Path) -> None:
     text = report.page(facts(baked))
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
-    script, style = (
-        re.findall(f"<{tag}>(.*)</{tag}>", text, re.DOTALL)[0] for tag in ("script", "style")
-    )
-    assert policy == (
-        f"default-src 'none'; style-src '{report._allowed(style)}'; script-src '{report._allowed(script)}';"
-        " base-uri 'none'; form-action 'none'"
-    )
+    tags = (re.findall(f"<{tag}>(.*)</{tag}>", text, re.DOTALL) for tag in ("style", "script"))
+    style, script = (report._allowed(found) for (found,) in tags)
+    own = f"style-src '{style}'; script-src '{script}'"
+    assert policy == f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
     given = [(name, attributes) for name, attributes in Page(text).elements]
     assert not [each for each in given if {"src", "style", "xlink:href"} & {*each[1]}]
     assert all(each[1]["href"].startswith("#") for each in given if "href" in each[1])
@@ -171,15 +157,14 @@ def test_links_lead_to_what_is_on_the_page_and_tiles_have_titles(baked: Path) ->
     links = [given["href"] for name, given in elements if name == "a"]
     assert {link.removeprefix("#") for link in links} <= {*ids}
     places = [at for at, (_, given) in enumerate(elements) if "data-bytes" in given]
-    assert [[name for name, _ in elements[at - 2 : at]] for at in places] == [["a", "title"]] * len(
-        places
-    )
+    before = {tuple(name for name, _ in elements[at - 2 : at]) for at in places}
+    assert before == {("a", "title")}
 
 
 def test_what_is_too_small_to_see_shares_a_tile(baked: Path) -> None:
     names = {tile["data-name"]: tile["data-layer"] for tile in page(baked).tiles}
     assert names["1 smaller layer"] == ""
-    assert CODE not in names.values()
+    assert example.CODE not in names.values()
 
 
 def test_eight_services_with_many_packages_stay_a_small_page(baked: Path) -> None:
@@ -201,13 +186,12 @@ def test_a_pipeline_draws_the_page_from_its_records_alone(baked: Path) -> None:
     (baked / "records").mkdir()
     (baked / "records/one.json").write_text(json.dumps(other.as_json()))
     file = baked / "report.html"
-    assert "not recorded" not in run(
-        baked, "report", "--record", str(baked / "records"), "-o", str(file)
-    )
+    words = ("--record", str(baked / "records"), "-o", str(file))
+    assert "not recorded" not in run(baked, "report", *words)
     parsed = Page(file.read_text("utf-8"))
     rows = {row.service: row.cells[1:] for row in parsed.rows["services"]}
     assert rows["api"] == rows["unbaked"] == ["in no record"]
     assert_equal(parsed, facts(baked, other)["sizes"])
-    assert facts(baked, other)["sizes"]["images"]["model"] == (
-        Measurement(IMAGES[1:]).as_json()["images"]["model"]
-    ) | {"layers": facts(baked, other)["sizes"]["images"]["model"]["layers"]}
+    found = facts(baked, other)["sizes"]["images"]["model"]
+    alone = Measurement(IMAGES[1:]).as_json()["images"]["model"]
+    assert found == alone | {"layers": found["layers"]}

@@ -97,9 +97,8 @@ def test_paths_are_followed_through_functions_and_lists(code: str, stay: set[str
 def test_paths_are_followed_into_other_modules_of_the_layer() -> None:
     constants = "import os\nROOT = os.path.dirname(__file__)\ndef root(): return ROOT\n"
     for taken in ("from .consts import ROOT as R", "from pkg import consts\nR = consts.root()"):
-        assert (
-            kept(f"{taken}\n__path__\nos.listdir(os.path.join(R, 'sub'))", consts=constants) == SUB
-        )
+        code = f"{taken}\n__path__\nos.listdir(os.path.join(R, 'sub'))"
+        assert kept(code, consts=constants) == SUB
     helper = "def listed(where, *, below='sub'):\n  return os.listdir(os.path.join(where, below))\n"
     code = "from pkg.helper import listed\nlisted(os.path.dirname(__file__))"
     assert kept(code, helper=helper) == SUB
