@@ -112,13 +112,13 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     What another folder of the same project has built stays, as long as that folder is there. An
     image that a container still runs stays.
     """
-    here = checkout(root)
+    here, images = checkout(root), docker.project_images(project)
     gone = [
         *docker.remove_owned(docker.orphaned),
         *remove_volumes(project),
         *docker.remove_dangling(project),
     ]
-    for names in docker.project_images(project).values():
+    for names in images.values():
         others = {name for name in names if _of_another(name, here)}
         ours = (
             name
