@@ -92,7 +92,9 @@ class _Locking:
         self._fleet = replace(fleet, packages=packages)
         self._texts: dict[str, str] = {}  # of what is new
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by layer, without the layers beneath
-        self._bumps: dict[str, list[tuple[Pin, Pin]]] = {}  # by lock: as it was, and as it is now
+        self._bumps: dict[
+            str, list[tuple[Pin, Pin]]
+        ] = {}  # by lock: one that the wheelhouse has, and its successor
         known = [source for sources in self._locks.sources.values() for source in sources]
         self._sources = {source.origin: source for source in known}
         shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
@@ -133,17 +135,13 @@ class _Locking:
 
     def _inspect(self) -> None:
         """Say which files of bumped packages run without an import and were not in the version
-        before, where the wheelhouse has that. The new wheels are fetched: a bake needs them anyway.
+        before. The new wheels are fetched: a bake needs them anyway.
         """
         wheels = store()
-        known = {
-            name: [(old, new) for old, new in bumps if wheel_files(old, wheels)]
-            for name, bumps in self._bumps.items()
-        }
-        bumped = {name: [new for _, new in bumps] for name, bumps in known.items()}
+        bumped = {name: [new for _, new in bumps] for name, bumps in self._bumps.items()}
         new_locks = Locks({lock_file(name): lock_text(pins) for name, pins in bumped.items()})
         fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
-        for old, new in sorted({bump for bumps in known.values() for bump in bumps}):
+        for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
             files = wheel_files(new, wheels) - wheel_files(old, wheels)
             if found := sorted(filter(_RUN.fullmatch, files)):
                 self._console.say(f"{new.name} {new.version} brings {', '.join(found)}: review it")
@@ -249,7 +247,11 @@ class _Locking:
         pins = tuple(pin for pin in needed if pin.name not in below)
         self._pins[layer.name] = pins
         bumps = ((known[pin.name], pin) for pin in pins if pin.name in known)
-        self._bumps[layer.lock] = [bump for bump in bumps if bump[0].version != bump[1].version]
+        self._bumps[layer.lock] = [
+            (old, new)
+            for old, new in bumps
+            if old.version != new.version and wheel_files(old, store())
+        ]
         self._texts[layer.lock] = lock_text(pins, source)
 
     def _sources_of(self, pins: Mapping[str, Pin]) -> dict[str, Source]:
