@@ -118,10 +118,8 @@ def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index
     plain.add("needs", "1", ["old"])
     done = repo.lock("[needs]", api="[]")
     assert "old 0.6 is built from old-0.6.tar.gz, in a stage of its own" in done.stderr
-    assert (
-        f"# via needs\n# built from old-0.6.tar.gz#sha256={sha256}: old==0.6\n"
-        in (repo.locked()["base-web.txt"])
-    )
+    origin = f"# via needs\n# built from old-0.6.tar.gz#sha256={sha256}: old==0.6\n"
+    assert origin in repo.locked()["base-web.txt"]
     assert repo.pins("base-web") == ["idna==3.10", "needs==1"]
     assert repo.run("lock", "--check").code == 0
     ran(["rm", "-rf", repo.wheelhouse], check=True)
@@ -149,10 +147,8 @@ def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None
 
 def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
-    for name in ("a", "b"):
-        (repo.root / name).mkdir()
     rows = "".join(f"  {n}: {{context: {n}, requirements: [old, idna]}}\n" for n in ("a", "b"))
-    repo.write(f"services:\n{rows}")
+    repo.write(f"services:\n{rows}", {"a/app.py": "", "b/app.py": ""})
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--check").code == 0
     made = load(repo.root / "services.yaml")
@@ -167,10 +163,8 @@ def test_a_lock_of_sources_that_is_lost_is_stale_and_made_again(repo: Repo, plai
     before = repo.locked()
     (repo.root / "bake/locks/wheel-old.txt").unlink()
     done = repo.run("lock", "--check")
-    assert (
-        done.code == 4
-        and "no lock says what old of bake/locks/base-web.txt is built from" in done.stderr
-    )
+    assert done.code == 4
+    assert "no lock says what old of bake/locks/base-web.txt is built from" in done.stderr
     assert repo.run("lock").code == 0
     assert repo.locked() == before
 
@@ -185,20 +179,15 @@ def test_sources_go_when_nothing_needs_them_any_more(repo: Repo, plain: Index) -
 
 def test_what_builds_sources_is_installed_in_no_image(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
-    repo.write(
-        "bases: {web: {requirements: [old]}}\n"
-        "services: {api: {base: web, context: api, wheels: {system: [gcc]}}}\n",
-        {"api/app.py": ""},
-    )
+    base = "bases: {web: {requirements: [old]}}\n"
+    builds = "services: {api: {base: web, context: api, wheels: {system: [gcc]}}}\n"
+    repo.write(base + builds, {"api/app.py": ""})
     (repo.root / "bake/locks").mkdir(parents=True)
     done = repo.run("lock")
     assert "locking wheel-old.system: gcc, libc6-dev" in done.stderr  # which needs an engine here
-    repo.write("bases: {web: {requirements: [old]}}\nservices: {api: {base: web, context: api}}\n")
+    repo.write(f"{base}services: {{api: {{base: web, context: api}}}}\n")
     assert repo.run("lock").code == 0
-    repo.write(
-        "bases: {web: {requirements: [old]}}\n"
-        "services: {api: {base: web, context: api, wheels: {system: [gcc]}}}\n"
-    )
+    repo.write(base + builds)
     made = load(repo.root / "services.yaml").plan
     wheel, api = made.target("wheel-old").recipe, made.target("api").recipe
     assert wheel and api
@@ -378,10 +367,7 @@ def test_a_local_package_is_locked_with_those_that_it_needs(repo: Repo, plain: I
         + sources.format("low"),
         "libs/low/pyproject.toml": project("low", "1", "rich"),
     }
-    repo.fleet("[]", api="[libs/top]")
-    for name, text in files.items():
-        (repo.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (repo.root / name).write_text(text)
+    repo.write("services:\n  api: {context: libs, requirements: [libs/top], start: none}\n", files)
     repo.done("lock")
     assert repo.pins("api") == ["idna==3.10", "rich==1"]
     install = load(repo.root / "services.yaml").plan.target("api").recipe

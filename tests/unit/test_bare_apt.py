@@ -1,31 +1,28 @@
-"""What apt's files and answers say."""
+"""What apt's files and answers say, and what readies a bare machine."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tools.bare import apt, engine
 from tools.bare.apt import AptSource, deb822_sources, line_sources, sources, system_path
+
+MIRROR = ("http://m.example",)
 
 
 @pytest.mark.parametrize(
     ("line", "source"),
     [
-        (
-            "deb http://m.example trixie main",
-            AptSource(uris=("http://m.example",), suites=("trixie",)),
-        ),
+        ("deb http://m.example trixie main", AptSource(MIRROR, suites=("trixie",))),
         (
             "deb [arch=amd64 signed-by=/k.gpg trusted=yes] http://m.example ./ # flat",
-            AptSource(uris=("http://m.example",), suites=("./",), signed_by="/k.gpg", trusted=True),
+            AptSource(MIRROR, suites=("./",), signed_by="/k.gpg", trusted=True),
         ),
     ],
 )
 def test_a_line_of_sources_list(line: str, source: AptSource) -> None:
-    assert tuple(
-        line_sources(
-            f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
-        )
-    ) == (source,)
+    text = f"# comment\ndeb-src http://m.example trixie main\n{line}\n#deb http://off x\n"
+    assert tuple(line_sources(text)) == (source,)
 
 
 def test_a_deb822_file_gives_its_enabled_binary_sources() -> None:
@@ -90,3 +87,12 @@ def test_sources_are_read_from_every_file_that_apt_reads(tmp_path: Path) -> None
         "http://a.example",
         "http://z.example",
     ]
+
+
+def test_a_machine_without_docker_has_no_plugin_and_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(apt, "system_path", lambda: str(tmp_path))
+    assert not engine.has_plugin("buildx")
+    assert not engine.answers()

