@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.abuse.patterns import Use, texts, uses
 
+from slimbake.config import manifest
 from slimbake.config.files import ManifestFolder
 from slimbake.config.report import RefusedError
+from slimbake.errors import SlimbakeError
 from slimbake.host.dockerignore import Ignore, matches
 from slimbake.inside.globs import matcher
 
@@ -77,3 +80,55 @@ def test_a_glob_of_folders_lists_each_once(glob: str, tmp_path: Path) -> None:
         assert ManifestFolder(str(tmp_path)).folders(glob) == []
     except RefusedError as error:
         assert "more than once" in error.message
+
+
+# What names itself, or twice the next one: 60 of them are a million million million.
+GROWING = {
+    "extras of a project": (
+        "[project]\nname = 'a'\nversion = '1'\n[project.optional-dependencies]\n"
+        + "".join(f"e{n} = ['a[e{n + 1}]', 'A[e{n + 1},e{n}]']\n" for n in range(60))
+        + "e60 = ['x']\n",
+        "[e0]",
+    ),
+    "extras of Poetry": (
+        "[tool.poetry]\nname = 'a'\nversion = '1'\n[tool.poetry.dependencies]\n"
+        + "".join(f"p{n} = {{version = '1', optional = true}}\n" for n in range(60))
+        + f"[tool.poetry.extras]\ne0 = {[f'p{n}' for n in range(60)] * 99}\n",
+        "[e0]",
+    ),
+    "groups": (
+        "[project]\nname = 'a'\nversion = '1'\n[dependency-groups]\n"
+        + "".join(f"g{n} = [{{include-group = 'g{n + 1}'}}] \n" for n in range(60))
+        + "g60 = ['x']\n",
+        ":g0",
+    ),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", GROWING)
+def test_what_names_the_next_twice_is_read_once(kind: str, tmp_path: Path) -> None:
+    text, extras = GROWING[kind]
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/pyproject.toml").write_text(text)
+    (tmp_path / "services.yaml").write_text(
+        "project: toys\npython: '3.11'\nservices:\n"
+        f"  api: {{context: api, requirements: 'pyproject.toml{extras}', command: [a]}}\n"
+    )
+    with suppress(SlimbakeError):
+        manifest(tmp_path / "services.yaml")
+
+
+@pytest.mark.timeout(60)
+def test_requirements_that_name_the_next_twice_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    for number in range(60):
+        twice = f"-r r{number + 1}.txt\n-r ./r{number + 1}.txt\n-c r{number + 1}.txt\n"
+        (tmp_path / f"api/r{number}.txt").write_text(twice)
+    (tmp_path / "api/r60.txt").write_text("x\n")
+    (tmp_path / "services.yaml").write_text(
+        "project: toys\npython: '3.11'\nservices:\n"
+        "  api: {context: api, requirements: r0.txt, command: [a]}\n"
+    )
+    with suppress(SlimbakeError):
+        manifest(tmp_path / "services.yaml")

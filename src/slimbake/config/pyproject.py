@@ -174,8 +174,12 @@ class Pyprojects:
         collected.add(self._placed(file, data, listed))
         poetry = "dependencies" in _table(data, "tool", "poetry")
         if not group and not extras and not poetry and "project" not in data:
-            message = "it lists no dependencies that slimbake reads"
-            self._report.elsewhere(file, None, message, f"[project] has them; of others: {_EXPORT}")
+            self._report.elsewhere(
+                file,
+                None,
+                "it lists no dependencies that slimbake reads",
+                f"[project] has them; of others: {_EXPORT}",
+            )
         if overrides := _strings(uv.get("override-dependencies")):
             self._fault(
                 file,
@@ -230,19 +234,24 @@ class Pyprojects:
             _table(data, "tool", "poetry"),
         )
         known = own or _table(poetry, "extras")
-        for name in names:
+        project = normalised(str(_table(data, "project").get("name", "")))
+        names, seen = [*names], set[str]()
+        for name in names:  # and a project's own extras: `all = ["mine[web,db]"]`
+            if name in seen:
+                continue
+            seen.add(name)
             key = self._named(file, "extra", name, known)
             if own:
-                listed += self._texts(file, own[key], f"[project.optional-dependencies] {key}")
+                found = self._texts(file, own[key], f"[project.optional-dependencies] {key}")
             else:
                 table = _table(poetry, "dependencies")
                 chosen = {dep: table[dep] for dep in _strings(known[key]) if dep in table}
-                listed += self._poetry(file, chosen, optional=True)
-        project = normalised(str(_table(data, "project").get("name", "")))
-        # `all = ["mine[web,db]"]`: a project's own extras.
-        for entry in [each for each in listed if project and name_of(each[0]) == project]:
-            listed.remove(entry)
-            listed += self._of_extras(file, data, _bracketed(entry[0]))
+                found = list(self._poetry(file, chosen, optional=True))
+            for entry in found:
+                if project and name_of(entry[0]) == project:
+                    names += _bracketed(entry[0])
+                else:
+                    listed.append(entry)
         return listed
 
     def _of_group(self, file: str, data: Table, name: str) -> Listed:
@@ -265,8 +274,10 @@ class Pyprojects:
         by_name = {normalised(key): key for key in known}
         if key := by_name.get(normalised(name)):
             return key
-        hint = did_you_mean(name, by_name.values()) or "it has none"
-        raise RefusedError(f"'{file}' has no {kind} '{name}'", hint)
+        raise RefusedError(
+            f"'{file}' has no {kind} '{name}'",
+            did_you_mean(name, by_name.values()) or "it has none",
+        )
 
     def _poetry(self, file: str, listed: Any, optional: bool) -> Iterator[tuple[str, str]]:
         """Poetry's own table as PEP 508; `optional`: also those that only an extra asks for."""
@@ -346,12 +357,11 @@ class Pyprojects:
     def _placed(self, file: str, data: Table, listed: Listed) -> Requirements:
         """Dependencies, each from where [tool.uv.sources] or Poetry's table say."""
         collected = Collected()
-        folder = posixpath.dirname(file)
         sources = self._sources(file, data)
         for spec, near in listed:
             try:
                 if local := _local(spec):
-                    collected.add(self.package(local, folder, _bracketed(spec)))
+                    collected.add(self.package(local, posixpath.dirname(file), _bracketed(spec)))
                 elif name_of(checked := lockable(spec)) in sources:
                     collected.add(self._source(checked, *sources[name_of(checked)]))
                 else:
@@ -369,9 +379,11 @@ class Pyprojects:
             found |= {normalised(key): (at, value) for key, value in listed.items()}
         if "dependencies" in _table(data, "project"):
             poetry = _table(data, "tool", "poetry", "dependencies").items()
-            placed = [(k, v) for k, v in poetry if isinstance(v, dict)]
-            placed = [(k, v) for k, v in placed if {"path", "git", "url"} & {*v}]
-            found |= {normalised(key): (file, value) for key, value in placed}
+            found |= {
+                normalised(key): (file, value)
+                for key, value in poetry
+                if isinstance(value, dict) and {"path", "git", "url"} & {*value}
+            }
         return found
 
     def _source(self, spec: str, file: str, source: Any) -> Requirements:
