@@ -127,7 +127,9 @@ def fitting(
             ours = [
                 (problem, (draft.name, "", ""))
                 for draft in drafts
-                for problem in _problems(file, text([_without_others(draft)]))[:1]
+                for alone in [checked(file, text([_without_others(draft)]))]
+                if isinstance(alone, tuple)
+                for problem in alone[:1]
             ] or [
                 (problems[0], (draft.name, "", "")) for draft in drafts if draft.outcome != "kept"
             ]
@@ -194,8 +196,3 @@ def _key(problem: Problem, by_name: dict[str, Draft]) -> tuple[str, str, str] | 
     if not match or name not in by_name:
         return None
     return name, match[3] or "", match[4] or match[5] or ""
-
-
-def _problems(file: Path, text: str) -> tuple[Problem, ...]:
-    found = checked(file, text)
-    return found if isinstance(found, tuple) else ()

@@ -151,6 +151,8 @@ class _Reader:
             raise KeepError(self._stage.place, what, advice)
         for odd in self._stage.odd:
             raise odd
+        if not re.search("slim|alpine", self._stage.image):  # such an image has compilers
+            self._needs.wheels["build-essential"] = None
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
                 self._needs.environments.add(absolute("/", folder))

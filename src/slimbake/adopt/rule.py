@@ -41,6 +41,7 @@ _PYTHON = re.compile(r"python3?(?:\.\d+)?")
 # What scripts call that python:slim has and slimbake's images do not: Debian packages of essentials.
 _TOOLS = {
     "grep": "grep",
+    "egrep": "grep",
     "sed": "sed",
     "awk": "mawk",
     "find": "findutils",

@@ -25,7 +25,7 @@ def test_a_variable_that_nothing_sets_is_named_with_the_key_that_sets_it(tmp_pat
     assert "`start: {env: {PORT: VALUE}}`" in note.advice
 
 
-SCRIPT = "#!/bin/bash\nset -e\ngrep -q x /etc/hosts | sed s/a/b/\nexec python main.py\n"
+SCRIPT = "#!/bin/bash\nset -e\negrep -q x /etc/hosts | sed s/a/b/\nexec python main.py\n"
 
 
 def test_a_script_is_taken_as_it_is_with_its_shell_and_what_it_calls(tmp_path: Path) -> None:
@@ -148,6 +148,12 @@ def test_a_condition_of_known_values_decides(tmp_path: Path, condition: str, run
     text = f"{HEAD}ARG A=x\nRUN if {condition}; then pip install one; else pip install other; fi\n{CMD}"
     found = entry(tmp_path, text)
     assert found["requirements"][1:] == ["one" if runs else "other"]
+
+
+def test_an_image_with_compilers_gives_them_to_wheels_that_are_built(tmp_path: Path) -> None:
+    found = entry(tmp_path, HEAD.replace("python:3.12-slim", "python:3.12-bookworm") + CMD)
+    assert found["wheels"] == {"system": ["build-essential"]}
+    assert "wheels" not in entry(tmp_path / "slim", HEAD + CMD)
 
 
 def test_users_ports_folders_and_checks_come_along(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_a_package_with_data_stays_in_its_folder(library: Path) -> None:
     assert (library / "xml/mypy.ini").exists() and (library / "xml/dom/__init__.py").exists()
 
 
+def test_distutils_is_archived_without_its_data_since_programs_import_it(library: Path) -> None:
+    left = {name for names in runtime.LEFT_BEHIND.values() for name in names}
+    for name in ("__init__.py", "util.py", "README", "command/command_template"):
+        file = library / "distutils" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.name not in left:
+            file.touch()
+    assert runtime.archived(library, library.rglob("*")) == {"aifc", "distutils", "xml"}
+
+
 def test_nothing_is_both_archived_and_left_behind() -> None:
     left = {pattern for patterns in runtime.LEFT_BEHIND.values() for pattern in patterns}
     assert not {*runtime.COLD, *runtime.PACKED} & {name.removesuffix(".py") for name in left}

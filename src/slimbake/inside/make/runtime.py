@@ -38,7 +38,8 @@ LEFT_BEHIND: Mapping[str, tuple[str, ...]] = {
     "examples of extension modules": ("xxlimited*",),
     "there is no display": ("tkinter", "_tkinter*", "idlelib", "turtle.py", "turtledemo"),
     "there is no terminal with its terminfo; pdb works": ("curses", "_curses*", "readline.*"),
-    "uv installs and builds": ("ensurepip", "venv", "*distutils*", "lib2to3", "config-*"),
+    "uv installs and builds": ("ensurepip", "venv", "lib2to3", "config-*"),
+    "beside the code of distutils": ("README", "command_template"),
     "they belong to the image that it came from": (
         *("site-packages", "dist-packages", "sitecustomize.py", "EXTERNALLY-MANAGED"),
     ),
@@ -62,9 +63,9 @@ PACKED = (
 )
 COLD = (
     # Formats and protocols of another time; twins of modules in C.
-    *("aifc", "asynchat", "asyncore", "cgi", "cgitb", "chunk", "crypt", "ftplib", "imaplib"),
-    *("imghdr", "mailbox", "mailcap", "nntplib", "pipes", "poplib", "smtpd", "sndhdr", "sunau"),
-    *("telnetlib", "uu", "wave", "wsgiref", "xdrlib", "xmlrpc"),
+    *("aifc", "asynchat", "asyncore", "cgi", "cgitb", "chunk", "crypt", "distutils", "ftplib"),
+    *("imaplib", "imghdr", "mailbox", "mailcap", "nntplib", "pipes", "poplib", "smtpd", "sndhdr"),
+    *("sunau", "telnetlib", "uu", "wave", "wsgiref", "xdrlib", "xmlrpc"),
     *("_py_abc", "_pydatetime", "_pydecimal", "_pyio", "imp", "sre_compile", "sre_constants"),
     *("sre_parse", "dbm", "shelve", "sched", "fileinput", "plistlib", "nturl2path"),
     # Tools that a person starts, and the texts of help().
