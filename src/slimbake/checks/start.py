@@ -259,7 +259,7 @@ def _run(
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
         raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
-        outcome = {"deaf": False, "words": "", **json.loads(done.stdout.splitlines()[-1])}
+        outcome = {"words": "", **json.loads(done.stdout.splitlines()[-1])}
     except (IndexError, ValueError, TypeError, RecursionError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]

@@ -13,9 +13,10 @@ import pytest
 from tests.engine.registries import free_port
 from tests.patience import far_enough, wait_for
 from tests.ran import ran
+from tests.unit.fleets import planned, service
 
-from slimbake.checks.start import _silence, deaf, without_compose
-from slimbake.docker.containers import Detached
+from slimbake.checks.start import _checked, _silence, deaf, without_compose
+from slimbake.docker.containers import Contained, Detached
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.inside.check import start
 from slimbake.inside.check.start import check_start
@@ -173,6 +174,18 @@ HANDLES = "import signal, time; signal.signal(signal.SIGTERM, print); time.sleep
 def test_a_first_process_deaf_to_signals_is_found(command: list[str], deaf: bool | None) -> None:
     assert check_start(command, None, 600, 1, "SIGTERM") == ({} if deaf is None else {"deaf": deaf})
     assert check_start(command, None, 600, 1, "SIGKILL") == check_start(command, None, 600, 1) == {}
+
+
+@pytest.mark.parametrize(("said", "warns"), [({}, False), ({"deaf": False}, True)])
+def test_a_service_that_handles_its_stop_signal_has_no_warning(
+    said: dict[str, bool], warns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Contained(0, f"{json.dumps(said)}\n", "", False)
+    monkeypatch.setattr("slimbake.checks.start.contained", lambda *_: ended)
+    [running] = planned(service("api", command=("python", "-m", "api"))).services
+    request = {"command": running.command, "port": None, "limit": 1, "alive": 1, "stop": "SIGTERM"}
+    found = _checked("sha256:1", running, request, (), lambda _: None)
+    assert (found.why, bool(found.warning)) == ("", warns)
 
 
 def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
