@@ -165,10 +165,10 @@ class _Reader:
                     raise KeepError(copy.place, what, advice)
                 reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
                 reader.read(seen)
-        for run in self._stage.runs:
-            self._run(run)
         for name, copy in self._stage.takes:
             self._take(name, copy)
+        for run in self._stage.runs:
+            self._run(run)
 
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)

@@ -395,6 +395,20 @@ def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, foun
     assert entry(tmp_path, text, files)["requirements"] == found
 
 
+def test_a_file_that_a_builder_exports_is_installed_from_where_it_is_copied_to(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "FROM python:3.12-slim AS b\nWORKDIR /tmp\nCOPY pyproject.toml /tmp/\n"
+        "RUN poetry export -f requirements.txt --output requirements.txt\n"
+        "FROM python:3.12-slim\nWORKDIR /code\n"
+        "COPY --from=b /tmp/requirements.txt /code/requirements.txt\n"
+        f"RUN pip install -r /code/requirements.txt\nCOPY . /code/\n{CMD}"
+    )
+    files = {"pyproject.toml": POETRY, "main.py": "", "shop/__init__.py": ""}
+    assert entry(tmp_path, text, files)["requirements"] == "pyproject.toml"
+
+
 @pytest.mark.parametrize(
     ("install", "found"),
     [
