@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.checks.start import without_compose
 from slimbake.config.naming import RULES, WARM, WEIGHTS_FOLDER
 from slimbake.errors import CheckError, NothingSelected, SetupError
 from slimbake.fleet.model import Layer, Service
@@ -156,7 +157,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         "smoke": smoke is not None,
         "verify": service.verify or "",
         "command": _command(service),
-        "environment": dict(service.start.env),
+        "environment": {**without_compose(service.environment), **dict(service.start.env)},
         "fixed": len(service.entrypoint),
         "port": service.port,
     }

@@ -29,7 +29,9 @@ python: "3.11"
 bases:
   web: {requirements: [fastapi]}
 services:
-  api: {context: ., base: web, command: [python, -m, api], port: 80, smoke: s.py, verify: v.py}
+  api:
+    {context: ., base: web, command: [python, -m, api], port: 80, smoke: s.py, verify: v.py,
+     environment: {DATA: "${DATA:-/data}", KEY: "${KEY}"}}
   job: {context: ., base: web, requirements: [six], command: [job, "${HOME}"]}
   bare: {context: ., command: [python, -m, bare]}
 """
@@ -260,7 +262,7 @@ def test_a_trace_is_asked_what_the_plan_knows_and_buildx_evaluates_none_of_it(fr
         "command": ["python", "-m", "api"],
         "fixed": 0,
         "port": 80,
-        "environment": {},
+        "environment": {"DATA": "/data"},
     }
     assert "$${HOME}" in found["_trace-job"]["args"]["TRACED"]
     assert found["_trace-api"]["contexts"]["image"] == "target:api"
