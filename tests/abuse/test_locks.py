@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from tests.abuse.conftest import Slimbake
 
 from slimbake.errors import STALE
-from slimbake.lock.locks import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER
+from slimbake.lock.locks import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, Locks
 from slimbake.lock.model import text_digest
 
 MANIFEST = """\
@@ -141,3 +142,36 @@ def test_no_command_takes_an_edited_lock(
         ended = slimbake(*command, at=root)
         # There is no engine here, which a bake says first.
         assert ended.code == STALE or (command[0] == "bake" and ended.code), ended
+
+
+DEB = f"libpq5 15.1-1+b2 amd64 libpq5_15.1-1+b2_amd64.deb 5 {DIGEST}\n"
+DEBIAN = {
+    "nothing": "",
+    "words": "libpq5\n",
+    "no first line": DEB,
+    "the first line of another lock": WEIGHTS_HEADER + DEB,
+    "no hash": SYSTEM_HEADER + DEB.replace(f" {DIGEST}", ""),
+    "a hash that is none": SYSTEM_HEADER + DEB.replace(DIGEST, "none"),
+    "a hash that is cut": SYSTEM_HEADER + DEB.replace(DIGEST, DIGEST[1:]),
+    "no size": SYSTEM_HEADER + DEB.replace(" 5 ", " x "),
+    "a file elsewhere": SYSTEM_HEADER + DEB.replace("libpq5_", "../../libpq5_"),
+    "a file from the root": SYSTEM_HEADER + DEB.replace("libpq5_", "/etc/libpq5_"),
+    "no package": SYSTEM_HEADER + DEB.replace(".deb", ".sh"),
+    "an option": SYSTEM_HEADER + DEB.replace("libpq5 ", "--allow-unauthenticated "),
+    "a name of a terminal": SYSTEM_HEADER + DEB.replace("libpq5 ", "\x1b[2J "),
+    "a comment within": SYSTEM_HEADER + DEB + "# more\n" + DEB,
+    "no end of the last line": SYSTEM_HEADER + DEB.rstrip("\n"),
+}
+
+
+@pytest.mark.parametrize("kind", DEBIAN)
+def test_an_edited_lock_of_debian_s_packages_is_refused(kind: str) -> None:
+    def locks(text: str) -> Locks:
+        record = {"api.system": {"asked": "asked", "lock": text_digest(text)}}
+        return Locks({"api.system.txt": text, "inputs.json": json.dumps(record)})
+
+    assert locks(SYSTEM_HEADER + DEB).compared("api.system", "asked") is None
+    assert len(locks(SYSTEM_HEADER + DEB).debs("api.system")) == 1
+    found = locks(DEBIAN[kind]).compared("api.system", "asked")
+    assert found and found.damaged
+    assert locks(DEBIAN[kind]).debs("api.system") == ()

@@ -135,5 +135,4 @@ def _fault(text: str, at: int) -> Fault:
 
 def _needed(text: str) -> tuple[str, ...]:
     names = text.rpartition("via ")[2]
-    own = ("",) if text.startswith(_ASKED) else ()
-    return (*own, *(names.split(", ") if "via " in text else ()))
+    return (*[""] * text.startswith(_ASKED), *(names.split(", ") if "via " in text else ()))

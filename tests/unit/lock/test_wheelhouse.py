@@ -13,7 +13,7 @@ from tests.unit.machines import debian
 from slimbake.console import Console
 from slimbake.host.files import half_of
 from slimbake.inside.fetch import FetchError
-from slimbake.lock.locks import Locks
+from slimbake.lock.locks import SYSTEM_HEADER, Locks
 from slimbake.lock.wheelhouse.store import Held, Store, store
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_deb_is_fetched_again(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(apt.Apt, "download", download)
     db = fleet(service("db", system=("libx",)))
-    locks = Locks({"db.system.txt": format_debs([deb])})
+    locks = Locks({"db.system.txt": SYSTEM_HEADER + format_debs([deb])})
     said: list[str] = []
     fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
