@@ -291,7 +291,7 @@ def _build(said: Raw, folder: str) -> Build:
 
 
 def _command(said: Any, place: Place) -> Command | None:
-    """Compose splits a text into words, and starts no shell."""
+    """Compose splits a text into words, and starts no shell. No words: the image's go, too."""
     if isinstance(said, list):
         words = tuple(map(_text, said))
     else:
@@ -301,7 +301,7 @@ def _command(said: Any, place: Place) -> Command | None:
         except ValueError:
             words = (text,)
     words = tuple(map(_filled, words))
-    return Command(words, place) if words else None
+    return Command(words, place) if words or said in ([], "") else None
 
 
 def _filled(word: str) -> str:

@@ -184,10 +184,10 @@ class _Service:
         found: dict[str, Command | None] = {"entrypoint": entrypoint, "command": command}
         if entrypoint and not command and compose:  # else it would be a tool that people start
             found = {"command": entrypoint}
-        if not any(found.values()):
+        if not any(item and item.words for item in found.values()):
             what = "it has no CMD and no ENTRYPOINT: it starts nothing"
             raise KeepError(stage.place, what, "write CMD, or `command` in the compose file")
-        return {key: item for key, item in found.items() if item}
+        return {key: item for key, item in found.items() if item and item.words}
 
     def entry(self, code: Code, folder: str) -> tuple[bool, Entry]:
         """The entry, and whether a shell runs its command. `folder`: today's context."""

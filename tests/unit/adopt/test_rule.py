@@ -189,6 +189,22 @@ def test_folders_in_a_volume_of_the_compose_file_are_that_volume_s(tmp_path: Pat
     assert (found.entry["tmpfs"], found.notes) == (["/cache"], ())
 
 
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        ("entrypoint: [], command: python -m work", {"command": ["python", "-m", "work"]}),
+        ("entrypoint: null, command: [x]", {"entrypoint": ["python", "run.py"], "command": ["x"]}),
+    ],
+)
+def test_a_compose_file_takes_an_entrypoint_away(
+    tmp_path: Path, said: str, command: dict[str, list[str]]
+) -> None:
+    own = f"services: {{shop: {{build: ., {said}}}}}\n"
+    text = f'{HEAD}ENTRYPOINT ["python", "run.py"]\n{CMD}'
+    found = entry(tmp_path, text, {**FILES, "run.py": "", "compose.yaml": own})
+    assert {key: found[key] for key in ("entrypoint", "command") if key in found} == command
+
+
 def test_a_kept_dockerfile_has_the_health_check_of_the_compose_file(tmp_path: Path) -> None:
     own = "services: {shop: {build: ., healthcheck: {test: exit 0 || exit 1, interval: 9s}}}\n"
     found = draft(tmp_path, "FROM debian\nCMD x\n", {**FILES, "compose.yaml": own})
