@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.ran import ran
 
 import slimbake
 from slimbake import inside
@@ -28,9 +29,7 @@ EPOCH = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", "17673230
 
 def run(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        words, cwd=cwd, env={**kept, **env}, capture_output=True, text=True, check=False
-    )
+    done = ran(words, cwd=cwd, env={**kept, **env})
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -96,36 +95,23 @@ def files(folder: Path) -> set[str]:
 def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) -> None:
     with zipfile.ZipFile(dist / WHEEL) as wheel:
         held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    shipped = {f"{top}/{name}" for top in ("templates",) for name in files(ROOT / top)}
     assert held == {
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
-        *(
-            f"slimbake/_data/{name}"
-            for name in (*shipped, "docker-bake.hcl.j2", "requirements/runtime.txt")
-        ),
+        *(f"slimbake/_data/templates/{name}" for name in files(ROOT / "templates")),
+        "slimbake/_data/docker-bake.hcl.j2",
+        "slimbake/_data/requirements/runtime.txt",
     }
 
 
 def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) -> None:
-    kept = {
-        ".gitignore",
-        "CHANGELOG.md",
-        "LICENSE",
-        "README.md",
-        "pyproject.toml",
-        "requirements/runtime.txt",
+    kept = ".gitignore CHANGELOG.md LICENSE PKG-INFO README.md docker-bake.hcl.j2 pyproject.toml"
+    folders = {
+        f"{folder}/{name}"
+        for folder in ("src", "templates")
+        for name in files(ROOT / folder)
+        if ".egg-info/" not in name
     }
-    folders = ("src", "templates")
-    tops = tuple(f"{folder}/" for folder in folders)
-    assert {name for name in files(unpacked) if not name.startswith(tops)} == {
-        *kept,
-        "PKG-INFO",
-        "docker-bake.hcl.j2",
-    }
-    for folder in folders:
-        assert files(unpacked / folder) == {
-            name for name in files(ROOT / folder) if ".egg-info/" not in name
-        }
+    assert files(unpacked) == {*kept.split(), "requirements/runtime.txt", *folders}
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from slimbake.catalogue import rules
 
 ROOT = Path(__file__).parents[3]
 MB = 1_000_000
+KINDS = ("uncompressed", "compressed")
 
 
 def image(*layers: tuple[str, float]) -> dict[str, Any]:
@@ -30,8 +31,7 @@ def image(*layers: tuple[str, float]) -> dict[str, Any]:
         }
         for name, size in layers
     ]
-    sums = {key: sum(layer[key] for layer in made) for key in ("uncompressed", "compressed")}
-    return {**sums, "layers": made}
+    return {key: sum(layer[key] for layer in made) for key in KINDS} | {"layers": made}
 
 
 def census(size: float, **more: Any) -> dict[str, Any]:
@@ -50,15 +50,10 @@ def census(size: float, **more: Any) -> dict[str, Any]:
 
 
 def side(cold: float, **sizes: float) -> dict[str, Any]:
-    made = {
-        name: {"uncompressed": size * MB, "compressed": size * MB} for name, size in sizes.items()
-    }
+    made = {name: dict.fromkeys(KINDS, size * MB) for name, size in sizes.items()}
     together = {"unique_on_host": 900 * MB, "unique_on_registry": 400 * MB}
-    return {
-        "cold": {"median": cold},
-        "noop": {"median": None},
-        "sizes": {"images": made, **together},
-    }
+    sizes_of = {"images": made, **together}
+    return {"cold": {"median": cold}, "noop": {"median": None}, "sizes": sizes_of}
 
 
 INPUTS = Inputs(
@@ -159,9 +154,8 @@ def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
         "without": {"median": 100.0, "runs": [100.0]},
         "with": {"median": after, "runs": [after, after]},
     }
-    assert f"**{verdict}**" in measurements.builds(
-        replace(INPUTS, prune={"sides": sides, "machine": "a box"})
-    )
+    inputs = replace(INPUTS, prune={"sides": sides, "machine": "a box"})
+    assert f"**{verdict}**" in measurements.builds(inputs)
 
 
 def test_without_any_measurement_no_figure_is_made_up() -> None:
