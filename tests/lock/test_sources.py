@@ -110,6 +110,32 @@ def test_what_a_git_source_needs_from_git_is_pinned_and_built_too(
     assert repo.run("lock", "--check").code == 0
 
 
+BACKEND = """
+from pathlib import Path
+
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    path = Path(folder, "tool-1.2.dist-info")
+    path.mkdir()
+    text = "Metadata-Version: 2.1\\nName: tool\\nVersion: 1.2\\nRequires-Dist: idna\\n"
+    (path / "METADATA").write_text(text)
+    return path.name
+"""
+
+
+def test_what_a_git_source_needs_from_git_may_tell_its_version_only_to_who_builds_it(
+    repo: Repo, plain: Index, upstream: Path, tmp_path: Path
+) -> None:
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    text = f'{system}[project]\nname = "tool"\ndynamic = ["version", "dependencies"]\n'
+    commit(upstream, {"pyproject.toml": text, "backend.py": BACKEND})
+    other = tmp_path / "other"
+    commit(other, {"pyproject.toml": project("over", "1", f"tool @ git+file://{upstream}")})
+    repo.lock("[]", api=f"['over @ git+file://{other}']")
+    at = git(upstream, "rev-parse", "HEAD")
+    assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in repo.locked()["api.txt"]
+
+
 # sdists
 
 

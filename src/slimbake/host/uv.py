@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 # What uv says of a package that it may not build, and which has no wheel that serves.
-_LACKING = r"Wheels are (?:required|available) for `([a-z0-9-]+)`"
+_LACKING = r"(?:Wheels are (?:required|available)|Building source distributions) for `([a-z0-9-]+)`"
 # An index that wants another account. PyTorch's own answers so for each package that it has not.
 _REFUSED = re.compile(
     r"An index(?: URL)? \((?P<address>[^)]+)\) (?:could not be queried due to a lack of valid"
@@ -194,7 +194,7 @@ def _failure(text: str, torch: str) -> SlimbakeError:
             "check its user and password: in the index's address, ~/.netrc or uv's and pip's"
             " settings. `slimbake doctor` shows the indexes that this machine uses",
         )
-    if "No solution found" in text:
+    if "No solution found" in text or re.search(_LACKING, text):
         return NoSolution(text)
     return SetupError(
         f"uv could not resolve the requirements\n{text}",
