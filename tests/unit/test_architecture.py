@@ -51,7 +51,7 @@ PURE = (
     *("config.model", "config.naming", "config.parity", "config.removal", "fleet", "plan"),
     *("render.quoting", "render.workflow", "render", "lock.model", "lock.text", "lock.explain"),
     *("lock.auto", "warm.compare", "warm.compilers", "warm.lists", "images.sizes"),
-    *("images.detail", "images.views", "images.growth", "images.report", "console.tables"),
+    *("images.detail", "images.views", "images.report", "console.tables"),
     *("registry.address", "registry.documents", "registry.errors", "fingerprint.model"),
     *("host.dockerignore", "fingerprint.dockerfile", "fingerprint.instructions"),
     *("fingerprint.steps", "fingerprint.compare"),

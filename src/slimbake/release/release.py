@@ -158,7 +158,7 @@ def _released(
         with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
             measurement = measured.result()
     alive = tuple(image for image in measurement.images if image.name not in failed)
-    over = over_budget(plan, replace(measurement, images=alive), site.workspace)
+    over = over_budget(plan, replace(measurement, images=alive))
     _expect_none(over, "over budget", request)
     failed |= over
     good = tuple(image for image in build.images if image.name not in failed)
