@@ -183,7 +183,7 @@ EVERY = ("plan", "shared", *SERVICES, "tag", "summary")
 @pytest.fixture
 def repository(tmp_path: Path, registry: str) -> Iterator[Repository]:  # noqa: F811
     with fleet(tmp_path / "repository") as toy:
-        git(toy.root, "init", "--quiet", "--initial-branch=main")
+        git(tmp_path, "init", "--quiet", "--initial-branch=main", "repository")
         git(toy.root, "remote", "add", "origin", f"https://github.com/{OURS}")
         yield Repository(toy, registry, tmp_path / "runs")
 
