@@ -1,6 +1,6 @@
 """Empty smokes: those that import next to nothing of their image, as their programs last said.
 
-A smoke that is cached says nothing again. The workspace keeps which were empty, by their text.
+A smoke that is cached says nothing again. The workspace keeps what each was, by its text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.inside.check.smoke import EMPTY
 from slimbake.plan.model import Target
 
-EMPTY_SMOKES = "empty-smokes"  # in the workspace
+SMOKES = "smokes"  # in the workspace
 
 
 def note_smokes(
@@ -25,18 +25,20 @@ def note_smokes(
     """
     empty = {name for name, line in log if line.startswith(EMPTY)}
     smokes = {_key(root, target): target.name in empty for target in ran if target.kind == "smoke"}
-    known = workspace.read(EMPTY_SMOKES, dict.fromkeys) or {}
-    kept = [key for key in {**known, **smokes} if smokes.get(key, True)]
-    workspace.write(
-        EMPTY_SMOKES, kept[-1000:]
-    )  # each time: what a killed bake had half written goes
+    if smokes:
+        known = {**(workspace.read(SMOKES, dict) or {}), **smokes}
+        workspace.write(SMOKES, dict([*known.items()][-1000:]))
 
 
-def empty_smokes(workspace: Workspace, root: Path, targets: Iterable[Target]) -> frozenset[str]:
-    """The services of which the smoke, as it is now, was empty when it last ran here."""
-    known = workspace.read(EMPTY_SMOKES, dict.fromkeys) or {}
-    smokes = (target for target in targets if known and target.kind == "smoke")
-    return frozenset(target.service for target in smokes if _key(root, target) in known)
+def known_smokes(
+    workspace: Workspace, root: Path, targets: Iterable[Target]
+) -> dict[str, bool | None]:
+    """Of each service, whether its smoke, as it is now, was empty when it last ran here; None where
+    it never did.
+    """
+    known: dict[str, bool] = workspace.read(SMOKES, dict) or {}
+    smokes = (target for target in targets if target.kind == "smoke")
+    return {t.service: known.get(_key(root, t)) if known else None for t in smokes}
 
 
 def _key(root: Path, target: Target) -> str:

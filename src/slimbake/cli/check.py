@@ -8,7 +8,7 @@ import click
 
 from slimbake.checks.mounts import mounted
 from slimbake.checks.parity import measured_parity, parity_table, write_parity
-from slimbake.checks.smokes import empty_smokes
+from slimbake.checks.smokes import known_smokes
 from slimbake.checks.surroundings import crowded
 from slimbake.checks.verify import Limit, verify
 from slimbake.ci.tool import tool_fault
@@ -118,9 +118,18 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
         chosen = select(plan, (*chosen, *parities))
     with hold(project, console) as prepared:
         site = prepared.stocked(chosen)
-        options = BakeOptions(load=site.engine.builder != "docker")
+        known = known_smokes(project.workspace, project.root, plan.targets)
+        options = BakeOptions(
+            # A smoke that ran elsewhere would come from a cache, and say nothing.
+            sets=tuple(f"{n}-smoke.no-cache=true" for n in chosen if known.get(n, "") is None),
+            load=site.engine.builder != "docker",
+        )
         bake(site, plan.with_weights(chosen), options)
-        empty = {*chosen} & empty_smokes(project.workspace, project.root, plan.targets)
+        empty = {
+            name
+            for name, hollow in known_smokes(project.workspace, project.root, plan.targets).items()
+            if hollow and name in chosen
+        }
         for word, having in (("passed", smokes - empty), ("empty", empty)):
             if those := [name for name in chosen if name in having]:
                 click.echo(f"smoke: {word}: {', '.join(those)}")

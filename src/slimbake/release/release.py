@@ -9,7 +9,7 @@ from textwrap import indent
 
 from slimbake import docker
 from slimbake.checks.mounts import mounted
-from slimbake.checks.smokes import empty_smokes
+from slimbake.checks.smokes import known_smokes
 from slimbake.config.model import Scan
 from slimbake.console import Console
 from slimbake.errors import CheckError, SlimbakeError, UsageError, together
@@ -188,7 +188,7 @@ def _released(
             fingerprints=_unedited(site, request, fingerprints),
         )
         retag(held, names, site.around.ca_bundle)
-    empty = empty_smokes(site.workspace, site.root, plan.targets)
+    smokes = known_smokes(site.workspace, site.root, plan.targets)
     return Released(
         measurement=measurement,
         on_registry=held,
@@ -199,7 +199,14 @@ def _released(
         failed=tuple(name for name in request.targets if name not in names),
         failures=(*build.failures, *map(CheckError, failed.values())),
         checks={
-            name: checks_of(plan, name, starts, name in scanned.done, build.ran, empty)
+            name: checks_of(
+                plan,
+                name,
+                starts,
+                name in scanned.done,
+                build.ran,
+                {each for each in smokes if smokes[each]},
+            )
             for name in ids
             if name in names
         },

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.unit.fleets import fleet, service, unlocked
 
-from slimbake.checks.smokes import empty_smokes, note_smokes
+from slimbake.checks.smokes import known_smokes, note_smokes
 from slimbake.host.workspace import Workspace
 from slimbake.inside.check.smoke import EMPTY
 from slimbake.release.starts import Starts, checks_of
@@ -21,22 +21,22 @@ def test_a_smoke_is_empty_until_one_of_its_text_is_not(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text("def load(): pass")
 
-    def empty() -> frozenset[str]:
-        return empty_smokes(workspace, tmp_path, PLAN.targets)
+    def known() -> dict[str, bool | None]:
+        return known_smokes(workspace, tmp_path, PLAN.targets)
 
-    assert empty() == frozenset()
+    assert known() == {"api": None, "nlg": None}
     log = [("api-smoke", "smoke: load passed (0.00 s)"), ("api-smoke", SAYS), ("nlg-smoke", "")]
     note_smokes(workspace, tmp_path, SMOKES, log)
-    assert empty() == {"api"}
+    assert known() == {"api": True, "nlg": False}
     note_smokes(workspace, tmp_path, [], [])  # all from cache
-    assert empty() == {"api"}
+    assert known() == {"api": True, "nlg": False}
     files[0].write_text("import api\ndef load(): pass")
-    assert empty() == frozenset()
+    assert known() == {"api": None, "nlg": False}
     note_smokes(workspace, tmp_path, SMOKES, [("api-smoke", "smoke: load passed (0.00 s)")])
     files[0].write_text("def load(): pass")
-    assert empty() == {"api"}, "this one is cached again"
+    assert known() == {"api": True, "nlg": False}, "this one is cached again"
     note_smokes(workspace, tmp_path, SMOKES, [])
-    assert empty() == frozenset(), "its image has changed"
+    assert known() == {"api": False, "nlg": False}, "its image has changed"
 
 
 def test_the_table_says_so() -> None:

@@ -115,6 +115,20 @@ def test_empty_smoke_fails_unless_trivial(
     assert check("--images").stdout.startswith("smoke: passed: api\n")
 
 
+def test_a_smoke_that_never_ran_here_runs(
+    built: list[tuple[str, ...]],
+    verdict: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again: list[tuple[str, ...]] = []
+    monkeypatch.setattr("slimbake.cli.check.bake", lambda _, __, how: again.append(how.sets))
+    check("--images")
+    note_smokes(Workspace(tmp_path), tmp_path, load(tmp_path / "services.yaml").plan.targets, [])
+    check("--images")
+    assert again == [("api-smoke.no-cache=true",), ()]
+
+
 def test_no_check_means_build_only(built: list[tuple[str, ...]], verdict: SimpleNamespace) -> None:
     done = check("--images", "jobs")
     assert (done.exception, done.stdout, built) == (None, "", [("jobs",)])
