@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
+
+from slimbake.inside.check.smoke import EMPTY
 
 GOOD = ("good: copy-code /app", "good-smoke: smoke --as-nonroot")  # steps of a service
 
@@ -175,6 +178,17 @@ def test_what_a_smoke_says_is_recorded_for_parity(toy: Toy) -> None:
     wrong: Ended = toy.slimbake("check", "--images", "one")
     assert (wrong.code, wrong.stdout) == (6, "")
     assert "AssertionError: {'user': 0}" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_a_smoke_that_another_machine_ran_is_run_for_a_check(toy: Toy) -> None:
+    write(toy, "one")
+    toy.file("one/smoke.py", f"def load(): print('{EMPTY}as if', {toy.project!r})\n")
+    assert toy.slimbake("bake").code == 0
+    shutil.rmtree(toy.root / ".slimbake")
+    assert toy.slimbake("bake").code == 0  # all of it is in the builder's cache
+    done = toy.slimbake("check", "--images", "one")
+    assert (done.code, done.stdout) == (6, "smoke: empty: one\n"), done.stderr
 
 
 @pytest.mark.slow
