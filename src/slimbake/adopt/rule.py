@@ -74,7 +74,14 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         return _own(made, candidate, repository)
     except KeepError as error:
         why = Note("other", error.place, error.what, error.advice)
-        return replace(made, why=why, notes=(*made.notes, *_of_compose(compose)))
+        notes = (*made.notes, *_of_compose(compose))
+        own = re.search(
+            r"(?mi)^[ \t]*ENTRYPOINT\b", repository.text(candidate.build.dockerfile) or ""
+        )
+        if own and compose and compose.entrypoint:
+            what = f"{made.name}: its `entrypoint` follows that of the Dockerfile"
+            notes += (Note("breaks", compose.place, what, "write ENTRYPOINT there"),)
+        return replace(made, why=why, notes=notes)
     except RecursionError:
         why = Note(
             "other", candidate.origin[-1], "its stages are nested too deeply", "flatten them"

@@ -205,6 +205,16 @@ def test_a_compose_file_takes_an_entrypoint_away(
     assert {key: found[key] for key in ("entrypoint", "command") if key in found} == command
 
 
+@pytest.mark.parametrize(("entrypoint", "notes"), [("ENTRYPOINT ./x", 1), ("# ENTRYPOINT x", 0)])
+def test_an_entrypoint_for_a_kept_dockerfile_that_has_one_is_noted(
+    tmp_path: Path, entrypoint: str, notes: int
+) -> None:
+    own = "services: {shop: {build: ., entrypoint: [a], command: [b]}}\n"
+    found = draft(tmp_path, f"FROM debian\n{entrypoint}\nCMD x\n", {**FILES, "compose.yaml": own})
+    assert (found.outcome, found.entry["command"]) == ("kept", ["a", "b"])
+    assert len([n for n in found.notes if "follows that of the Dockerfile" in n.what]) == notes
+
+
 def test_a_kept_dockerfile_has_the_health_check_of_the_compose_file(tmp_path: Path) -> None:
     own = "services: {shop: {build: ., healthcheck: {test: exit 0 || exit 1, interval: 9s}}}\n"
     found = draft(tmp_path, "FROM debian\nCMD x\n", {**FILES, "compose.yaml": own})
