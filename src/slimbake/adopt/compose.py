@@ -88,7 +88,7 @@ def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
         name = _text(top.get("name")) or name
         for key, said in reader.services(file, top).items():
             merged[key] = _merged(merged[key], said) if key in merged else said
-    services = tuple(_service(key, said) for key, said in merged.items())
+    services = tuple(_service(key, said, repository) for key, said in merged.items())
     return ComposeFacts(
         tuple(files), name if "$" not in name else "", services, tuple(reader.notes)
     )
@@ -226,10 +226,10 @@ def _merged(below: Raw, above: Raw) -> Raw:
     return found
 
 
-def _service(name: str, said: Raw) -> ComposeService:
+def _service(name: str, said: Raw, repository: Repository) -> ComposeService:
     place: Place = said[""]
     environment = said.get("environment", {})
-    volumes, mounts = _volumes(said.get("volumes", ()))
+    volumes, mounts = _volumes(said.get("volumes", ()), posixpath.dirname(place.file), repository)
     stays = [key for key in said if key and key not in _READ]
     stays += [f"the mount of {mount}" for mount in mounts]
     secret = [key for key in _RUN if _is_secret(str(said.get(key, "")))]
@@ -338,18 +338,23 @@ def _ports(said: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
             yield _number(expand(host, {})) or None, number
 
 
-def _volumes(said: Sequence[Any]) -> tuple[dict[str, str], list[str]]:
-    """Named volumes with their paths, and what else is mounted."""
+def _volumes(
+    said: Sequence[Any], folder: str, repository: Repository
+) -> tuple[dict[str, str], list[str]]:
+    """Named volumes with their paths, and what else is mounted. A folder beside the compose file that
+    the repository lacks is for what containers write: a volume.
+    """
     named: dict[str, str] = {}
     others: list[str] = []
     for item in said:
         if isinstance(item, dict):
             source, target = _text(item.get("source")), _text(item.get("target"))
         else:
-            source, _, target = _text(item).partition(":")
-            target = target.partition(":")[0]
+            source, target, *_ = (*_text(item).split(":"), "")
         if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source) and target.startswith("/"):
             named[source] = target
+        elif re.fullmatch(r"\./[\w/-]+", source) and not repository.has(joined(folder, source)):
+            named[re.sub(r"\W+", "-", source).strip("-")] = target
         else:
             others.append(source or target)
     return named, others

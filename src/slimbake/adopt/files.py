@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,9 +69,11 @@ class Origins:
         """The stage that files are copied from; None for an image or a further context."""
         return find(self._stages, name) if name else None
 
-    def of(self, stage: Stage, path: str) -> str:
-        """The path in the repository of a path in a stage; "" where none is known."""
-        for pair in reversed(self.pairs(stage)):
+    def of(self, stage: Stage, path: str, line: float = math.inf) -> str:
+        """The path in the repository of a path in a stage, as a line of its Dockerfile sees it; ""
+        where none is known.
+        """
+        for pair in reversed([pair for pair in self.pairs(stage) if pair.place.line <= line]):
             if path == pair.target or path.startswith(f"{pair.target.rstrip('/')}/"):
                 inner = posixpath.relpath(path, pair.target)
                 source = joined(pair.source, inner)

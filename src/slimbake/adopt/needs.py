@@ -209,7 +209,7 @@ class _Reader:
             raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
 
     def _has(self, path: str) -> bool:
-        return bool(self._origins.of(self._stage, absolute("/", path)))
+        return bool(self._origins.of(self._stage, absolute("/", path), self._place.line))
 
     def _keep(self, what: str, advice: str) -> KeepError:
         return KeepError(self._place, what, advice)
@@ -285,7 +285,7 @@ class _Reader:
         if path in self._needs.made:
             self._needs.requirements |= dict.fromkeys(self._needs.made[path])
             return
-        file = self._origins.of(self._stage, path)
+        file = self._origins.of(self._stage, path, self._place.line)
         if not file or not self._repository.is_file(file):
             raise self._keep(f"the repository has no {value} to install from", "commit it")
         self._needs.requirements[file] = None
@@ -335,7 +335,7 @@ class _Reader:
     def _folder(self, path: str) -> str:
         """The folder of the repository whose project lies at a path of the image; "" for none."""
         for name in ("pyproject.toml", "setup.py", "setup.cfg", "Pipfile"):
-            if file := self._origins.of(self._stage, posixpath.join(path, name)):
+            if file := self._origins.of(self._stage, posixpath.join(path, name), self._place.line):
                 return posixpath.dirname(file) or "."
         return ""
 

@@ -421,6 +421,15 @@ def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, foun
     assert entry(tmp_path, text, files)["requirements"] == found
 
 
+def test_a_step_sees_the_files_that_are_copied_before_it(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.12-slim\nWORKDIR /app\nCOPY web/requirements.txt .\n"
+        f"RUN pip install -r requirements.txt\nCOPY . .\n{CMD}"
+    )
+    files = {**FILES, "web/requirements.txt": "flask\n"}
+    assert entry(tmp_path, text, files)["requirements"] == "web/requirements.txt"
+
+
 def test_a_file_that_a_builder_exports_is_installed_from_where_it_is_copied_to(
     tmp_path: Path,
 ) -> None:

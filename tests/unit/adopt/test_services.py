@@ -40,6 +40,10 @@ def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str
         ("stop_signal: SIGINT\nprofiles: [jobs]", {"stop_signal": "SIGINT", "up": False}),
         ("tmpfs: /run/api", {"tmpfs": ["/run/api"]}),
         ("volumes: ['data:/data', './:/app', /cache]", {"volumes": {"data": "/data"}}),
+        (
+            "volumes: ['./data/x:/data:rw', './api:/x', './a.conf:/a']",
+            {"volumes": {"data-x": "/data"}},
+        ),
         ("volumes: ['models:/root/.cache']", {"volumes": {"models": "/home/nonroot/.cache"}}),
         ("env_file: api.env", {"env_file": ["api.env"]}),
         ("env_file: [{path: api.env, required: false}]", {"env_file": ["api.env"]}),
