@@ -169,8 +169,8 @@ class _Reader:
         if "parents" in given:
             self._odd(stage, place, "COPY --parents", "name the folder as the target, too")
             return
-        folder = target.endswith(("/", "/.")) or target in (".", "") or len(sources) > 1
         where = absolute(stage.workdir, target)
+        folder = target.endswith(("/", "/.")) or where == stage.workdir or len(sources) > 1
         for source in sources:
             copy = Copy(source, where, folder, place)
             if "from" in given:

@@ -118,8 +118,13 @@ def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
     for each in named:
         path = posixpath.normpath(each)
         inside = [f for f in repository.below(path) if posixpath.dirname(f) == path]
-        own = [f for f in inside if posixpath.basename(f).rpartition(".")[2] in ("yaml", "yml")]
-        own = [f for f in own if "compose" in posixpath.basename(f) and "override" not in f]
+        own = [
+            f
+            for f in inside
+            if f.endswith((".yaml", ".yml"))
+            and "compose" in posixpath.basename(f)
+            and "override" not in f
+        ]
         if repository.is_file(path):
             yield path
         elif own:

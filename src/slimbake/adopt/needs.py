@@ -455,8 +455,7 @@ class _Reader:
         return bool(plain)
 
     def _users(self, words: list[str]) -> bool:
-        names = [word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)]
-        name = next(iter(names), "")
+        name = next((word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)), "")
         said = " ".join(words)
         match = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", said)
         home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", said)

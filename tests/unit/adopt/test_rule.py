@@ -423,7 +423,7 @@ def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, foun
 
 def test_a_step_sees_the_files_that_are_copied_before_it(tmp_path: Path) -> None:
     text = (
-        "FROM python:3.12-slim\nWORKDIR /app\nCOPY web/requirements.txt .\n"
+        "FROM python:3.12-slim\nWORKDIR /app\nCOPY web/requirements.txt /app\n"
         f"RUN pip install -r requirements.txt\nCOPY . .\n{CMD}"
     )
     files = {**FILES, "web/requirements.txt": "flask\n"}
