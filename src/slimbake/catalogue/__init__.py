@@ -35,9 +35,9 @@ class Rule:
 
     def concerns(self, pins: Iterable[tuple[str, str]]) -> bool:
         """Whether a layer with these packages, name and version, can have what it takes."""
-        wanted = dict(self.packages)
-        return not wanted or any(
-            name in wanted and within(version, wanted[name]) for name, version in pins
+        specifiers = dict(self.packages)
+        return not specifiers or any(
+            name in specifiers and within(version, specifiers[name]) for name, version in pins
         )
 
     def as_json(self) -> dict[str, Any]:

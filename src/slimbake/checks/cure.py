@@ -64,11 +64,11 @@ def _of_line(line: str, service: Running) -> str:
 
 def _no_file(lines: list[str], service: Running) -> str:
     """How a file of the service's code gets into the image that lacks it; "" of other files."""
-    found = [match[1] for line in lines if (match := _NO_FILE.search(line))]
-    if not found or service.own_dockerfile or found[-1].startswith(service.writable):
+    missing = [match[1] for line in lines if (match := _NO_FILE.search(line))]
+    if not missing or service.own_dockerfile or missing[-1].startswith(service.writable):
         return ""
     where = "`context` must contain it, and no .dockerignore leave it out"
-    return f"the image has no {found[-1]}: {where}"
+    return f"the image has no {missing[-1]}: {where}"
 
 
 def _of_code(lines: list[str]) -> bool:

@@ -17,15 +17,15 @@ IDLE = 0.05  # of a processor, below which a command does nothing
 
 
 def engine_start(
-    name: str, words: Sequence[str], port: int | None, limit: float, alive: float
+    name: str, arguments: Sequence[str], port: int | None, limit: float, alive: float
 ) -> str:
     """Why a command does not start in a container of this name, with its last lines, or "".
 
-    `words`: options and image of `docker run`. With a port, it is to listen there; else to end with
-    exit code 0, or to live for so many seconds, longer while it is busy. Where the engine runs
+    `arguments`: options and image of `docker run`. With a port, it is to listen there; else to end
+    with exit code 0, or to live for so many seconds, longer while it is busy. Where the engine runs
     elsewhere, its ports cannot be seen, and to live is enough. Raises SetupError.
     """
-    with detached(name, words) as container:
+    with detached(name, arguments) as container:
         why = container.refused or _watch(container, port, limit, alive)
         return "\n".join((why, *container.last_lines())) if why else ""
 

@@ -15,10 +15,10 @@ def mounted(plan: Plan, images: Mapping[str, str], services: Collection[str]) ->
     `images`: target -> the name or id of its image; what a service mounts and has none there, it
     does without. Raises SetupError.
     """
-    wanted = {s.weights for s in plan.services if s.service in services and s.weights in images}
-    if not wanted:
+    weights = {s.weights for s in plan.services if s.service in services and s.weights in images}
+    if not weights:
         return plan
-    volumes = {name: image_volume(images[name], plan.project) for name in sorted(wanted)}
+    volumes = {name: image_volume(images[name], plan.project) for name in sorted(weights)}
     given = (
         replace(service, weights_volume=volumes.get(service.weights, ""))
         if service.service in services

@@ -27,14 +27,14 @@ def unwritable(lines: Iterable[str]) -> str:
     Of several paths the last: a program goes on until one is too many.
     """
     lines = [*lines]
-    found = [
+    paths = [
         named[-1]
         for line in lines
         if _REFUSED.search(line) and (named := [one or other for one, other in _PATH.findall(line)])
     ]
-    if not found:
+    if not paths:
         return _NO_DATABASE if any(map(_DATABASE.search, lines)) else ""
-    path = posixpath.normpath(found[-1])
+    path = posixpath.normpath(paths[-1])
     # A file: its folder is what can be mounted.
     folder = posixpath.dirname(path) if posixpath.splitext(path)[1] else path
     writes = (

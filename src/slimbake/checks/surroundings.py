@@ -45,10 +45,10 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     """
     return (
         *HARDENED,
-        *(f"--cap-add={each}" for each in service.cap_add),
+        *(f"--cap-add={capability}" for capability in service.cap_add),
         *((f"--user={service.user}",) if service.user else ()),
         *(f"--env={name}={value}" for name, value in service.env),
-        *(f"--tmpfs={each}" for each in service.in_memory),
+        *(f"--tmpfs={path}" for path in service.in_memory),
         *(
             f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
             for name, path in service.volumes

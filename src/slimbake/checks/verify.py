@@ -62,7 +62,7 @@ def verify(
     """
     running = next(running for running in plan.services if running.service == service)
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
-    words = (
+    arguments = (
         "--network=none",
         *foreign(platform),
         *surroundings(running),
@@ -74,7 +74,7 @@ def verify(
         *ARGUMENTS,
     )
     limit = replace(limit, seconds=limit.seconds * emulated(platform))
-    done = contained(name, words, given(running, image, root, limit), limit.seconds + GRACE)
+    done = contained(name, arguments, given(running, image, root, limit), limit.seconds + GRACE)
     return _verdict(service, done, limit)
 
 

@@ -190,12 +190,12 @@ def tag(file: Path, sboms: Path | None) -> None:
     tag, registry = os.environ.get("TAG") or "latest", os.environ.get("REGISTRY")
     images = tagged(project, registry or project.plan.registry, image_tag(tag), console)
     attached = attached_sboms(images, str(machine().ca_bundle or ""))
-    found = list(subjects(images, attached))
-    for subject in found:
+    entries = list(subjects(images, attached))
+    for subject in entries:
         if subject["sbom"] and sboms:
             text = attached[subject["service"]][subject["platform"]]
             write_atomically(sboms / subject["sbom"], text.encode())
-    print_json({"images": found})
+    print_json({"images": entries})
 
 
 @command.command(epilog=examples("slimbake ci summary", "slimbake ci summary > summary.md"))

@@ -72,12 +72,12 @@ def _entries(raw: Raw) -> Iterator[_Entry]:
     bases: Raw = raw.get("bases", {})
     for kind, key in (("bases", "extends"), ("services", "base")):
         for name, entry in raw.get(kind, {}).items():
-            below: list[str] = []
+            ancestors: list[str] = []
             parent = entry.get(key)
-            while parent in bases and parent not in below:  # a circle is reported elsewhere
-                below.append(parent)
+            while parent in bases and parent not in ancestors:  # a circle is reported elsewhere
+                ancestors.append(parent)
                 parent = bases[parent].get("extends")
-            yield _Entry(kind, name, entry, tuple(reversed(below)))
+            yield _Entry(kind, name, entry, tuple(reversed(ancestors)))
 
 
 def _owner(entry: _Entry, raw: Raw) -> str | None:
@@ -92,18 +92,18 @@ def _axis(entry: _Entry, raw: Raw) -> list[str]:
 
 def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
     variants: Raw = entry.raw.get("variants", {})
-    owner, known = _owner(entry, raw), _axis(entry, raw)
+    owner, axis = _owner(entry, raw), _axis(entry, raw)
     if owner is None and len(variants) == 1:
         hint = "the first is the default, others follow: {cpu: {torch: cpu}, cuda: {torch: cu128}}"
         report.key((*entry.path, "variants"), "one variant alone leaves no choice", hint)
     for name in variants:
         path = (*entry.path, "variants", name)
-        if name not in known:
+        if name not in axis:
             message = (
                 f"unknown variant '{name}': bases.{owner}, on which it stands, decides which"
                 " there are"
             )
-            report.key(path, message, did_you_mean(name, known))
+            report.key(path, message, did_you_mean(name, axis))
 
 
 def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
@@ -141,13 +141,13 @@ def _torch(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None
     one.
     """
     choices = [choice for entry in entries for choice in _choices(entry, raw)]
-    own: dict[str, str] = {}  # root -> the torch of its family
+    torch_of: dict[str, str] = {}  # root -> the torch of its family
     for choice in choices:
         if not choice.variant:
-            own.setdefault(choice.root, choice.build)
+            torch_of.setdefault(choice.root, choice.build)
     first: dict[tuple[str, str], _Choice] = {}
     for choice in choices:
-        if choice.variant and choice.build == own.get(choice.root, INDEX):
+        if choice.variant and choice.build == torch_of.get(choice.root, INDEX):
             continue  # it uses the family's own bases
         other = first.setdefault((choice.root, choice.variant), choice)
         if other.build != choice.build:

@@ -58,18 +58,22 @@ def defined(name: str, text: str) -> OwnCompose:
     """
     with contextlib.suppress(*_UNREADABLE):
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
-        said = {k: service if isinstance(service, dict) else {} for k, service in services.items()}
-        return OwnCompose(name, {k: frozenset(each) for k, each in said.items()}, text)
+        settings_of = {
+            k: service if isinstance(service, dict) else {} for k, service in services.items()
+        }
+        return OwnCompose(
+            name, {k: frozenset(settings) for k, settings in settings_of.items()}, text
+        )
     return OwnCompose()
 
 
 def dotenv(text: str) -> dict[str, str]:
     """The variables of a `.env` file."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and not name.startswith("#"):
             value = value.strip()
             quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-            found[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
-    return found
+            variables[name.strip()] = value[1:-1] if quoted else value.partition(" #")[0].strip()
+    return variables

@@ -54,13 +54,13 @@ def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     owners: dict[str, str] = {}
     for kind, what, path, where in _mounts(service):
         clean = _clean(path)
-        occupied = next((each for each in _OCCUPIED if overlap(clean, each)), None)
+        occupied = next((reserved for reserved in _OCCUPIED if overlap(clean, reserved)), None)
         # Below /app it depends on the code: `below_the_code`.
-        below = clean.startswith(_CODE_BELOW) and "dockerfile" not in service
+        in_code = clean.startswith(_CODE_BELOW) and "dockerfile" not in service
         message = ""
         if kind == "tmpfs" and clean == "/tmp":  # noqa: S108
             message = "it is writable already"
-        elif occupied and not below and not (kind == "tmpfs" and mountable(clean)):
+        elif occupied and not in_code and not (kind == "tmpfs" and mountable(clean)):
             message = f"a {kind} at '{path}' would hide {occupied} of the image"
         elif clean in owners:
             message = f"{owners[clean]} is mounted at '{path}' already"
@@ -86,7 +86,7 @@ def mountable(path: str) -> bool:
     """Whether a tmpfs at an absolute path is allowed."""
     clean = posixpath.normpath(path)
     memory = f"{clean}/".startswith(("/run/", "/tmp/"))  # noqa: S108 - made for it
-    return memory or not any(overlap(clean, each) for each in _OCCUPIED)
+    return memory or not any(overlap(clean, reserved) for reserved in _OCCUPIED)
 
 
 def overlap(one: str, other: str) -> bool:
@@ -104,12 +104,12 @@ def _own_dockerfile(service: Raw, at: KeyPath, report: ProblemReport) -> None:
 def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     health, start = service.get("healthcheck", TRUTH[1]), service.get("start")
     test = health.get("test") if isinstance(health, dict) else health
-    for key, words in (
+    for key, arguments in (
         (("entrypoint",), service.get("entrypoint")),
         (("command",), service.get("command")),
         (("healthcheck", "test") if isinstance(health, dict) else ("healthcheck",), test),
     ):
-        for index, word in enumerate(words if isinstance(words, list) else ()):
+        for index, word in enumerate(arguments if isinstance(arguments, list) else ()):
             # what `-c` of an interpreter is followed by has spaces or brackets
             if word and (match := _VARIABLE.search(word)) and not re.search(r"[\s;]", word):
                 message = f"no shell replaces '{match[0]}' here: the program gets it as it stands"

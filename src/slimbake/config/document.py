@@ -88,8 +88,12 @@ class Places:
         key = value = self._root
         for step in path:
             if id(value) not in self._entries:
-                held = value.value if isinstance(value, yaml.CollectionNode) else ()
-                pairs = held if isinstance(value, MappingNode) else ((each, each) for each in held)
+                children = value.value if isinstance(value, yaml.CollectionNode) else ()
+                pairs = (
+                    children
+                    if isinstance(value, MappingNode)
+                    else ((child, child) for child in children)
+                )
                 named = [(k.value if k is not v else at, k, v) for at, (k, v) in enumerate(pairs)]
                 self._entries[id(value)] = {
                     name: (k, v) for name, k, v in reversed(named) if isinstance(name, str | int)
@@ -204,7 +208,7 @@ class _Reader:
         return [self.value(item, (*path, at)) for at, item in enumerate(node.value)]
 
     def _mapping(self, node: Node, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
@@ -212,19 +216,19 @@ class _Reader:
             if key == _MERGE and key_node.tag == _PLAIN:
                 value = self.value(value_node, at)
                 mappings = value if isinstance(value, list) else [value]
-                merged += [each for each in mappings if isinstance(each, dict)]
-                if not all(isinstance(each, dict) for each in mappings):
+                merged += [mapping for mapping in mappings if isinstance(mapping, dict)]
+                if not all(isinstance(mapping, dict) for mapping in mappings):
                     message = "'<<' takes a mapping, or a list of mappings"
                     self._fault(value_node, at, message, "for example: <<: *defaults")
                 continue
-            if key in found:
+            if key in entries:
                 message = "this key stands here twice"
                 self._fault(key_node, at, message, "keep one of the two", twin=True)
-            found.setdefault(key, self.value(value_node, at))
+            entries.setdefault(key, self.value(value_node, at))
         for mapping in merged:
             for key, value in mapping.items():
-                found.setdefault(key, value)
-        return found
+                entries.setdefault(key, value)
+        return entries
 
     def _key(self, node: Node, path: KeyPath) -> str:
         value = self.value(node, path)

@@ -65,8 +65,8 @@ def own_compose(root: Path) -> OwnCompose:
     """What a repository's own compose file defines; nothing of one that cannot be read."""
     for name in OWN:
         with contextlib.suppress(OSError, ValueError):
-            if (found := defined(name, content(root, name).decode())).name:
-                return found
+            if (compose := defined(name, content(root, name).decode())).name:
+                return compose
     return OwnCompose()
 
 

@@ -31,43 +31,45 @@ def inference(raw: Raw, report: ProblemReport) -> None:
     """Report exports that lack what they are made from, names that are taken, and settings that say
     nothing.
     """
-    asked = list(_asked(raw))
-    for each in asked:
-        service: Raw = raw["services"][each.service]
+    exports = list(_asked(raw))
+    for export in exports:
+        service: Raw = raw["services"][export.service]
         if not service.get("weights"):
             hint = (
                 f"say where its model is: weights: {{package: NAME}} or {{path: FOLDER}}\n{_STAY}"
             )
-            report.value(each.path, "'onnx' exports a model, and this service has no weights", hint)
+            report.value(
+                export.path, "'onnx' exports a model, and this service has no weights", hint
+            )
         if "base" not in service:
             hint = f"require torch in a base, and let the service use it\n{_STAY}"
             report.value(
-                each.path,
+                export.path,
                 "'onnx' is exported on a base that requires torch, and there is no base",
                 hint,
             )
-    _taken(raw, asked, report)
+    _taken(raw, exports, report)
 
 
 def _asked(raw: Raw) -> Iterator[_Asked]:
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
         variants: Raw = service.get("variants", {})
-        silent = [variant for variant, said in variants.items() if "inference" not in said]
+        silent = [variant for variant, entry in variants.items() if "inference" not in entry]
         if service.get("inference") == ONNX and (silent or not variants):
             yield _Asked(name, (*at, "inference"))
-        for variant, said in variants.items():
-            if said.get("inference") == ONNX:
+        for variant, settings in variants.items():
+            if settings.get("inference") == ONNX:
                 yield _Asked(name, (*at, "variants", variant, "inference"))
 
 
-def _taken(raw: Raw, asked: list[_Asked], report: ProblemReport) -> None:
+def _taken(raw: Raw, exports: list[_Asked], report: ProblemReport) -> None:
     """Report names of the bases that are derived. What is written as `ml-onnx` is meant to be that
     base.
     """
     bases: Raw = raw.get("bases", {})
     copied = set(copied_bases(raw))
-    for base in dict.fromkeys(raw["services"][each.service].get("base") for each in asked):
+    for base in dict.fromkeys(raw["services"][export.service].get("base") for export in exports):
         if base not in bases:
             continue
         if (name := derived(base, EXPORT)) in bases:

@@ -22,8 +22,8 @@ def once(value: T) -> T:
     """An equal value that was here before, else this one: the services of a large fleet have most of
     theirs in common.
     """
-    known: T = _known(value)
-    return known
+    shared: T = _known(value)
+    return shared
 
 
 _known = lru_cache(1 << 12)(lambda value: value)

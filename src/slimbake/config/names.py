@@ -41,12 +41,12 @@ def check_names(services: Collection[str], report: ProblemReport) -> None:
 
 
 def _check(name: str, services: Collection[str], report: ProblemReport) -> None:
-    prefix = next((each for each in PREFIXES if name.startswith(each)), None)
+    prefix = next((beginning for beginning in PREFIXES if name.startswith(beginning)), None)
     if name in RESERVED:
         message = f"'{name}' is a name of slimbake's own"
     elif prefix:
         message = f"names that begin with '{prefix}' are for {PREFIXES[prefix]}"
-    elif end := next((each for each in CHECKS if name.endswith(each)), ""):
+    elif end := next((suffix for suffix in CHECKS if name.endswith(suffix)), ""):
         message = f"names that end with '{end}' are for checks of services"
     elif name.endswith(f"-{INVENTORY}") and (owner := name.rpartition("-")[0]) in services:
         message = f"'{name}' is the inventory of services.{owner}"

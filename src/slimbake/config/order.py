@@ -49,11 +49,11 @@ class Order:
                     self._report.value(at, "a service cannot wait for itself", "remove it")
                 elif dependency.name not in self._services:
                     hint = did_you_mean(dependency.name, self._services)
-                    own = f"of your compose file? `start: {{with: [{dependency.name}]}}` starts it, too"
+                    alternative = f"of your compose file? `start: {{with: [{dependency.name}]}}` starts it, too"
                     self._report.key(
                         at,
                         f"the manifest has no service '{dependency.name}'",
-                        f"{hint}\n{own}".lstrip(),
+                        f"{hint}\n{alternative}".lstrip(),
                     )
                 else:
                     edges[service] = (*edges.get(service, ()), dependency.name)
@@ -63,35 +63,43 @@ class Order:
             self._report.key(("services", loop[0], "depends_on"), message, "remove one of them")
 
     def _written(self, service: str) -> Iterator[_Dependency]:
-        said = self._services[service].get("depends_on", ())
-        if isinstance(said, dict):
-            for name, how in said.items():
+        dependencies = self._services[service].get("depends_on", ())
+        if isinstance(dependencies, dict):
+            for name, how in dependencies.items():
                 yield _Dependency(name, how.get("condition", ""), ("depends_on", name))
         else:
-            for index, name in enumerate(said):
+            for index, name in enumerate(dependencies):
                 if name is not None:  # else the schema has reported it
                     yield _Dependency(name, "", ("depends_on", index))
 
-    def _waits(self, each: _Dependency, at: KeyPath) -> None:
+    def _waits(self, dependency: _Dependency, at: KeyPath) -> None:
         """Report what a service would wait for in vain."""
-        other = self._services[each.name]
+        other = self._services[dependency.name]
         if other.get("up") == TRUTH[1]:
-            message = f"'{each.name}' says `up: false`, so `slimbake up` does not start it"
-            fix = f"remove that from services.{each.name}, or this"
+            message = f"'{dependency.name}' says `up: false`, so `slimbake up` does not start it"
+            fix = f"remove that from services.{dependency.name}, or this"
             self._report.key(at, message, fix)
-        elif each.condition == HEALTHY and other and not self._has_health(each.name, own=True):
-            fix = f"give services.{each.name} a `healthcheck`, or wait for {STARTED} or {ENDED}"
-            self._report.value((*at, "condition"), f"'{each.name}' has no healthcheck", fix)
+        elif (
+            dependency.condition == HEALTHY
+            and other
+            and not self._has_health(dependency.name, own=True)
+        ):
+            fix = (
+                f"give services.{dependency.name} a `healthcheck`, or wait for {STARTED} or {ENDED}"
+            )
+            self._report.value((*at, "condition"), f"'{dependency.name}' has no healthcheck", fix)
 
     def _has_health(self, name: str, own: bool = False) -> bool:
         """Whether the engine asks containers of a service how they are; `own`: of an image that has
         a Dockerfile of its own, which may say so.
         """
         service = self._services.get(name, {})
-        said = service.get("healthcheck", TRUTH[0])
-        if said == TRUTH[1]:
+        healthcheck = service.get("healthcheck", TRUTH[0])
+        if healthcheck == TRUTH[1]:
             return False
-        if isinstance(said, list) or (isinstance(said, dict) and "test" in said):
+        if isinstance(healthcheck, list) or (
+            isinstance(healthcheck, dict) and "test" in healthcheck
+        ):
             return True
         if "dockerfile" in service:
             return own

@@ -25,37 +25,37 @@ def parity(raw: Raw, report: ProblemReport) -> None:
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
         runs = dict(_runs(service, at))
-        said = {
-            (*at, "variants", each): variant
-            for each, variant in service.get("variants", {}).items()
+        variants = {
+            (*at, "variants", variant_name): variant
+            for variant_name, variant in service.get("variants", {}).items()
         }
-        for path, entry in {at: service, **said}.items():
+        for path, entry in {at: service, **variants}.items():
             for key in ("parity", "precision"):
                 if key in entry and path not in runs and (path != at or not runs):
                     message = f"`{key}` is that of an exported model, and nothing here is exported"
                     report.key((*path, key), message, "add `inference: onnx`, or remove this key")
         for path, whole in runs.items():
-            own = path if "parity" in said.get(path, {}) else at
-            for key in _FILES if own != at or "parity" in service else ():
-                refused = any(report.has_value((*each, "parity", key)) for each in (path, at))
+            owner = path if "parity" in variants.get(path, {}) else at
+            for key in _FILES if owner != at or "parity" in service else ():
+                refused = any(report.has_value((*place, "parity", key)) for place in (path, at))
                 if key not in whole and not refused:
-                    report.key((*own, "parity"), f"the key '{key}' is missing", _FILES[key])
+                    report.key((*owner, "parity"), f"the key '{key}' is missing", _FILES[key])
 
 
 def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
     """Where a service's model runs on ONNX Runtime, and all that is said of its parity there."""
-    own: Raw = service.get("parity", {})
+    shared: Raw = service.get("parity", {})
     variants: Raw = service.get("variants", {})
     if service.get("inference") == "onnx" and not variants:
-        yield at, own
-    for name, said in variants.items():
-        if said.get("inference", service.get("inference")) == "onnx":
-            yield (*at, "variants", name), {**own, **said.get("parity", {})}
+        yield at, shared
+    for name, variant in variants.items():
+        if variant.get("inference", service.get("inference")) == "onnx":
+            yield (*at, "variants", name), {**shared, **variant.get("parity", {})}
 
 
-def written_limits(said: Raw) -> tuple[tuple[str, float], ...]:
+def written_limits(settings: Raw) -> tuple[tuple[str, float], ...]:
     """The limits that are written."""
-    numbers = ((key, said[key]) for key in LIMITS if key in said)
+    numbers = ((key, settings[key]) for key in LIMITS if key in settings)
     return tuple(
         (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
     )

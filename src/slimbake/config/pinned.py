@@ -94,8 +94,8 @@ def _pylock(lock: Entry) -> Iterator[str]:
             )
         vcs, url = package.get("vcs", {}), package.get("archive", {}).get("url")
         if vcs.get("commit-id"):
-            below = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
-            spec = f"{name} @ git+{vcs.get('url', '')}@{vcs['commit-id']}{below}"
+            fragment = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
+            spec = f"{name} @ git+{vcs.get('url', '')}@{vcs['commit-id']}{fragment}"
         elif url:
             spec = f"{name} @ {url}"
         elif version := package.get("version"):

@@ -73,9 +73,9 @@ class Pyprojects:
         Nothing when its file is faulty. Raises RefusedError where it is no package, or needs itself.
         """
         folder = self._repository.folder(text, within)
-        asked = (folder, tuple(extras))
-        if asked in self._whole:
-            return self._whole[asked]
+        key = (folder, tuple(extras))
+        if key in self._whole:
+            return self._whole[key]
         package = self._described(folder, text)
         if package is None:
             return Requirements()
@@ -98,16 +98,16 @@ class Pyprojects:
             collected.add(self._needed(folder, extras))
         finally:
             self._open.pop()
-        own = ((package.name, tuple(extras)),) if extras else ()
-        collected.add(Requirements(packages=(package,), extras=own))
-        self._whole[asked] = collected.value()
-        return self._whole[asked]
+        package_extras = ((package.name, tuple(extras)),) if extras else ()
+        collected.add(Requirements(packages=(package,), extras=package_extras))
+        self._whole[key] = collected.value()
+        return self._whole[key]
 
     def _described(self, folder: str, text: str) -> LocalPackage | None:
         """The package in a folder; None where its file is faulty."""
         file = _project_file(folder)
-        names = [f"{folder}/{each}" for each in (SETUP_CFG, SETUP_PY)]
-        old = [each for each in names if self._repository.exists(each)]
+        names = [f"{folder}/{filename}" for filename in (SETUP_CFG, SETUP_PY)]
+        old = [candidate for candidate in names if self._repository.exists(candidate)]
         if not self._repository.exists(file) and not old:
             raise RefusedError(
                 f"'{text}' is no Python package: it has no {PYPROJECT}",
@@ -117,8 +117,8 @@ class Pyprojects:
         if data is None:
             return None
         name = _table(data, "project").get("name") or _table(data, "tool", "poetry").get("name")
-        for each in old:
-            match = _OLD_NAME.search(self._repository.read(self._repository.file(each)))
+        for path in old:
+            match = _OLD_NAME.search(self._repository.read(self._repository.file(path)))
             name = name or (match and match[1])
         if not isinstance(name, str) or not name:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
@@ -222,10 +222,10 @@ class Pyprojects:
         return list(self._poetry(file, poetry.get("dependencies"), optional=False))
 
     def _texts(self, file: str, listed: Any, what: str) -> Listed:
-        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
             self._fault(file, what.rpartition(" ")[2], f"{what} is no list of texts")
             return []
-        return [(each, each) for each in listed]
+        return [(spec, spec) for spec in listed]
 
     def _of_extras(self, file: str, data: Table, names: Iterable[str]) -> Listed:
         listed: Listed = []
@@ -265,8 +265,8 @@ class Pyprojects:
         try:
             return [(group, group) for group in resolve_dependency_groups(groups, key)]
         except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
-            words = "; ".join(map(str, getattr(error, "exceptions", (error,))))
-            self._fault(file, key, f"[dependency-groups] {key}: {words}")
+            reasons = "; ".join(map(str, getattr(error, "exceptions", (error,))))
+            self._fault(file, key, f"[dependency-groups] {key}: {reasons}")
             return []
 
     def _named(self, file: str, kind: str, name: str, known: Iterable[str]) -> str:
@@ -281,14 +281,14 @@ class Pyprojects:
 
     def _poetry(self, file: str, listed: Any, optional: bool) -> Iterator[tuple[str, str]]:
         """Poetry's own table as PEP 508; `optional`: also those that only an extra asks for."""
-        for name, said in listed.items() if isinstance(listed, dict) else ():
+        for name, constraints in listed.items() if isinstance(listed, dict) else ():
             if normalised(name) == "python":
                 continue
-            for each in said if isinstance(said, list) else [said]:
-                if isinstance(each, dict) and each.get("optional") and not optional:
+            for constraint in constraints if isinstance(constraints, list) else [constraints]:
+                if isinstance(constraint, dict) and constraint.get("optional") and not optional:
                     continue
                 try:
-                    yield _poetry_spec(name, each), name
+                    yield _poetry_spec(name, constraint), name
                 except RefusedError as error:
                     self._fault(file, name, error.message, error.hint)
 
@@ -322,18 +322,18 @@ class Pyprojects:
         """Report a project that is not for the manifest's Python."""
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-        said = _table(data, "project").get("requires-python", "")
+        requires_python = _table(data, "project").get("requires-python", "")
         try:
-            wanted = SpecifierSet(said if isinstance(said, str) else "")
+            supported = SpecifierSet(requires_python if isinstance(requires_python, str) else "")
         except InvalidSpecifier:
             return  # its own tools say so
         # Some release of that version fits: which one, the image decides.
         any_release = (f"{self.python}.{patch}" for patch in (0, 5, 50, 500))
-        if self.python and not any(map(wanted.contains, any_release)):
+        if self.python and not any(map(supported.contains, any_release)):
             self._fault(
                 file,
                 "requires-python",
-                f"it is for Python {said}, and the manifest says {self.python}",
+                f"it is for Python {requires_python}, and the manifest says {self.python}",
                 "change `python:` in the manifest, or what the project supports",
             )
 
@@ -341,10 +341,10 @@ class Pyprojects:
         """The indexes that a project names for all of its packages."""
         lines = []
         for tool, key in (("uv", "index"), ("poetry", "source")):
-            for each in _table(data, "tool", tool).get(key, ()):
-                if not each.get("explicit") and each.get("priority") != "explicit":
-                    name = f"the index '{each['name']}'" if each.get("name") else "the index"
-                    lines.append(self._index_line(file, str(each.get("url", "")), name, each))
+            for index in _table(data, "tool", tool).get(key, ()):
+                if not index.get("explicit") and index.get("priority") != "explicit":
+                    name = f"the index '{index['name']}'" if index.get("name") else "the index"
+                    lines.append(self._index_line(file, str(index.get("url", "")), name, index))
         return Requirements(indexes=tuple(lines))
 
     def _index_line(self, file: str, near: str, name: str, index: Mapping[str, Any]) -> IndexLine:
@@ -389,17 +389,17 @@ class Pyprojects:
     def _source(self, spec: str, file: str, source: Any) -> Requirements:
         """A dependency from where its source says; `file`: which says so."""
         listed = source if isinstance(source, list) else [source]
-        several = [each for each in listed if isinstance(each, dict)] or [{}]
+        several = [entry for entry in listed if isinstance(entry, dict)] or [{}]
         name, folder = name_of(spec), posixpath.dirname(file)
-        if all("index" in each for each in several):
+        if all("index" in entry for entry in several):
             # Markers choose between builds of one version: `torch:` of the manifest does so here.
             indexes = _table(self.table(file) or {}, "tool", "uv").get("index", [])
-            known = {index.get("name"): index for index in indexes}
+            index_of = {index.get("name"): index for index in indexes}
             lines = (
                 self._index_line(
-                    file, f"{name} =", f"the index '{key}' of {name}", known.get(key, {})
+                    file, f"{name} =", f"the index '{key}' of {name}", index_of.get(key, {})
                 )
-                for key in (each["index"] for each in several)
+                for key in (entry["index"] for entry in several)
             )
             return Requirements((spec,), indexes=tuple(lines))
         if len(several) > 1:
@@ -438,8 +438,8 @@ class Pyprojects:
         root = posixpath.dirname(file)
         workspace = _table(self.table(file) or {}, "tool", "uv", "workspace") if file else {}
         patterns = _strings(workspace.get("members"))
-        found = (self._repository.folders(posixpath.join(root, pattern)) for pattern in patterns)
-        for member in (*([root or "."] if file else ()), *(m for ms in found for m in ms)):
+        folders = (self._repository.folders(posixpath.join(root, pattern)) for pattern in patterns)
+        for member in (*([root or "."] if file else ()), *(m for ms in folders for m in ms)):
             if self._repository.exists(f"{member}/{PYPROJECT}"):
                 data = self.table(_project_file(member)) or {}
                 if normalised(str(_table(data, "project").get("name", ""))) == name:
@@ -502,34 +502,40 @@ class Pyprojects:
         return Position.offset(text, index) if index >= 0 else None
 
 
-def _poetry_spec(name: str, said: Any) -> str:
+def _poetry_spec(name: str, constraint: Any) -> str:
     """One line of Poetry's dependencies as PEP 508. RefusedError where Poetry would not take it."""
-    if isinstance(said, dict):
-        extras = f"[{','.join(map(str, said['extras']))}]" if said.get("extras") else ""
-        if said.get("git") or said.get("url"):
-            return f"{name}{extras} @ {_address(said)}"
-        if said.get("path"):
-            return f"{name}{extras} @ file:{said['path']}"
-        said = {key: said[key] for key in ("version", "python", "markers", "extras") if key in said}
+    if isinstance(constraint, dict):
+        extras = f"[{','.join(map(str, constraint['extras']))}]" if constraint.get("extras") else ""
+        if constraint.get("git") or constraint.get("url"):
+            return f"{name}{extras} @ {_address(constraint)}"
+        if constraint.get("path"):
+            return f"{name}{extras} @ file:{constraint['path']}"
+        constraint = {
+            key: constraint[key]
+            for key in ("version", "python", "markers", "extras")
+            if key in constraint
+        }
     # 0.1 s to import, for whoever has such a file; Poetry's own reader knows what `^` means.
     from poetry.core.constraints.version.exceptions import ParseConstraintError
     from poetry.core.factory import Factory
 
     try:
-        made = Factory.create_dependency(name, said).to_pep_508(with_extras=False)
+        requirement = Factory.create_dependency(name, constraint).to_pep_508(with_extras=False)
     except (ParseConstraintError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RefusedError(f"'{name} = {said!r}' is no dependency of Poetry: {error}") from None
-    return lockable(re.sub(r"^([^ (]+) \(([^)]*)\)", r"\1\2", made))
+        raise RefusedError(
+            f"'{name} = {constraint!r}' is no dependency of Poetry: {error}"
+        ) from None
+    return lockable(re.sub(r"^([^ (]+) \(([^)]*)\)", r"\1\2", requirement))
 
 
-def _address(said: Mapping[str, Any]) -> str:
+def _address(source: Mapping[str, Any]) -> str:
     """A Git source, or one at an address, as PEP 508 has it."""
-    below = f"#subdirectory={said['subdirectory']}" if said.get("subdirectory") else ""
-    if not said.get("git"):
-        return f"{said['url']}{below}"
-    revision = next((said[key] for key in ("rev", "tag", "branch") if said.get(key)), "")
-    address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", str(said["git"]))  # as ssh writes it
-    return f"git+{address.removeprefix('git+')}{f'@{revision}' if revision else ''}{below}"
+    fragment = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
+    if not source.get("git"):
+        return f"{source['url']}{fragment}"
+    revision = next((source[key] for key in ("rev", "tag", "branch") if source.get(key)), "")
+    address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", str(source["git"]))  # as ssh writes it
+    return f"git+{address.removeprefix('git+')}{f'@{revision}' if revision else ''}{fragment}"
 
 
 def _project_file(folder: str) -> str:
@@ -546,7 +552,7 @@ def _local(spec: str) -> str:
 def _bracketed(spec: str) -> list[str]:
     """The extras of a requirement."""
     match = re.match(r"\s*[\w.-]+\s*\[([^]]*)\]", spec)
-    return [each.strip() for each in match[1].split(",") if each.strip()] if match else []
+    return [extra.strip() for extra in match[1].split(",") if extra.strip()] if match else []
 
 
 def _head(spec: str) -> tuple[str, str]:
@@ -566,4 +572,4 @@ def _table(data: Mapping[str, Any], *keys: str) -> Table:
 
 def _strings(value: Any) -> list[str]:
     """The texts of a list; of anything else, none."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

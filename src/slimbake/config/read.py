@@ -262,23 +262,25 @@ class Reader:
 
     def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:
         """Inside the repository; whether they are there is for those to ask who start containers."""
-        found = []
+        paths = []
         for index, written in enumerate(raw):
             if written is None:  # reported by the schema
                 continue
             try:
-                found.append(self._repository.inside(written))
+                paths.append(self._repository.inside(written))
             except RefusedError as error:
                 self._report.value((*at, index), error.message, error.hint)
-        return tuple(found)
+        return tuple(paths)
 
     def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
         if not raw:
             return None
-        said = [key for key in ("package", "path") if key in raw]
-        if len(said) != 1 and not self._report.has_value(at):
-            message = f"only one of {' and '.join(said)} can hold" if said else "it names no model"
-            hint = "remove the other" if said else "add `package: NAME` or `path: FOLDER`"
+        sources = [key for key in ("package", "path") if key in raw]
+        if len(sources) != 1 and not self._report.has_value(at):
+            message = (
+                f"only one of {' and '.join(sources)} can hold" if sources else "it names no model"
+            )
+            hint = "remove the other" if sources else "add `package: NAME` or `path: FOLDER`"
             self._report.value(at, message, hint)
         if "package" in raw:
             return WeightsEntry("package", raw["package"], raw.get("mount", "layer"))
@@ -288,33 +290,33 @@ class Reader:
         return WeightsEntry("path", folder, raw.get("mount", "layer"))
 
     def _start(self, raw: Raw, at: KeyPath) -> StartCheck | None:
-        said = raw.get("start")
-        if not isinstance(said, dict):
-            return _start(said)
-        own = own_compose(self._file.parent)
+        start = raw.get("start")
+        if not isinstance(start, dict):
+            return _start(start)
+        compose = own_compose(self._file.parent)
         beside: list[str] = []
         fleet: list[str] = []
-        for index, name in enumerate(said.get("with", ())):
-            if name in own.services - own.built:
+        for index, name in enumerate(start.get("with", ())):
+            if name in compose.services - compose.built:
                 beside.append(name)
             elif (ours := manifest_name(name)) in self._services:
                 fleet.append(ours)
             else:
-                where = own.name or f"a compose file beside {self._file.name}"
+                where = compose.name or f"a compose file beside {self._file.name}"
                 message = f"'{name}' is no service of the manifest, and no image of {where}"
-                hint = did_you_mean(name, {*own.services - own.built, *self._services})
+                hint = did_you_mean(name, {*compose.services - compose.built, *self._services})
                 self._report.value((*at, "start", "with", index), message, hint)
         how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
         return StartCheck(
-            how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(said, "env")
+            how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(start, "env")
         )
 
     def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
-        said = raw.get("parity")
-        if not said:
+        parity = raw.get("parity")
+        if not parity:
             return None
-        texts = self._root_file(said, at, "texts") or ""
-        return Parity(self._within(said, at, "check", folder) or "", texts, limits(said))
+        texts = self._root_file(parity, at, "texts") or ""
+        return Parity(self._within(parity, at, "check", folder) or "", texts, limits(parity))
 
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:
         limits: dict[str, Any] = {}
@@ -326,19 +328,19 @@ class Reader:
         return once(Budget(**limits))
 
     def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
-        found = []
+        contexts = []
         for name, written in raw.items():
             value = written
             if folder_context(written):
                 value = self._folder(raw, at, name) or ""
-            found.append((name, value))
-        return tuple(found)
+            contexts.append((name, value))
+        return tuple(contexts)
 
     def _included(
         self, raw: Raw, at: KeyPath, context: str, ignore: tuple[str, ...]
     ) -> tuple[str, ...]:
         """The patterns that leave out what `include` does not name, and what they left out before."""
-        found = []
+        included = []
         for index, written in enumerate(raw.get("include", ())):
             try:
                 path = self._repository.inside(f"{context or '.'}/{written}")
@@ -346,10 +348,10 @@ class Reader:
                     raise RefusedError(f"the context '{context}' has no '{written}'")
                 if posixpath.relpath(path, context or ".").startswith(".."):
                     raise RefusedError(f"'{written}' lies outside the context '{context}'")
-                found.append(posixpath.relpath(path, context or "."))
+                included.append(posixpath.relpath(path, context or "."))
             except RefusedError as error:
                 self._report.value((*at, index), error.message, error.hint)
-        return only(found, ignore) if found else ignore
+        return only(included, ignore) if included else ignore
 
     def _ignore(self, context: str | None) -> tuple[str, ...]:
         """The patterns of the context's own .dockerignore, without comments and empty lines."""
@@ -401,29 +403,29 @@ def container(raw: Raw) -> dict[str, Any]:
     }
 
 
-def healthcheck(said: Any) -> Healthcheck:
-    if isinstance(said, list):
-        return Healthcheck(tuple(said))
-    if not isinstance(said, dict):
-        return Healthcheck(off=not _truth(said))
-    return Healthcheck(**{**said, "test": tuple(said.get("test", ()))})
+def healthcheck(value: Any) -> Healthcheck:
+    if isinstance(value, list):
+        return Healthcheck(tuple(value))
+    if not isinstance(value, dict):
+        return Healthcheck(off=not _truth(value))
+    return Healthcheck(**{**value, "test": tuple(value.get("test", ()))})
 
 
 def pairs(raw: Raw, key: str) -> Pairs:
     return once(tuple(map(once, raw.get(key, {}).items())))
 
 
-def _truth(said: Any) -> bool | None:
-    return None if said is None else said == TRUTH[0]
+def _truth(value: Any) -> bool | None:
+    return None if value is None else value == TRUTH[0]
 
 
 def _smoke(raw: Raw, at: KeyPath) -> tuple[Raw, KeyPath, str]:
     """Where a service names its smoke: what holds the file, its place, and the file's key."""
-    said = raw.get("smoke")
-    return (said, (*at, "smoke"), "file") if isinstance(said, dict) else (raw, at, "smoke")
+    smoke = raw.get("smoke")
+    return (smoke, (*at, "smoke"), "file") if isinstance(smoke, dict) else (raw, at, "smoke")
 
 
-def _start(said: str | list[str] | None) -> StartCheck | None:
-    if isinstance(said, list):
-        return StartCheck("runs", tuple(said))
-    return StartCheck(cast('Literal["runs", "listens", "none"]', said)) if said else None
+def _start(value: str | list[str] | None) -> StartCheck | None:
+    if isinstance(value, list):
+        return StartCheck("runs", tuple(value))
+    return StartCheck(cast('Literal["runs", "listens", "none"]', value)) if value else None

@@ -52,11 +52,11 @@ class ProblemReport:
         """Whether a fault of the value at `path` is known."""
         return bool(self._known) and (self.places.value(path), dotted_path(path)) in self._known
 
-    def lacks(self, said: Mapping[str, object], key: str, at: KeyPath) -> bool:
-        """Whether the mapping `said` at `at` has no such key: one whose value was refused is not
+    def lacks(self, entry: Mapping[str, object], key: str, at: KeyPath) -> bool:
+        """Whether the mapping `entry` at `at` has no such key: one whose value was refused is not
         there for rules, and a fault of its own.
         """
-        return key not in said and not self.has_value((*at, key))
+        return key not in entry and not self.has_value((*at, key))
 
     def warning(self, path: KeyPath, message: str, hint: str) -> None:
         """What is allowed at `path`, and likely not what is meant."""
@@ -102,7 +102,9 @@ class ProblemReport:
 
 def _shown(text: str) -> str:
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in short
+    )
 
 
 def dotted_path(path: KeyPath) -> str:
@@ -116,12 +118,14 @@ def dotted_path(path: KeyPath) -> str:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint: the known word that it begins with or the closest one, or all of them when none is close
     and they are few.
     """
-    lower = {each.lower(): each for each in sorted(known)}
-    longer = sorted((each for each in lower if word.lower().startswith(each)), key=len)
+    lower = {candidate.lower(): candidate for candidate in sorted(candidates)}
+    longer = sorted(
+        (candidate for candidate in lower if word.lower().startswith(candidate)), key=len
+    )
     if match := longer[-1:] or get_close_matches(word.lower(), lower, n=1):
         return f"did you mean '{lower[match[0]]}'?"
     return f"known: {', '.join(lower.values())}" if 0 < len(lower) <= 12 else ""

@@ -107,7 +107,7 @@ class RequirementsReader:
         """A file by its name; of a pyproject.toml, with extras or a group."""
         if (project := _PROJECT.fullmatch(written)) and (project["extras"] or project["group"]):
             file = self._repository.file(project["file"], folder)
-            extras = [each.strip() for each in (project["extras"] or "").split(",")]
+            extras = [extra.strip() for extra in (project["extras"] or "").split(",")]
             collected = Collected(file)
             collected.add(
                 self._pyprojects.dependencies(file, [*filter(None, extras)], project["group"] or "")
@@ -166,7 +166,7 @@ class RequirementsReader:
                 self._report.elsewhere(file, place, error.message, error.hint)
         return collected.value()
 
-    def _required(self, line: str, file: str, place: Position, found: Collected) -> None:
+    def _required(self, line: str, file: str, place: Position, collected: Collected) -> None:
         """A line that requires something, with the options that hold of it alone."""
         hashes = _HASH.findall(line)
         spec, *options = re.split(r"\s--(?=[a-z])", line)
@@ -176,16 +176,16 @@ class RequirementsReader:
                 " supported",
                 "remove it: wheels are built as their sources say",
             )
-        self._take(spec.strip(), self._beside(spec, file), found)
+        self._take(spec.strip(), self._beside(spec, file), collected)
         if options:
             allowed = tuple(digest.lower() for kind, digest in hashes if kind == "sha256")
-            if not allowed or any(len(each) != 64 for each in allowed):
+            if not allowed or any(len(digest) != 64 for digest in allowed):
                 raise RefusedError(
                     f"the hashes of '{spec.strip()}' are no SHA-256",
                     "write --hash=sha256: and 64 hexadecimal digits, or remove it: the lock holds"
                     " hashes",
                 )
-            found.hashes[
+            collected.hashes[
                 Hashed(name_of(lockable(spec.strip())), f"{file}:{place.line}", allowed)
             ] = None
 
@@ -196,25 +196,25 @@ class RequirementsReader:
         folder = beside = posixpath.dirname(file)
         path = item.strip().partition("[")[0].strip()
         while is_path(path):
-            found = posixpath.normpath(posixpath.join(folder, path))
-            if not found.startswith("..") and self._repository.exists(found):
+            candidate = posixpath.normpath(posixpath.join(folder, path))
+            if not candidate.startswith("..") and self._repository.exists(candidate):
                 return folder
             if not folder:
                 break
             folder = posixpath.dirname(folder)
         return beside
 
-    def _take(self, item: str, folder: str, found: Collected) -> None:
+    def _take(self, item: str, folder: str, collected: Collected) -> None:
         if "\0" in item:
             raise RefusedError("a NUL character")
         if is_path(item):
-            found.add(self._package(item, folder))
+            collected.add(self._package(item, folder))
         elif _is_file(item):
             raise RefusedError(
                 f"'{item}' is the name of a file, and a package is wanted", f"write `-r {item}`"
             )
         else:
-            found.specs[lockable(" ".join(item.split()))] = None
+            collected.specs[lockable(" ".join(item.split()))] = None
 
     def _package(self, text: str, folder: str) -> Requirements:
         if fix := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
@@ -227,50 +227,48 @@ class RequirementsReader:
         extras = re.fullmatch(r"([^\[]*[^\[\s])\s*\[([^]]*)\]", text)
         if not extras:
             return self._pyprojects.package(text, folder)
-        names = [each.strip() for each in extras[2].split(",") if each.strip()]
+        names = [extra.strip() for extra in extras[2].split(",") if extra.strip()]
         return self._pyprojects.package(extras[1], folder, names)
 
-    def _option(self, line: str, file: str, place: Position, found: Collected) -> None:
+    def _option(self, line: str, file: str, place: Position, collected: Collected) -> None:
         match = _OPTION.match(line)
         name = match[1] if match else line.split()[0]
         value = ((match[2] or match[3] or "") if match else "").strip()
         folder = posixpath.dirname(file)
         if name in _INCLUDE and value:
-            self._included(value, folder, found)
+            self._included(value, folder, collected)
         elif name in _CONSTRAINT and value:
-            found.add(self._constraints(value, folder))
+            collected.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
             if re.match(r"file:(?!//)", value):  # as Rye writes folders
                 value = value.removeprefix("file:")
             if is_path(value):
-                found.add(self._package(value, self._beside(value, file)))
+                collected.add(self._package(value, self._beside(value, file)))
             elif "://" in value:
-                found.specs[lockable(value)] = None
+                collected.specs[lockable(value)] = None
             else:
                 raise RefusedError(
                     f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
                 )
         elif name in _INDEX:
             address = without_credentials(value) if "://" in value else value
-            found.indexes[IndexLine(f"{file}:{place.line}", name, address)] = None
+            collected.indexes[IndexLine(f"{file}:{place.line}", name, address)] = None
         elif name == "--pre":
-            found.prereleases[file] = None
+            collected.prereleases[file] = None
         elif name in _GRANTED:
             pass
         else:
-            known = (
-                "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes"
-            )
+            hint = "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes"
             raise RefusedError(
-                f"the option {name} is not supported" if not value or match else f"'{line}'", known
+                f"the option {name} is not supported" if not value or match else f"'{line}'", hint
             )
 
-    def _included(self, value: str, folder: str, found: Collected) -> None:
+    def _included(self, value: str, folder: str, collected: Collected) -> None:
         name = _PROJECT.fullmatch(value)
         file = self._repository.file(name["file"] if name else value, folder)
         if self._files.get(file, Requirements()) is None:
             raise RefusedError(f"'{value}' includes itself", "remove one of the '-r' lines")
-        found.add(self._named(value, folder))
+        collected.add(self._named(value, folder))
 
     def _constraints(self, value: str, folder: str) -> Requirements:
         """A file of constraints: what it names is not required, but has these versions."""
@@ -299,15 +297,15 @@ class RequirementsReader:
         )
 
 
-def _left_open(found: Collected, locks: Collected) -> Iterator[Constraint]:
+def _left_open(collected: Collected, locks: Collected) -> Iterator[Constraint]:
     """What the locks of libraries pin that nothing else says, each package by the first of them."""
     first = {
-        name_of(constraint.spec): constraint.file for constraint in reversed(found.constraints)
+        name_of(constraint.spec): constraint.file for constraint in reversed(collected.constraints)
     }
-    for each in locks.constraints:
-        file = first.setdefault(name_of(each.spec), each.file)
-        if file == each.file and not _excluded(each.spec, found.specs):
-            yield replace(each, library=True)
+    for pin in locks.constraints:
+        file = first.setdefault(name_of(pin.spec), pin.file)
+        if file == pin.file and not _excluded(pin.spec, collected.specs):
+            yield replace(pin, library=True)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[Position, str]]:

@@ -69,12 +69,12 @@ def rules(raw: Raw, report: ProblemReport) -> None:
 
 
 def _steps(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    known = service.get("secrets", {})
+    secrets = service.get("secrets", {})
     for number, step in enumerate(service.get("build", ())):
         for index, secret in enumerate((step or {}).get("secrets", ())):
-            if secret is not None and secret not in known:
+            if secret is not None and secret not in secrets:
                 path = (*at, "build", number, "secrets", index)
-                hint = did_you_mean(secret, known) or "add it to the `secrets` of the service"
+                hint = did_you_mean(secret, secrets) or "add it to the `secrets` of the service"
                 report.value(path, f"unknown secret '{secret}'", hint)
 
 
@@ -105,13 +105,13 @@ def folder_context(value: str) -> bool:
 
 def _bases(raw: Raw, report: ProblemReport) -> None:
     """Report what is wrong between bases, and between services and bases."""
-    known: Raw = raw.get("bases", {})
+    bases: Raw = raw.get("bases", {})
     edges: dict[str, tuple[str, ...]] = {}
     for kind, key in (("bases", "extends"), ("services", "base")):
         for name, entry in raw.get(kind, {}).items():
             parent = entry.get(key)
-            if parent is not None and parent not in known:
-                hint = did_you_mean(parent, known) if known else _NO_BASES
+            if parent is not None and parent not in bases:
+                hint = did_you_mean(parent, bases) if bases else _NO_BASES
                 report.value((kind, name, key), f"unknown base '{parent}'", hint)
             elif parent is not None and kind == "bases":
                 edges[name] = (parent,)

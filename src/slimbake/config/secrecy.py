@@ -42,11 +42,11 @@ def looks_secret(name: str, value: str) -> bool:
 
 def secrets_written(services: Raw, report: ProblemReport) -> None:
     """Warn of variables of images that look like a secret."""
-    for service, said in services.items():
+    for service, entry in services.items():
         at: KeyPath = ("services", service)
-        places = {(*at, "env"): said.get("env", {})} | {
+        places = {(*at, "env"): entry.get("env", {})} | {
             (*at, "variants", name, "env"): variant.get("env", {})
-            for name, variant in said.get("variants", {}).items()
+            for name, variant in entry.get("variants", {}).items()
         }
         for path, variables in places.items():
             for name, value in variables.items():

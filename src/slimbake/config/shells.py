@@ -12,18 +12,18 @@ REAPERS = frozenset(("tini", "dumb-init"))
 REAPER_OPTIONS = frozenset(("-p", "-e", "-r", "--rewrite"))  # those that take a word
 
 
-def reaped(words: Sequence[str]) -> tuple[str, ...]:
+def reaped(command: Sequence[str]) -> tuple[str, ...]:
     """What a command starts, without a program by which it does: tini or dumb-init."""
-    if not words or posixpath.basename(words[0]) not in REAPERS:
-        return tuple(words)
-    return tuple(words[after_options(words[1:], REAPER_OPTIONS) + 1 :])
+    if not command or posixpath.basename(command[0]) not in REAPERS:
+        return tuple(command)
+    return tuple(command[after_options(command[1:], REAPER_OPTIONS) + 1 :])
 
 
-def after_options(words: Sequence[str], with_value: Collection[str]) -> int:
+def after_options(arguments: Sequence[str], with_value: Collection[str]) -> int:
     """How many words are options, up to a `--`. `with_value`: those that take the word behind them."""
     at = 0
-    while at < len(words) and words[at].startswith("-"):
-        at += 1 + (words[at] in with_value)
-        if words[at - 1] == "--":
+    while at < len(arguments) and arguments[at].startswith("-"):
+        at += 1 + (arguments[at] in with_value)
+        if arguments[at - 1] == "--":
             break
-    return min(at, len(words))
+    return min(at, len(arguments))

@@ -60,10 +60,10 @@ def lockable(spec: str) -> str:
     return spec
 
 
-def _addressed(found: re.Match[str]) -> str:
+def _addressed(match: re.Match[str]) -> str:
     """An address of a Git repository or of a file, as `name @ address`; RefusedError for others."""
-    address, fragment = (*found["url"].split("#", 1), "")[:2]
-    shown = re.sub(r"(://)[^/@]+@", r"\1", found["url"])
+    address, fragment = (*match["url"].split("#", 1), "")[:2]
+    shown = re.sub(r"(://)[^/@]+@", r"\1", match["url"])
     if re.search(r"://[^/@]*:[^/@]*@|://[^/@]+@", address) and not address.startswith("git+ssh://"):
         raise RefusedError(
             f"'{shown}' carries a user or a password",
@@ -81,18 +81,18 @@ def _addressed(found: re.Match[str]) -> str:
             f"'{shown}' is the address of no package",
             "name a wheel (.whl), sources (.tar.gz, .zip), or a repository: git+https://...",
         )
-    name = found["name"] or parts.get("egg", "").partition("[")[0] or _guessed(address, parts, git)
-    extras = (found["extras"] or "").replace(" ", "")
-    below = f"#subdirectory={parts['subdirectory']}" if "subdirectory" in parts else ""
+    name = match["name"] or parts.get("egg", "").partition("[")[0] or _guessed(address, parts, git)
+    extras = (match["extras"] or "").replace(" ", "")
+    subdirectory = f"#subdirectory={parts['subdirectory']}" if "subdirectory" in parts else ""
     hashed = f"#sha256={parts['sha256']}" if "sha256" in parts else ""
-    made = f"{name}{extras} @ {address}{below or hashed}"
-    return f"{made} ; {found['marker']}" if found["marker"] else made
+    requirement = f"{name}{extras} @ {address}{subdirectory or hashed}"
+    return f"{requirement} ; {match['marker']}" if match["marker"] else requirement
 
 
 def _guessed(address: str, parts: dict[str, str], git: bool) -> str:
     """The name of a package that an address does not name: uv refuses one that its package has not."""
-    if below := parts.get("subdirectory"):
-        return below.rpartition("/")[2]
+    if subdirectory := parts.get("subdirectory"):
+        return subdirectory.rpartition("/")[2]
     path = address.rstrip("/").partition("://")[2]
     if git:
         repository = re.sub(r"@[^/@]+(/[^@]*)?$", "", path.partition("/")[2])

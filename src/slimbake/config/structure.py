@@ -36,8 +36,8 @@ def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], Pr
     if yaml_document.value is None:
         raise unreadable(path, "the file is empty", begins)
     sound = yaml_document.value if isinstance(yaml_document.value, dict) else {}
-    wanted = _schema(schema)
-    for error in _dialect()(wanted).iter_errors(yaml_document.value):
+    definition = _schema(schema)
+    for error in _dialect()(definition).iter_errors(yaml_document.value):
         for key_path in _report_error(error, report):
             sound = _without(sound, key_path) if key_path else {}
     return sound, report
@@ -69,8 +69,8 @@ def _dialect() -> type[Draft202012Validator]:
     bounds = {
         key: _of_words(Draft202012Validator.VALIDATORS[key]) for key in ("minimum", "maximum")
     }
-    made: Any = extend(Draft202012Validator, bounds, type_checker=types)  # type: ignore[no-untyped-call]
-    dialect: type[Draft202012Validator] = made
+    extended: Any = extend(Draft202012Validator, bounds, type_checker=types)  # type: ignore[no-untyped-call]
+    dialect: type[Draft202012Validator] = extended
     return dialect
 
 
@@ -97,20 +97,23 @@ def _of_words(
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(schema, list):
-        return [_inlined(each, definitions) for each in schema]
+        return [_inlined(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    own = {
-        key: _inlined(each, definitions)
-        for key, each in schema.items()
+    inlined = {
+        key: _inlined(value, definitions)
+        for key, value in schema.items()
         if key not in ("$ref", "$defs", "$id")
     }
-    if isinstance(pattern := own.get("pattern"), str):
+    if isinstance(pattern := inlined.get("pattern"), str):
         # Python's `$` lets a newline pass at the end, JSON Schema's does not.
-        own["pattern"] = pattern.removesuffix("$") + r"\Z"
+        inlined["pattern"] = pattern.removesuffix("$") + r"\Z"
     if "$ref" not in schema:
-        return own
-    return {**_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions), **own}
+        return inlined
+    return {
+        **_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions),
+        **inlined,
+    }
 
 
 def _report_error(error: ValidationError, report: ProblemReport) -> Iterable[KeyPath]:
@@ -118,75 +121,77 @@ def _report_error(error: ValidationError, report: ProblemReport) -> Iterable[Key
     more.
     """
     path: KeyPath = tuple(error.absolute_path)
-    found: Any = error.instance
+    instance: Any = error.instance
     schema: Any = error.schema
     if "propertyNames" in error.absolute_schema_path:
-        report.key((*path, found), *_bad_name(path, found, error.validator, schema))
+        report.key((*path, instance), *_bad_name(path, instance, error.validator, schema))
         return ()
     match error.validator:
         case "additionalProperties":
-            return _unknown(path, found, schema["properties"], report)
+            return _unknown(path, instance, schema["properties"], report)
         case "required":
-            _missing(path, found, schema, report)
+            _missing(path, instance, schema, report)
             return ()
         case "dependentRequired" | "not":
-            if isinstance(found, dict):  # else its type is reported
+            if isinstance(instance, dict):  # else its type is reported
                 _together(path, error, report)
             return ()
         case "uniqueItems":
-            twins = (index for index, item in enumerate(found) if item in found[:index])
+            twins = (index for index, item in enumerate(instance) if item in instance[:index])
             for index in twins:
                 report.value(
-                    (*path, index), f"'{found[index]}' stands here twice", "remove one of the two"
+                    (*path, index),
+                    f"'{instance[index]}' stands here twice",
+                    "remove one of the two",
                 )
             return ()
         # one complaint for one value: its tag, its type, then the rest
         case _ if not report.has_value(path):
-            report.value(path, *_bad_value(path, found, str(error.validator), schema))
+            report.value(path, *_bad_value(path, instance, str(error.validator), schema))
     return [path]
 
 
 def _unknown(
-    path: KeyPath, found: dict[str, Any], known: dict[str, Any], report: ProblemReport
+    path: KeyPath, mapping: dict[str, Any], properties: dict[str, Any], report: ProblemReport
 ) -> list[KeyPath]:
-    unknown = [key for key in found if key not in known]
+    unknown = [key for key in mapping if key not in properties]
     for key in unknown:
         if path[2:3] == ("secrets",) and len(path) == 4:
             report.key((*path, key), *_SECRET)
         elif not report.has_key((*path, key)):  # a key that is no text is reported as such
-            hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
+            hint = did_you_mean(key, properties) or f"known: {', '.join(properties)}"
             report.key((*path, key), f"unknown key '{key}'", hint)
     return [(*path, key) for key in unknown]
 
 
 def _missing(
-    path: KeyPath, found: dict[str, Any], schema: dict[str, Any], report: ProblemReport
+    path: KeyPath, mapping: dict[str, Any], schema: dict[str, Any], report: ProblemReport
 ) -> None:
-    known = schema.get("properties", {})
-    corrected = {did_you_mean(key, known) for key in found if key not in known}
+    properties = schema.get("properties", {})
+    corrected = {did_you_mean(key, properties) for key in mapping if key not in properties}
     for key in schema["required"]:
-        if key not in found and f"did you mean '{key}'?" not in corrected:
-            hint = known.get(key, schema).get("description", "")
+        if key not in mapping and f"did you mean '{key}'?" not in corrected:
+            hint = properties.get(key, schema).get("description", "")
             report.key(path, f"the key '{key}' is missing", hint)
 
 
 def _together(path: KeyPath, error: ValidationError, report: ProblemReport) -> None:
     """Keys that need each other, or exclude each other."""
-    found: Any = error.instance
-    said: Any = error.validator_value
+    instance: Any = error.instance
+    rule: Any = error.validator_value
     schema: Any = error.schema
     if error.validator == "not":
-        for keys in (each["required"] for each in said.get("anyOf", [said])):
+        for keys in (clause["required"] for clause in rule.get("anyOf", [rule])):
             beside = f"`{keys[0]}`" if keys[1:] else "what is said here"
             hint = f"{schema.get('description', 'there can be one of them')}: remove it"
-            if keys[-1] in found:
+            if keys[-1] in instance:
                 message = f"`{keys[-1]}` cannot stand beside {beside}"
                 report.key((*path, keys[-1]), message, hint)
         return
-    for key in said.keys() & found.keys():
-        if report.lacks(found, said[key][0], path):
-            hint = f"add `{said[key][0]}`, or remove this"
-            report.key((*path, key), f"`{key}` needs `{said[key][0]}`", hint)
+    for key in rule.keys() & instance.keys():
+        if report.lacks(instance, rule[key][0], path):
+            hint = f"add `{rule[key][0]}`, or remove this"
+            report.key((*path, key), f"`{key}` needs `{rule[key][0]}`", hint)
 
 
 def _without(value: Any, path: KeyPath, level: int = 0) -> Any:
@@ -246,51 +251,54 @@ def _bad_name(path: KeyPath, name: str, validator: object, schema: dict[str, Any
     return f"'{name}' cannot be the name of a {kind}", allowed
 
 
-def _bad_value(path: KeyPath, found: Any, validator: str, schema: dict[str, Any]) -> Wording:
+def _bad_value(path: KeyPath, value: Any, validator: str, schema: dict[str, Any]) -> Wording:
     """A value that the schema refuses, by the schema keyword that does so."""
-    if path[2:3] == ("secrets",) and len(path) > 3 and found is not None:  # it may be the secret
+    if path[2:3] == ("secrets",) and len(path) > 3 and value is not None:  # it may be the secret
         return _SECRET
     match validator:
         case "type":
-            return _type(path, found, schema)
+            return _type(path, value, schema)
         case "enum":
-            return f"'{found}' is not allowed here", did_you_mean(found, schema["enum"])
+            return f"'{value}' is not allowed here", did_you_mean(value, schema["enum"])
         case "pattern":
-            return f"'{found}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
+            return f"'{value}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
         case "minLength" | "minItems" | "minProperties":
             return "nothing stands here", "give it a value, or remove the key"
         case "maxProperties":
-            return f"only one of {' and '.join(found)} can hold", "remove the others"
+            return f"only one of {' and '.join(value)} can hold", "remove the others"
         case "maxLength":
-            return f"a text of {len(found)} characters", f"{schema['maxLength']} at most"
+            return f"a text of {len(value)} characters", f"{schema['maxLength']} at most"
     allowed = " to ".join(str(schema[key]) for key in ("minimum", "maximum") if key in schema)
-    return f"{getattr(found, 'text', found)} is out of range", f"allowed: from {allowed}"
+    return f"{getattr(value, 'text', value)} is out of range", f"allowed: from {allowed}"
 
 
-def _type(path: KeyPath, found: Any, schema: dict[str, Any]) -> Wording:
+def _type(path: KeyPath, value: Any, schema: dict[str, Any]) -> Wording:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    wanted, form = " or ".join(_WANTED[each] for each in types), _form(path, schema, found)
-    if found is None:
-        return f"nothing stands here, and {wanted} is wanted", "give it a value, or remove the key"
-    if isinstance(found, Word | int) and types != ["boolean"]:
-        text, meaning = (
-            (found.text, found.meaning)
-            if isinstance(found, Word)
-            else (found, f"the number {found}")
+    expected, form = " or ".join(_WANTED[kind] for kind in types), _form(path, schema, value)
+    if value is None:
+        return (
+            f"nothing stands here, and {expected} is wanted",
+            "give it a value, or remove the key",
         )
-        message = f"{text} is read as {meaning}, and {wanted} is wanted"
+    if isinstance(value, Word | int) and types != ["boolean"]:
+        text, meaning = (
+            (value.text, value.meaning)
+            if isinstance(value, Word)
+            else (value, f"the number {value}")
+        )
+        message = f"{text} is read as {meaning}, and {expected} is wanted"
         return message, f'write it in quotes: "{text}"' if "string" in types else form
-    if isinstance(found, str | Word | int):
-        if types in (["integer"], ["number"]) and isinstance(unquoted(str(found)), int):
-            form = f"write it without quotes: {found}"
-        return f"the text '{getattr(found, 'text', found)}', and {wanted} is wanted", form
-    return f"{'a list' if isinstance(found, list) else 'a mapping'}, and {wanted} is wanted", form
+    if isinstance(value, str | Word | int):
+        if types in (["integer"], ["number"]) and isinstance(unquoted(str(value)), int):
+            form = f"write it without quotes: {value}"
+        return f"the text '{getattr(value, 'text', value)}', and {expected} is wanted", form
+    return f"{'a list' if isinstance(value, list) else 'a mapping'}, and {expected} is wanted", form
 
 
-def _form(path: KeyPath, schema: dict[str, Any], found: Any) -> str:
-    """How a value of this schema is written, as far as it says so. `found`: what stands there."""
-    if isinstance(found, str) and schema.get("items", {}).get("type") == "string":
-        return f"write a list: {json.dumps(found.split(), ensure_ascii=False)}"
+def _form(path: KeyPath, schema: dict[str, Any], value: Any) -> str:
+    """How a value of this schema is written, as far as it says so. `value`: what stands there."""
+    if isinstance(value, str) and schema.get("items", {}).get("type") == "string":
+        return f"write a list: {json.dumps(value.split(), ensure_ascii=False)}"
     if path[-1:] in (("env",), ("args",), ("labels",)):
         return 'write a mapping: {NAME: "value"}'
     if message := schema.get("patternErrorMessage"):

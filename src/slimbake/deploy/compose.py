@@ -210,10 +210,10 @@ def _given(
     needed = project.plan.with_weights(tuple(service.service for service in services))
     _tell_outdated(project, docker.image_ids({name: images[name] for name in needed}), console)
     needs = {service.service: service.start.beside for service in services if service.start.beside}
-    own = _own(project, needs, console)
+    compose_services = _own(project, needs, console)
     fleet = {name for service in project.plan.services for name in (service.service, service.host)}
-    beside = own.needed(itertools.chain(*needs.values()), fleet)
-    added = own.joined(beside)
+    beside = compose_services.needed(itertools.chain(*needs.values()), fleet)
+    added = compose_services.joined(beside)
     names = tuple(service.service for service in services)
     plan = mounted(project.plan, images, names)
     volumes = {service.service: service.weights_volume for service in plan.services}
@@ -224,8 +224,10 @@ def _given(
         awaited = plan.awaited(service, names).items()
         first: dict[str, Any] = {name: {"condition": how} for name, how in awaited}
         if service.start.beside:
-            on_top["environment"] = {**own.variables(service.host), **variables}
-            first |= own.awaits(service.host, own.needed(service.start.beside, fleet))
+            on_top["environment"] = {**compose_services.variables(service.host), **variables}
+            first |= compose_services.awaits(
+                service.host, compose_services.needed(service.start.beside, fleet)
+            )
         if first or service.depends_on:
             on_top["depends_on"] = Override(first)
         on_top["volumes"] = []

@@ -226,10 +226,10 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
     """
     import watchfiles
 
-    below = f"{root.resolve()}/"
+    prefix = f"{root.resolve()}/"
 
     def counts(_: watchfiles.Change, path: str) -> bool:
-        return path.removeprefix(below).partition("/")[0] not in _NEVER
+        return path.removeprefix(prefix).partition("/")[0] not in _NEVER
 
     try:
         # All of the root, so that a folder that is removed, or renamed, is seen when it comes back.
@@ -242,7 +242,7 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
             ignore_permission_denied=True,
         ):
             yield frozenset(
-                path.removeprefix(below)
+                path.removeprefix(prefix)
                 for kind, path in changes
                 if kind is not watchfiles.Change.modified or not Path(path).is_dir()
             )

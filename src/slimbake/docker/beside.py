@@ -50,12 +50,12 @@ class OwnServices:
 
     def needed(self, services: Iterable[str], fleet: Collection[str] = ()) -> tuple[str, ...]:
         """These services and all that they depend on, less those of the fleet, by its names."""
-        found, left = set[str](), list(services)
+        names, left = set[str](), list(services)
         while left:
-            if (each := left.pop()) not in found and manifest_name(each) not in fleet:
-                found.add(each)
-                left += self.services[each].get("depends_on", ())
-        return tuple(sorted(found))
+            if (name := left.pop()) not in names and manifest_name(name) not in fleet:
+                names.add(name)
+                left += self.services[name].get("depends_on", ())
+        return tuple(sorted(names))
 
     def images(self, services: Iterable[str]) -> dict[str, str]:
         """The image of each of these services; none of one that is built."""
@@ -81,35 +81,35 @@ class OwnServices:
         every = {neighbour.host: neighbour for neighbour in fleet}
         named = {host: [n for n in self.services if manifest_name(n) == host] for host in every}
         keys = {host: (*names, host)[0] for host, names in named.items()}
-        found = {}
-        for host, each in every.items():
+        entries = {}
+        for host, other in every.items():
             theirs = self.variables(host)
-            more = {k: v for k, v in each.said.get("environment", {}).items() if k not in theirs}
-            after = [keys.get(n, n) for n in each.after]
-            found[keys[host]] = {
-                **each.said,
+            more = {k: v for k, v in other.said.get("environment", {}).items() if k not in theirs}
+            after = [keys.get(n, n) for n in other.after]
+            entries[keys[host]] = {
+                **other.said,
                 "labels": owned(),
                 "env_file": [
                     {"path": str(file.absolute()).replace("$", "$$"), "required": False}
-                    for file in each.env_files
+                    for file in other.env_files
                 ],
-                "environment": {**more, **theirs, **each.fixed},
+                "environment": {**more, **theirs, **other.fixed},
                 "depends_on": self.awaits(host, after),
                 "networks": {"default": {"aliases": sorted({host, *named[host]} - {keys[host]})}},
             }
-        return found
+        return entries
 
     def joined(self, services: Collection[str]) -> dict[str, Any]:
         """What these services and their volumes are in a compose file of the fleet."""
-        found = {}
+        entries = {}
         for service in services:
-            said = {k: v for k, v in self.services[service].items() if k not in _OTHER_NETWORKS}
-            needs = {n: how for n, how in said.pop("depends_on", {}).items() if n in services}
-            found[service] = {**said, **({"depends_on": needs} if needs else {})}
-        mounts = [mount for each in found.values() for mount in each.get("volumes", ())]
+            entry = {k: v for k, v in self.services[service].items() if k not in _OTHER_NETWORKS}
+            needs = {n: how for n, how in entry.pop("depends_on", {}).items() if n in services}
+            entries[service] = {**entry, **({"depends_on": needs} if needs else {})}
+        mounts = [mount for entry in entries.values() for mount in entry.get("volumes", ())]
         named = {mount.get("source") for mount in mounts if mount["type"] == "volume"}
         volumes = {k: v for k, v in self.said.get("volumes", {}).items() if k in named}
-        return {**self._files(), "services": found, "volumes": volumes}
+        return {**self._files(), "services": entries, "volumes": volumes}
 
     def awaits(self, host: str, services: Iterable[str]) -> dict[str, Any]:
         """`depends_on` of the service that has this name in a manifest: these services, each as the
@@ -144,14 +144,14 @@ def own_services(file: Path, project: str = "") -> OwnServices:
     # Compose shows what it cannot read of them.
     for path in filter(Path.exists, (file, file.with_name(".env"))):
         content(file.parent, path.name)
-    words = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
+    options = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
     placeholders: dict[str, str] = {}
     while True:
         try:
-            said = call(
-                "compose", *words, "--profile=*", "config", "--format=json", env=placeholders
+            text = call(
+                "compose", *options, "--profile=*", "config", "--format=json", env=placeholders
             )
-            return OwnServices(json.loads(said))
+            return OwnServices(json.loads(text))
         except SetupError as error:
             missing = _REQUIRED.search(error.hint)
             if missing is None or missing[1] in placeholders:
@@ -181,25 +181,25 @@ def beside(
     and the ones of `host`, a service of the compose file. Raises SetupError where Compose cannot
     read a file, NotBeside for what does not start.
     """
-    own = own_services(file) if file.is_file() else OwnServices({"services": {}})
+    compose_services = own_services(file) if file.is_file() else OwnServices({"services": {}})
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
-        theirs = own.variables(host)
+        theirs = compose_services.variables(host)
         more = {key: value for key, value in environment.items() if key not in theirs}
         filled = (file if file.is_dir() else file.parent) / ".env"
         named = {**variables_of(variables, Path(folder), more, filled), **theirs}
         path = Path(folder, "compose.json")
-        path.write_text(json.dumps(_together(own, services, fleet)), "utf-8")
+        path.write_text(json.dumps(_together(compose_services, services, fleet)), "utf-8")
         env_file = (f"--env-file={filled}",) if fleet and filled.is_file() else ()
         project = ("compose", f"--project-name={name}", f"--file={path}", *env_file)
         try:
             try:
                 call(*project, "up", "--detach", "--wait", "--quiet-pull")
             except SetupError as error:
-                words = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
+                output = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
                 needs = ", ".join((*services, *(neighbour.host for neighbour in fleet)))
                 raise NotBeside(
                     f"what its start check needs did not start: {needs}",
-                    f"{error.hint.splitlines()[-1]}\n{words}",
+                    f"{error.hint.splitlines()[-1]}\n{output}",
                 ) from None
             yield (
                 f"--network={name}_default",
@@ -210,15 +210,17 @@ def beside(
 
 
 def _together(
-    own: OwnServices, services: Sequence[str], fleet: Sequence[Neighbour]
+    compose_services: OwnServices, services: Sequence[str], fleet: Sequence[Neighbour]
 ) -> dict[str, Any]:
     """The compose file of a check."""
-    others = own.neighbours(fleet)
+    others = compose_services.neighbours(fleet)
     mounts = (mount for other in others.values() for mount in other.get("volumes", ()))
     volumes = {mount["source"]: {"external": True} for mount in mounts if "source" in mount}
-    said = own.alone(own.needed(services, [neighbour.host for neighbour in fleet]))
-    said["services"] |= others
-    return {**said, **({"volumes": volumes} if volumes else {})}
+    document = compose_services.alone(
+        compose_services.needed(services, [neighbour.host for neighbour in fleet])
+    )
+    document["services"] |= others
+    return {**document, **({"volumes": volumes} if volumes else {})}
 
 
 def variables_of(
@@ -234,15 +236,15 @@ def variables_of(
     if not files and not environment:
         return {}
     path = folder / "variables.json"
-    said = {
+    service = {
         "image": "none",
         "env_file": [str(file.absolute()).replace("$", "$$") for file in files],
         "environment": dict(environment),
     }
-    path.write_text(json.dumps({"services": {"one": said}}), "utf-8")
-    words = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
+    path.write_text(json.dumps({"services": {"one": service}}), "utf-8")
+    options = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
     env_file = (f"--env-file={filled}",) if environment and filled.is_file() else ()
-    return OwnServices(json.loads(call("compose", *env_file, *words))).variables("one")
+    return OwnServices(json.loads(call("compose", *env_file, *options))).variables("one")
 
 
 def _alone(service: dict[str, Any]) -> dict[str, Any]:
@@ -250,10 +252,10 @@ def _alone(service: dict[str, Any]) -> dict[str, Any]:
     repository cannot be written.
     """
     mounts = [
-        {**each, "read_only": True}
-        if each["type"] == "bind"
-        else {"type": each["type"], "target": each["target"]}
-        for each in service.get("volumes", ())
+        {**mount, "read_only": True}
+        if mount["type"] == "bind"
+        else {"type": mount["type"], "target": mount["target"]}
+        for mount in service.get("volumes", ())
     ]
     kept = {key: value for key, value in service.items() if key not in _LEFT_OUT}
     kept["labels"] = {**service.get("labels", {}), **owned()}

@@ -111,9 +111,9 @@ def build(
     marks = (f"--label={key}={value}" for key, value in labels.items())
     with tempfile.TemporaryDirectory(prefix="slimbake-build-") as folder:
         Path(folder, "Dockerfile").write_text(dockerfile)
-        words = (*named, *given, *marks, "--provenance=false", f"--output={output}", folder)
+        options = (*named, *given, *marks, "--provenance=false", f"--output={output}", folder)
         try:
-            call("buildx", "build", *words)
+            call("buildx", "build", *options)
         except SetupError as error:
             printed = (line.partition(" ")[2] for line in error.hint.splitlines())
             lines = [line for line in printed if "slimbake: " in line]

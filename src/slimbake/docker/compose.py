@@ -55,9 +55,11 @@ class ComposeProject:
         """A volume of this project that another folder made, and that folder, which is still there;
         ("", "") for none.
         """
-        own = f"--filter=label={_LABEL}.project={self.name}"
+        project_filter = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Name}}}}\t{{{{.Label "{FOLDER}"}}}}'
-        rows = (line.split("\t") for line in call("volume", "ls", own, form).splitlines())
+        rows = (
+            line.split("\t") for line in call("volume", "ls", project_filter, form).splitlines()
+        )
         others = (row for row in rows if row[1] not in ("", str(self.files[0].parent)))
         return next(((name, of) for name, of in others if Path(of).is_dir()), ("", ""))
 
@@ -108,27 +110,31 @@ class ComposeProject:
 
     def states(self) -> dict[str, ContainerState]:
         """How the container of each service does."""
-        found = {}
+        states = {}
         with self._client() as docker:
-            for each in docker.compose.ps(all=True):
-                state = each.state
+            for container in docker.compose.ps(all=True):
+                state = container.state
                 looks = (state.health.log if state.health else None) or ()
-                found[(each.config.labels or {}).get(f"{_LABEL}.service", "")] = ContainerState(
-                    name=each.name,
-                    code=None if state.running else state.exit_code,
-                    health=(state.health.status or "") if state.health else "",
-                    published=next(
-                        (
-                            int(on[0]["HostPort"])
-                            for on in (each.network_settings.ports or {}).values()
-                            if on
+                states[(container.config.labels or {}).get(f"{_LABEL}.service", "")] = (
+                    ContainerState(
+                        name=container.name,
+                        code=None if state.running else state.exit_code,
+                        health=(state.health.status or "") if state.health else "",
+                        published=next(
+                            (
+                                int(on[0]["HostPort"])
+                                for on in (container.network_settings.ports or {}).values()
+                                if on
+                            ),
+                            None,
                         ),
-                        None,
-                    ),
-                    error=state.error or "",
-                    check=(looks[-1].output or "").strip() if looks and looks[-1].exit_code else "",
+                        error=state.error or "",
+                        check=(looks[-1].output or "").strip()
+                        if looks and looks[-1].exit_code
+                        else "",
+                    )
                 )
-        return found
+        return states
 
     def last_words(self, service: str, lines: int) -> str:
         """The last lines that a service wrote."""
@@ -141,9 +147,9 @@ class ComposeProject:
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
         """Show what services wrote, on this process's own stdout; the exit code."""
-        words = ("logs", *(("--follow",) if follow else ()), *services)
+        arguments = ("logs", *(("--follow",) if follow else ()), *services)
         if follow or sys.stdout.isatty():
-            return self._foreground(*words)
+            return self._foreground(*arguments)
         with self._client() as docker:
             sys.stdout.write(str(docker.compose.logs(list(services))).replace(CLEAR, ""))
         return 0
@@ -209,5 +215,5 @@ def version_of(text: str) -> tuple[int, int, int] | None:
 def require_compose() -> None:
     """Raise SetupError where there is no Docker Compose, or an old one."""
     if (version := compose_version()) < FLOOR:
-        found = f"{version[0]}.{version[1]} is too old" if version else "is not installed"
-        raise DockerError(f"Docker Compose {found}: 2.26 is the oldest that serves", INSTALL)
+        problem = f"{version[0]}.{version[1]} is too old" if version else "is not installed"
+        raise DockerError(f"Docker Compose {problem}: 2.26 is the oldest that serves", INSTALL)

@@ -60,10 +60,10 @@ def expect_engine() -> DockerEngine:
     """The engine that the docker CLI is set to use. Raises SetupError, which says what to do, where
     none answers.
     """
-    found = find()
-    if isinstance(found, Absent):
-        raise SetupError(found.found, remedy(found))
-    return found
+    engine = find()
+    if isinstance(engine, Absent):
+        raise SetupError(engine.found, remedy(engine))
+    return engine
 
 
 def find() -> DockerEngine | Absent:
@@ -77,12 +77,12 @@ def find() -> DockerEngine | Absent:
         )
     info = json.loads(completed.stdout) if completed.stdout.startswith("{") else {}
     driver, problem = asking.result()
-    found = describe(
+    engine = describe(
         info, completed.stderr, builder=driver, endpoint=os.environ.get("DOCKER_HOST", "")
     )
-    if isinstance(found, DockerEngine) and not found.builder:
+    if isinstance(engine, DockerEngine) and not engine.builder:
         return Absent("builder", f"buildx does not say which builder it uses: {problem}")
-    return found
+    return engine
 
 
 def describe(

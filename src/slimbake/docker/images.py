@@ -37,15 +37,17 @@ class EngineImage:
 
 def engine_image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
-    found = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
-    config = found.get("Config") or {}
+    details = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
+    config = details.get("Config") or {}
     return EngineImage(
-        id=found["Id"],
-        digests=tuple(each.partition("@")[2] for each in found.get("RepoDigests") or ()),
+        id=details["Id"],
+        digests=tuple(
+            reference.partition("@")[2] for reference in details.get("RepoDigests") or ()
+        ),
         labels=config.get("Labels") or {},
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
-        layers=tuple(found.get("RootFS", {}).get("Layers") or ()),
+        layers=tuple(details.get("RootFS", {}).get("Layers") or ()),
     )
 
 
@@ -57,7 +59,7 @@ def find_image(name: str) -> EngineImage | None:
     try:
         return engine_image(name)
     except SetupError as error:
-        if any(words in error.hint.lower() for words in _NO_IMAGE):
+        if any(phrase in error.hint.lower() for phrase in _NO_IMAGE):
             return None
         raise
 
@@ -67,12 +69,12 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
     Raises SetupError that lists the services whose image the engine does not have.
     """
-    found = {of: find_image(name) for of, name in names.items()}
-    if missing := [of for of, held in found.items() if held is None]:
+    image_of = {of: find_image(name) for of, name in names.items()}
+    if missing := [of for of, image in image_of.items() if image is None]:
         raise SetupError(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
-    return {of: held.id for of, held in found.items() if held}
+    return {of: image.id for of, image in image_of.items() if image}
 
 
 def same_image(*names: str) -> bool:
@@ -85,10 +87,10 @@ def project_images(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
     options = ("--format={{.ID}} {{.Repository}}:{{.Tag}}", f"--filter=label={PROJECT}={project}")
     rows = (line.split(" ") for line in call("image", "ls", "--no-trunc", *options).splitlines())
-    found = defaultdict[str, tuple[str, ...]](tuple)
+    names_of = defaultdict[str, tuple[str, ...]](tuple)
     for id_, name in rows:
-        found[id_] += (name,)
-    return found
+        names_of[id_] += (name,)
+    return names_of
 
 
 def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -101,18 +103,18 @@ def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         return {}
     form = "--format={{.Id}} {{json .RepoTags}}"
     done = process.execute(["docker", "image", "inspect", form, *ids], timeout=process.LOOK)
-    if not done.ok and not any(words in done.stderr.lower() for words in _NO_IMAGE):
+    if not done.ok and not any(phrase in done.stderr.lower() for phrase in _NO_IMAGE):
         raise DockerError("docker image failed", done.stderr.strip())
-    found = (line.split(" ", 1) for line in done.stdout.splitlines() if line)
-    return {id_: tuple(json.loads(names) or ()) for id_, names in found}
+    rows = (line.split(" ", 1) for line in done.stdout.splitlines() if line)
+    return {id_: tuple(json.loads(names) or ()) for id_, names in rows}
 
 
 def remove_dangling(project: str) -> list[str]:
     """Remove the images of a project that lost their names to newer ones; returns their ids."""
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
-    found = call("image", "ls", "--quiet", "--no-trunc", *filters).split()
+    ids = call("image", "ls", "--quiet", "--no-trunc", *filters).split()
     form = "--format={{.Id}} {{len .RepoTags}}"
-    lines = call("image", "inspect", form, *found).splitlines() if found else ()
+    lines = call("image", "inspect", form, *ids).splitlines() if ids else ()
     nameless = (line.removesuffix(" 0") for line in lines if line.endswith(" 0"))
     return [id_ for id_ in nameless if remove_image(id_)]
 
@@ -193,9 +195,9 @@ def saved(images: Sequence[str]) -> Iterator[IO[bytes]]:
 
 def registry_answer(name: str, seconds: float) -> tuple[str, str]:
     """The digest of an image in its registry; else "", and what the registry says."""
-    words = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
+    arguments = ("buildx", "imagetools", "inspect", "--format={{json .Manifest}}", name)
     try:
-        return str(json.loads(call(*words, timeout=seconds))["digest"]), ""
+        return str(json.loads(call(*arguments, timeout=seconds))["digest"]), ""
     except (SetupError, ValueError, KeyError) as error:
         absent = re.search("not found|does not exist", getattr(error, "hint", ""))
         return "", "has no such image" if absent else "cannot be reached"

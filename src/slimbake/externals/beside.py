@@ -28,12 +28,12 @@ class BesideImage:
 
 
 def beside_images(
-    file: Path, own: OwnServices, needs: Mapping[str, Sequence[str]]
+    file: Path, compose_services: OwnServices, needs: Mapping[str, Sequence[str]]
 ) -> tuple[BesideImage, ...]:
     """Each image that these services need. `needs`: service -> services of the compose file."""
     needing: dict[str, list[str]] = {}
     for service, names in needs.items():
-        for each in own.needed(names):
+        for each in compose_services.needed(names):
             needing.setdefault(each, []).append(service)
     said = own_compose(file.parent)
     places = Places(said.text)
@@ -45,7 +45,7 @@ def beside_images(
             service=name,
             needed_by=tuple(needing[name]),
         )
-        for name, image in own.images(needing).items()
+        for name, image in compose_services.images(needing).items()
     )
 
 
@@ -58,20 +58,22 @@ def lacking(images: Sequence[BesideImage]) -> tuple[BesideImage, ...]:
 
 def pull(images: Iterable[BesideImage], console: Console) -> None:
     """Have the engine pull these images. Raises SetupError for all that it cannot."""
-    wanted: dict[str, list[BesideImage]] = {}
+    by_image: dict[str, list[BesideImage]] = {}
     for neighbour in images:
-        wanted.setdefault(neighbour.image, []).append(neighbour)
-    if not wanted:
+        by_image.setdefault(neighbour.image, []).append(neighbour)
+    if not by_image:
         return
-    console.say(f"pulling {', '.join(wanted)}")
+    console.say(f"pulling {', '.join(by_image)}")
     with ThreadPoolExecutor() as pool:
         faults = {
-            name: why for name, why in zip(wanted, pool.map(_pull, wanted), strict=True) if why
+            name: why for name, why in zip(by_image, pool.map(_pull, by_image), strict=True) if why
         }
     if faults:
         raise SetupError(
             "\n".join(
-                _lacking_image(image, why) for name, why in faults.items() for image in wanted[name]
+                _lacking_image(image, why)
+                for name, why in faults.items()
+                for image in by_image[name]
             ),
             how_to_get(faults),
         )

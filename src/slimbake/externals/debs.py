@@ -57,10 +57,10 @@ class Apt:
         """
         self._run(["fetch-debs", "/out", arch], format_debs(debs), take)
 
-    def _run(self, words: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
+    def _run(self, arguments: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
         python = self.fleet.python
         externals = resolve_externals((self.fleet.external("python"),), expect_engine())
-        command = json.dumps([f"python{python}", "/inside/make.pyz", *words])
+        command = json.dumps([f"python{python}", "/inside/make.pyz", *arguments])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):

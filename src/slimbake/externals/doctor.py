@@ -95,9 +95,9 @@ def without_engine(error: SlimbakeError) -> SlimbakeError:
 
 def merged(root: Path, targets: Iterable[str]) -> tuple[str, ...]:
     """The name of the repository's own compose file and the bake targets that it would change."""
-    own = own_compose(root)
-    same = sorted(own.built & {*targets})
-    return (own.name, *same) if same else ()
+    compose_file = own_compose(root)
+    same = sorted(compose_file.built & {*targets})
+    return (compose_file.name, *same) if same else ()
 
 
 def doctor(

@@ -66,8 +66,8 @@ def resolve_externals(externals: Iterable[External], engine: DockerEngine) -> Ex
 
     Raises SetupError for one that is in neither.
     """
-    wanted = tuple(externals)
-    there = zip(wanted, available_images(wanted, engine), strict=True)
+    requested = tuple(externals)
+    there = zip(requested, available_images(requested, engine), strict=True)
     return Externals(
         tuple(_resolved(external, available_image, engine) for external, available_image in there)
     )
@@ -109,9 +109,11 @@ def in_registry(image: str) -> AvailableImage | None:
     return AvailableImage("registry", digest) if digest else None
 
 
-def _resolved(external: External, found: AvailableImage | None, engine: DockerEngine) -> Resolved:
+def _resolved(
+    external: External, available: AvailableImage | None, engine: DockerEngine
+) -> Resolved:
     image = external.reference
-    if found is None:
+    if available is None:
         bring = f"bring the image in: docker pull {image}, docker load"
         if engine.builder != "docker":
             bring = "name an image under `externals:` that the builder reaches: it sees none of"
@@ -120,12 +122,12 @@ def _resolved(external: External, found: AvailableImage | None, engine: DockerEn
             f"external {external.name}: {image} cannot be reached",
             f"make its registry reachable, or {bring}",
         )
-    if found.where == "registry" and "@" not in image:
-        image = f"{image}@{found.digest}"
+    if available.where == "registry" and "@" not in image:
+        image = f"{image}@{available.digest}"
     return Resolved(
         name=external.name,
         image=external.reference,
         context=f"docker-image://{image}",
-        standin=found.standin,
-        digest=found.digest,
+        standin=available.standin,
+        digest=available.digest,
     )

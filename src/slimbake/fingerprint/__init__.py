@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 
-def of_services(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+def of_services(plan: Plan, fingerprints: Mapping[str, str]) -> dict[str, str]:
     """Of each service the one fingerprint that covers its image and its checks: an image that has
     it was checked.
 
-    `found`: of the targets.
+    `fingerprints`: of the targets.
     """
     names = {service.service: [service.service] for service in plan.services}
     for target in plan.targets:
         if target.kind in CHECKS and target.service:
             names[target.service].append(target.name)
     return {
-        service: digest("\0".join(found[name] for name in each))
-        for service, each in names.items()
-        if all(map(found.get, each))
+        service: digest("\0".join(fingerprints[name] for name in target_names))
+        for service, target_names in names.items()
+        if all(map(fingerprints.get, target_names))
     }

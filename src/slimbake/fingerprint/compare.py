@@ -86,8 +86,8 @@ def _change(new: Account, old: Account | None) -> tuple[Status, tuple[str, ...]]
 
 
 def _reasons(old: Account, new: Account) -> Iterator[str]:
-    before = {(each.kind, each.name): each for each in old.inputs}
-    after = {(each.kind, each.name): each for each in new.inputs}
+    before = {(entry.kind, entry.name): entry for entry in old.inputs}
+    after = {(entry.kind, entry.name): entry for entry in new.inputs}
     for key in sorted(before.keys() | after.keys(), key=lambda key: (key[0] == "settings", key)):
         one, other = before.get(key), after.get(key)
         if one is None or other is None or one.digest != other.digest:

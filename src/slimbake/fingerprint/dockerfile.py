@@ -68,15 +68,15 @@ class _Reader:
                 self.context = True  # it acts in images that stand on this one
 
     def _from(self, instruction: Instruction) -> None:
-        words = instruction.rest.split()
+        arguments = instruction.rest.split()
         image = _VARIABLE.sub(
             lambda found: self._values.get(found[1] or found[2], found[0]),
-            words[0] if words else "",
+            arguments[0] if arguments else "",
         )
         self._refer(image, instruction.source)
         self._stages += 1
-        if len(words) > 2:  # FROM image AS name
-            self._known.add(words[2].lower())
+        if len(arguments) > 2:  # FROM image AS name
+            self._known.add(arguments[2].lower())
 
     def _copy(self, instruction: Instruction) -> None:
         given = dict(instruction.flags)
@@ -91,19 +91,19 @@ class _Reader:
             self.unknown.append(f"`{instruction.source}` reads an address, and names no checksum")
 
     def _mount(self, instruction: str, value: str) -> None:
-        said = _said(value)
-        source = said.get("from")
+        options = _said(value)
+        source = options.get("from")
         if '"' in value:
             self.unknown.append(f"`{instruction}` quotes a mount")
         elif source and source.lower() == INSIDE and INSIDE in self._links:
             path = _VARIABLE.sub(
                 lambda found: self._given.get(found[1] or found[2], found[0]),
-                said.get("source") or said.get("src") or "",
+                options.get("source") or options.get("src") or "",
             )
             self.inside.add("" if "$" in path else path.strip("/.") and path.removeprefix("/"))
         elif source:
             self._refer(source, instruction)
-        elif said.get("type", "bind") == "bind":
+        elif options.get("type", "bind") == "bind":
             self.context = True
 
     def _refer(self, name: str, instruction: str) -> None:

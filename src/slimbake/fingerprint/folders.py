@@ -62,7 +62,7 @@ class Folders:
                 for submodule in self._submodules
                 if f"{path}/".startswith(f"{submodule}/")
             )
-            parts = [(".", f"submodule {self._submodules[each]}") for each in above]
+            parts = [(".", f"submodule {self._submodules[submodule]}") for submodule in above]
             if not parts:
                 here = os.path.normpath(f"{self._root}/{path}")
                 try:
@@ -81,21 +81,21 @@ class Folders:
         return self._known[key]
 
     def _collect(
-        self, parts: list[tuple[str, str]], folder: str, below: str, ignore: Ignore, above: Matched
+        self, parts: list[tuple[str, str]], folder: str, prefix: str, ignore: Ignore, above: Matched
     ) -> None:
         """Add path and content of what is sent; a folder only where nothing in it is, since Git has
         none of those.
         """
         contents, plain = self._contents, ignore.plain
-        for name, here, found in self._entries(folder):
-            path = below + name
+        for name, here, status in self._entries(folder):
+            path = prefix + name
             out, matched = (plain(path) is not None, ()) if plain else ignore(path, above)
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 if not out or ignore.exceptions:
                     self._folder(parts, here, path, out, ignore, matched)
             elif not out:
                 if here not in contents:
-                    contents[here] = self._content(here, found)
+                    contents[here] = self._content(here, status)
                 parts.append((path, contents[here]))
 
     def _folder(
@@ -118,22 +118,22 @@ class Folders:
 
     def _entries(self, folder: str) -> list[_Entry]:
         if folder not in self._listed:
-            with os.scandir(folder) as found:
+            with os.scandir(folder) as entries:
                 listed = [
-                    (each.name, each.path, each.stat(follow_symlinks=False)) for each in found
+                    (entry.name, entry.path, entry.stat(follow_symlinks=False)) for entry in entries
                 ]
             self._listed[folder] = sorted(listed, key=operator.itemgetter(0))
         return self._listed[folder]
 
-    def _content(self, path: str, found: os.stat_result) -> str:
+    def _content(self, path: str, status: os.stat_result) -> str:
         """What a file or link comes to. Raises UsageError for what is neither: a build would read a
         device to its end, and leave out a socket.
         """
-        mode = found.st_mode
+        mode = status.st_mode
         if stat.S_ISREG(mode):
             # Git knows one bit of a file's mode.
             kind = "program" if mode & stat.S_IXUSR else "file"
-            return f"{kind} {self._hashes(path, found)}"
+            return f"{kind} {self._hashes(path, status)}"
         if stat.S_ISLNK(mode):
             return f"link {os.readlink(path)}"  # noqa: PTH115 - its bytes, not a path made of them
         raise UsageError(
@@ -163,17 +163,20 @@ class Hashes:
         self._known = workspace.read(HASHES, self._parsed) or {}
         self._kept: dict[str, tuple[_Seen, str]] = {}
 
-    def __call__(self, path: str, found: os.stat_result) -> str:
-        """The SHA-256 of a regular file, in hex. `found`: what lstat says of it. Raises OSError."""
-        seen = _seen(found)
-        if found.st_size >= LARGE and (before := self._known.get(path)) and before[0] == seen:
+    def __call__(self, path: str, status: os.stat_result) -> str:
+        """The SHA-256 of a regular file, in hex. `status`: what lstat says of it.
+
+        Raises OSError.
+        """
+        seen = _seen(status)
+        if status.st_size >= LARGE and (before := self._known.get(path)) and before[0] == seen:
             self._kept[path] = before
             return before[1]
         now = time.time_ns()
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            same = found.st_size >= LARGE and _seen(os.fstat(file.fileno())) == seen
-        if same and max(found.st_mtime_ns, found.st_ctime_ns) + _SETTLED < now:
+            same = status.st_size >= LARGE and _seen(os.fstat(file.fileno())) == seen
+        if same and max(status.st_mtime_ns, status.st_ctime_ns) + _SETTLED < now:
             self._kept[path] = seen, digest
         return digest
 
@@ -189,12 +192,12 @@ class Hashes:
         }
         self._workspace.write(HASHES, files)
 
-    def _parsed(self, said: Any) -> dict[str, tuple[_Seen, str]]:
+    def _parsed(self, entries: Any) -> dict[str, tuple[_Seen, str]]:
         return {
             self._root + path: ((int(a), int(b), int(c), int(d)), str(e))
-            for path, (a, b, c, d, e) in said.items()
+            for path, (a, b, c, d, e) in entries.items()
         }
 
 
-def _seen(found: os.stat_result) -> _Seen:
-    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+def _seen(status: os.stat_result) -> _Seen:
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns

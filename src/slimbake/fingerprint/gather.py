@@ -113,10 +113,10 @@ class _Gatherer:
 
     def accounts(self) -> tuple[Account, ...]:
         for target in self._plan.targets:
-            found = list(self._inputs(target))
-            inputs = (each for each in found if isinstance(each, Input))
+            results = list(self._inputs(target))
+            inputs = (result for result in results if isinstance(result, Input))
             self._found[target.name] = account(
-                target.name, inputs, (each for each in found if isinstance(each, str))
+                target.name, inputs, (result for result in results if isinstance(result, str))
             )
         self._hashes.keep()
         return tuple(self._found.values())
@@ -146,11 +146,11 @@ class _Gatherer:
         """
         if "docker-bake.hcl.j2" in self._own_templates or BAKE_FILE in self._foreign:
             text = self._text(BAKE_FILE) or ""
-            said, values = text, dict.fromkeys(_VARIABLE.findall(text), "")
+            description, values = text, dict.fromkeys(_VARIABLE.findall(text), "")
         else:
-            said, values = settings(self._plan, target)
-            said = f"{self._template}\0{said}"
-        yield Input("settings", BAKE_FILE, digest(said))
+            description, values = settings(self._plan, target)
+            description = f"{self._template}\0{description}"
+        yield Input("settings", BAKE_FILE, digest(description))
         for name in sorted(values.keys() - _ELSEWHERE):
             value = self._variables.get(name, values[name])
             yield Input("variable", name, digest(value))
@@ -193,20 +193,20 @@ class _Gatherer:
             yield f"its context {name} is {value}, which names no digest"
 
     def _below(self, name: str) -> Found:
-        below = self._found[name]
-        yield Input("target", name, below.fingerprint)
-        if below.unknown:
+        parent = self._found[name]
+        yield Input("target", name, parent.fingerprint)
+        if parent.unknown:
             yield f"{BELOW}{name}, which cannot be known"
 
     def _external(self, name: str) -> Input | str:
-        known = self._externals[name]
+        locked_digest = self._externals[name]
         image = self._images[name].removeprefix("docker-image://")
-        if not known:
+        if not locked_digest:
             return (
                 f"{name} is {image}, and no lock has its digest: `slimbake lock` where its registry"
                 " can be reached"
             )
-        return Input("external", f"{name} {image.partition('@')[0]}", known)
+        return Input("external", f"{name} {image.partition('@')[0]}", locked_digest)
 
     def _inside(self, read: Reads) -> Found:
         """What the steps mount of the programs, locks and lists of rules."""
@@ -230,15 +230,15 @@ class _Gatherer:
             text = self._text(place) if path else None
             # Who needs a package, and how a lock or a list was made, is in comments.
             content = _without_comments(text) if text and kind in ("lock", "warm") else text
-            found = None if content is None else Input(kind, place, digest(content))
-            self._inputs_inside[path] = self._external("uv") if path == "uv" else found
+            entry = None if content is None else Input(kind, place, digest(content))
+            self._inputs_inside[path] = self._external("uv") if path == "uv" else entry
         return self._inputs_inside[path]
 
     def _text(self, path: str, generated: bool = False) -> str | None:
         """The text of a file, as it is generated or as it lies there; None where there is none."""
         if self._files is not None and (generated or path in self._files):
-            made = self._files.get(path)
-            return made.text if made else None
+            file = self._files.get(path)
+            return file.text if file else None
         if path not in self._content:
             there = (self._root / path).is_file()
             text = content(self._root, path).decode("utf-8", "surrogateescape") if there else None

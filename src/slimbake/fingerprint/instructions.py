@@ -45,13 +45,13 @@ class Instruction:
 
 def directives(text: str) -> dict[str, tuple[str, str]]:
     """The parser directives at the top of a Dockerfile: name -> value, and the line itself."""
-    found: dict[str, tuple[str, str]] = {}
+    by_name: dict[str, tuple[str, str]] = {}
     for line in _lines(text):
         match = _DIRECTIVE.fullmatch(line.strip())
         if not match:
             break
-        found[match[1].lower()] = (match[2], line.strip())
-    return found
+        by_name[match[1].lower()] = (match[2], line.strip())
+    return by_name
 
 
 def instructions(text: str) -> Iterator[Instruction]:

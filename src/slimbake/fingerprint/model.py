@@ -57,16 +57,19 @@ def account(target: str, inputs: Iterable[Input], unknown: Iterable[str]) -> Acc
     return Account(target, ordered, reasons, "" if reasons else _fingerprint(ordered))
 
 
-def without(known: Account, left_out: Input) -> str:
+def without(full_account: Account, left_out: Input) -> str:
     """The fingerprint of all that a target depends on but one thing."""
-    return _fingerprint(each for each in known.inputs if each != left_out)
+    return _fingerprint(entry for entry in full_account.inputs if entry != left_out)
 
 
 def _fingerprint(ordered: Iterable[Input]) -> str:
     # No name and no digest holds a NUL, and each input has three words: no two lists come to the
     # same bytes.
-    words = [FORMAT, *(word for each in ordered for word in (each.kind, each.name, each.digest))]
-    return digest("\0".join(words))
+    parts = [
+        FORMAT,
+        *(word for entry in ordered for word in (entry.kind, entry.name, entry.digest)),
+    ]
+    return digest("\0".join(parts))
 
 
 def digest(content: str | bytes) -> str:

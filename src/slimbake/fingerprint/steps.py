@@ -18,12 +18,12 @@ def settings(plan: Plan, target: Target) -> tuple[str, dict[str, str]]:
 
     Not under which names it is pushed, nor what it knows of others.
     """
-    said = {name: getattr(target, name) for name in _SAID}
-    said["repository"] = bool(target.repository)
-    said["secrets"] = [asdict(secret) for secret in target.secrets]
+    attributes = {name: getattr(target, name) for name in _SAID}
+    attributes["repository"] = bool(target.repository)
+    attributes["secrets"] = [asdict(secret) for secret in target.secrets]
     kind = plan.compression
     pushed = {"COMPRESSION": kind.type, "COMPRESSION_LEVEL": str(kind.level)}
     values = pushed if target.repository else {}
     if not target.platforms:
         values = {**values, "PLATFORMS": ",".join(plan.platforms)}
-    return json.dumps(said, sort_keys=True), values
+    return json.dumps(attributes, sort_keys=True), values

@@ -129,14 +129,14 @@ def drafts(manifest: Manifest) -> Drafts:
 
 def _axis(chain: Sequence[BaseEntry | ServiceEntry]) -> tuple[str, ...]:
     """The variants of the last of a chain, root first: those of the first that has some."""
-    axes = (tuple(variant.name for variant in each.variants) for each in chain if each.variants)
+    axes = (tuple(variant.name for variant in entry.variants) for entry in chain if entry.variants)
     return next(axes, ())
 
 
 def _said(entry: BaseEntry | ServiceEntry, variant: str) -> VariantEntry:
     """What an entry says of a variant: nothing, where it leaves it to what it stands on."""
-    found = (each for each in entry.variants if each.name == variant)
-    return next(found, VariantEntry(variant))
+    matches = (candidate for candidate in entry.variants if candidate.name == variant)
+    return next(matches, VariantEntry(variant))
 
 
 class _Expansion:
@@ -153,8 +153,8 @@ class _Expansion:
 
     def drafts(self) -> Drafts:
         first = [self._plain(base) for base in self._whole.bases]
-        services = [made for entry in self._whole.services for made in self._services(entry)]
-        bases = [made for base in first for made in (base, *self._copies[base.name].values())]
+        services = [draft for entry in self._whole.services for draft in self._services(entry)]
+        bases = [draft for base in first for draft in (base, *self._copies[base.name].values())]
         return Drafts(tuple(bases), tuple(services))
 
     def _chain(self, name: str | None) -> tuple[BaseEntry, ...]:
@@ -233,32 +233,34 @@ class _Expansion:
         )
 
 
-def _base_draft(base: BaseEntry, own: VariantEntry) -> BaseDraft:
+def _base_draft(base: BaseEntry, variant_entry: VariantEntry) -> BaseDraft:
     return BaseDraft(
         name=base.name,
         entry=base.name,
         extends=base.extends,
-        requirements=_added(base.requirements, own.requirements),
+        requirements=_added(base.requirements, variant_entry.requirements),
         system=base.system,
         wheels=base.wheels,
-        torch=own.torch or base.torch,
-        variant=own.name,
+        torch=variant_entry.torch or base.torch,
+        variant=variant_entry.name,
         optimize=base.optimize,
         removal=base.removal,
     )
 
 
-def _added(asked: Requirements, more: Requirements) -> Requirements:
+def _added(requirements: Requirements, more: Requirements) -> Requirements:
     collected = Collected()
-    collected.add(asked)
+    collected.add(requirements)
     collected.add(more)
     return collected.value()
 
 
-def _limits(budget: Budget, own: Budget) -> Budget:
-    if own == Budget():
+def _limits(budget: Budget, variant_budget: Budget) -> Budget:
+    if variant_budget == Budget():
         return budget
-    return Budget(*(getattr(own, f.name) or getattr(budget, f.name) for f in fields(Budget)))
+    return Budget(
+        *(getattr(variant_budget, f.name) or getattr(budget, f.name) for f in fields(Budget))
+    )
 
 
 def _files(entry: ServiceEntry) -> tuple[str, ...]:
@@ -270,13 +272,13 @@ def _over(pairs: Pairs, more: Pairs) -> Pairs:
     return tuple({**dict(pairs), **dict(more)}.items()) if more else pairs
 
 
-def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:
+def _parity(entry: ServiceEntry, variant_entry: VariantEntry) -> Parity | None:
     """What a variant of a service is held to: its own, key by key before the service's.
 
     A check that only another variant is measured with is kept without texts: it is no code of this
     one either.
     """
-    reported = [parity for parity in (own.parity, entry.parity) if parity]
+    reported = [parity for parity in (variant_entry.parity, entry.parity) if parity]
     others = [variant.parity for variant in entry.variants if variant.parity]
     check = next((parity.check for parity in (*reported, *others) if parity.check), "")
     if not check:
@@ -286,28 +288,30 @@ def _parity(entry: ServiceEntry, own: VariantEntry) -> Parity | None:
     return Parity(check, texts, tuple(merged.items()))
 
 
-def _with_exports(found: Drafts) -> Drafts:
+def _with_exports(fleet_drafts: Drafts) -> Drafts:
     """With all that an export needs as bases and weights.
 
     A base that is written under the name of the derived one to run on is taken as it is.
     """
-    written = {base.name: base for base in found.bases}
-    made: dict[str, dict[str, BaseDraft]] = {name: {} for name in written}
+    written = {base.name: base for base in fleet_drafts.bases}
+    derived_of: dict[str, dict[str, BaseDraft]] = {name: {} for name in written}
     services = []
-    for service in found.services:
+    for service in fleet_drafts.services:
         if service.inference == ONNX and service.base and service.weights:
             base_draft = written[service.base]
             onnx, export = derived(base_draft.name, ONNX), derived(base_draft.name, EXPORT)
             agrees: tuple[str, ...] = (base_draft.name,)
             if onnx not in written:
-                made[base_draft.name].setdefault(onnx, _running(base_draft))
+                derived_of[base_draft.name].setdefault(onnx, _running(base_draft))
                 agrees = (base_draft.name, onnx)
-            made[base_draft.name].setdefault(export, _writing(base_draft, agrees))
+            derived_of[base_draft.name].setdefault(export, _writing(base_draft, agrees))
             precision = service.precision or "fp32"
             weights = replace(service.weights, base=export, precision=precision)
             service = replace(service, base=onnx, weights=weights)
         services.append(service)
-    bases = (draft for base in found.bases for draft in (base, *made[base.name].values()))
+    bases = (
+        draft for base in fleet_drafts.bases for draft in (base, *derived_of[base.name].values())
+    )
     return Drafts(tuple(bases), tuple(services))
 
 
@@ -350,8 +354,8 @@ def parents_first(bases: Iterable[BaseDraft]) -> tuple[BaseDraft, ...]:
     ordered: dict[str, BaseDraft] = {}
 
     def visit(base: BaseDraft) -> None:
-        for below in filter(None, (base.extends, *base.agrees)):
-            visit(by_name[below])
+        for parent in filter(None, (base.extends, *base.agrees)):
+            visit(by_name[parent])
         ordered.setdefault(base.name, base)
 
     for base in by_name.values():

@@ -216,7 +216,7 @@ class Service(Container):
         parity, texts = (self.parity.check, self.parity.texts) if self.parity else ("", "")
         reference = self.reference or ("reference.json" if self.smoke else "")
         named = (self.smoke, self.verify, reference, parity)
-        return (*(self.below(each) for each in named if each), *((texts,) if texts else ()))
+        return (*(self.below(file) for file in named if file), *((texts,) if texts else ()))
 
     def below(self, path: str) -> str:
         """A path that is relative to the context, relative to the root."""
@@ -278,15 +278,15 @@ class Fleet:
     def removes(self) -> frozenset[str]:
         """The layers in whose image the manifest removes something, by name."""
         every: tuple[Base | Service, ...] = (*self.bases, *self.services)
-        own = {each.layer.name for each in every if each.removal.remove}
+        removing = {owner.layer.name for owner in every if owner.removal.remove}
         return frozenset(
-            each.layer.name
-            for each in every
-            if not own.isdisjoint(layer.name for layer in each.layer.closure)
+            owner.layer.name
+            for owner in every
+            if not removing.isdisjoint(layer.name for layer in owner.layer.closure)
         )
 
     @cached_property
     def every_platform(self) -> Platforms:
         """What anything of the fleet is built for, sorted."""
-        said = (platform for service in self.services for platform in service.layer.platforms)
-        return tuple(sorted({*self.manifest.platforms, *said}))
+        platforms = (platform for service in self.services for platform in service.layer.platforms)
+        return tuple(sorted({*self.manifest.platforms, *platforms}))

@@ -122,9 +122,11 @@ class _Resolution:
             services=tuple(services),
         )
 
-    def _optimized(self, said: bool | None) -> bool:
+    def _optimized(self, optimize: bool | None) -> bool:
         """Whether a layer is optimised: as its entry says, else as the fleet does."""
-        return next((each for each in (said, self._manifest.optimize) if each is not None), True)
+        return next(
+            (value for value in (optimize, self._manifest.optimize) if value is not None), True
+        )
 
     def _externals(self) -> tuple[External, ...]:
         """The images from outside: the manifest's, or the defaults."""
@@ -139,8 +141,8 @@ class _Resolution:
         """The build of torch of each base: one for all bases above the same root."""
         roots: dict[str, str] = {}
         for base in self._bases:
-            below = base.extends or next(iter(base.agrees), "")
-            roots[base.name] = roots[below] if below else base.name
+            parent = base.extends or next(iter(base.agrees), "")
+            roots[base.name] = roots[parent] if parent else base.name
         named = {roots[b.name]: b.torch for b in self._bases if b.torch and b.torch != INDEX}
         return {name: named.get(root, "") for name, root in roots.items()}
 
@@ -153,15 +155,15 @@ class _Resolution:
 
     def _built_for(self) -> dict[str, Platforms]:
         """Of each base; one that nothing stands on is built for what the fleet is."""
-        found: dict[str, Platforms] = {}
+        platforms_of: dict[str, Platforms] = {}
         above: dict[str | None, list[Platforms]] = {base.name: [] for base in self._bases}
         for service in self._services:
             for name in {service.base, service.weights.base if service.weights else None}:
                 above.setdefault(name, []).append(self._own_platforms(service))
         for base in reversed(self._bases):
-            found[base.name] = self._together(above[base.name])
-            above.setdefault(base.extends, []).append(found[base.name])
-        return found
+            platforms_of[base.name] = self._together(above[base.name])
+            above.setdefault(base.extends, []).append(platforms_of[base.name])
+        return platforms_of
 
     def _chain(self, name: str | None) -> tuple[Layer, ...]:
         """The layers of a base and of all that it stands on, bottom first."""
@@ -174,13 +176,13 @@ class _Resolution:
     def _standing(self) -> dict[str, list[str]]:
         """The services on each base, directly or not."""
         parents = {base.name: base.extends for base in self._bases}
-        found: dict[str, list[str]] = {name: [] for name in parents}
+        services_on: dict[str, list[str]] = {name: [] for name in parents}
         for service in self._services:
-            below = service.base
-            while below:
-                found[below].append(service.name)
-                below = parents[below]
-        return found
+            parent = service.base
+            while parent:
+                services_on[parent].append(service.name)
+                parent = parents[parent]
+        return services_on
 
     def _base_layer(self, base: BaseDraft, standing: Mapping[str, Iterable[str]]) -> Layer:
         name = base_layer(base.name)
@@ -197,7 +199,7 @@ class _Resolution:
         )
 
     def _service_layer(self, service: ServiceDraft) -> Layer:
-        own = service.torch or self._manifest.torch or INDEX
+        torch = service.torch or self._manifest.torch or INDEX
         return Layer(
             name=service.name,
             kind="service",
@@ -206,7 +208,7 @@ class _Resolution:
             services=(service.name,),
             platforms=self._own_platforms(service),
             asks=service.requirements,
-            torch=self._torch[service.base] if service.base else "" if own == INDEX else own,
+            torch=self._torch[service.base] if service.base else "" if torch == INDEX else torch,
             onnx=service.inference == ONNX,
         )
 
@@ -230,10 +232,10 @@ class _Resolution:
         local = {package.name for package in packages}
         asking: dict[Source, list[Draft]] = {}
         every: tuple[Draft, ...] = (*self._bases, *self._services)
-        below = {base.name: base.extends for base in self._bases}
+        parents = {base.name: base.extends for base in self._bases}
         by_lock: dict[str, list[Draft]] = {}
-        for each in every:
-            by_lock.setdefault(self._lock(each), []).append(each)
+        for draft in every:
+            by_lock.setdefault(self._lock(draft), []).append(draft)
         for lock, sources in sorted(self._sources.items()):
             holders = by_lock.get(lock, [])
             names = {holder.name for holder in holders if isinstance(holder, BaseDraft)}
@@ -241,7 +243,7 @@ class _Resolution:
             if not holders:  # a layer that is shared: any service may be one of it
                 above = self._services
             elif names:
-                above = [each for each in every if names & _chain_of(each, below)]
+                above = [draft for draft in every if names & _chain_of(draft, parents)]
             for source in sources:
                 if source.name not in local:
                     asking.setdefault(source, []).extend((*holders, *above))
@@ -265,8 +267,8 @@ class _Resolution:
 
     def _package(self, package: LocalPackage, asking: Sequence[Draft]) -> Package:
         built_for = (
-            self._on[each.name] if isinstance(each, BaseDraft) else self._own_platforms(each)
-            for each in asking
+            self._on[draft.name] if isinstance(draft, BaseDraft) else self._own_platforms(draft)
+            for draft in asking
         )
         name = wheel_layer(package.name)
         layer = Layer(
@@ -279,7 +281,7 @@ class _Resolution:
         return Package(package.name, package.path, layer, system=_wanted(asking))
 
     def _weights(self) -> dict[WeightsDraft, Weights]:
-        found: dict[WeightsDraft, Weights] = {}
+        weights_of: dict[WeightsDraft, Weights] = {}
         using: dict[WeightsDraft, list[str]] = {}
         built_for: dict[WeightsDraft, list[Platforms]] = {}
         for service in self._services:
@@ -289,7 +291,7 @@ class _Resolution:
                 platforms = self._own_platforms(service)
                 built_for.setdefault(service.weights.origin, []).append(platforms)
         for draft, name in self._names.items():
-            origin = found[draft.origin] if draft.base else None
+            origin = weights_of[draft.origin] if draft.base else None
             layer = Layer(
                 name=weights_layer(name),
                 kind="weights",
@@ -302,17 +304,17 @@ class _Resolution:
             if draft.base and draft.precision:
                 export = Export(self._layers[draft.base], draft.precision)
             source, value = draft.entry.source, draft.entry.value
-            found[draft] = Weights(name, layer, source, value, export, origin)
-        return found
+            weights_of[draft] = Weights(name, layer, source, value, export, origin)
+        return weights_of
 
     def _installed(
-        self, layer: Layer, asked: Requirements, packages: Mapping[LocalPackage, Package]
+        self, layer: Layer, requirements: Requirements, packages: Mapping[LocalPackage, Package]
     ) -> tuple[Package, ...]:
         """What a layer installs that is built here: what a layer below has is not installed again."""
-        there = {package for below in layer.chain for package in below.asks.packages}
+        there = {package for base in layer.chain for package in base.asks.packages}
         sources = self._sources.get(layer.lock, ())
         return (
-            *(packages[package] for package in asked.packages if package not in there),
+            *(packages[package] for package in requirements.packages if package not in there),
             *(self._built[source.name] for source in sources if source.name in self._built),
         )
 
@@ -381,22 +383,22 @@ class _Resolution:
         )
 
 
-def _chain_of(draft: Draft, below: Mapping[str, str | None]) -> set[str]:
+def _chain_of(draft: Draft, parent_of: Mapping[str, str | None]) -> set[str]:
     """The bases that a draft stands on, by name."""
     name = draft.extends if isinstance(draft, BaseDraft) else draft.base
-    found: set[str] = set()
+    names: set[str] = set()
     while name:
-        found.add(name)
-        name = below.get(name)
-    return found
+        names.add(name)
+        name = parent_of.get(name)
+    return names
 
 
 def _wanted(asking: Iterable[Draft]) -> tuple[str, ...]:
     """The Debian packages that build the wheels of these, sorted; a compiler comes with the headers
     of the C library, without which it compiles nothing.
     """
-    said = {name for each in asking for name in each.wheels}
-    return tuple(sorted(said | {"libc6-dev"})) if said else ()
+    packages = {name for draft in asking for name in draft.wheels}
+    return tuple(sorted(packages | {"libc6-dev"})) if packages else ()
 
 
 def _compression(manifest: Manifest) -> Compression:
@@ -433,13 +435,13 @@ def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
     """The port of the host for each service: as it is written, else that of the container, else,
     where another service has that, a free one.
     """
-    found = {service.name: service.publish for service in services}
+    ports = {service.name: service.publish for service in services}
     taken = {service.publish for service in services}
-    for each in services:
-        if each.port and not each.publish:
-            found[each.name] = 0 if each.port in taken else each.port
-            taken.add(each.port)
-    return found
+    for entry in services:
+        if entry.port and not entry.publish:
+            ports[entry.name] = 0 if entry.port in taken else entry.port
+            taken.add(entry.port)
+    return ports
 
 
 def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
@@ -460,8 +462,8 @@ def _slug(weights: WeightsDraft) -> str:
 def _identity(weights: WeightsDraft) -> str:
     export = ""
     if weights.precision:
-        said = {"base": weights.base, "precision": weights.precision}
-        export = json.dumps(said, sort_keys=True)
+        settings = {"base": weights.base, "precision": weights.precision}
+        export = json.dumps(settings, sort_keys=True)
     return f"{weights.entry.source}:{weights.entry.value}{export}"
 
 

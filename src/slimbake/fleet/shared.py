@@ -40,21 +40,21 @@ def with_layers(
     bases: dict[str, Base] = {}
     for shared in sharing.layers:
         if services := holders.get(shared.name):
-            below = bases.get(shared.below) or services[0].base
-            base = _base(shared, services, below, packages(base_layer(shared.lock)))
+            parent = bases.get(shared.below) or services[0].base
+            base = _base(shared, services, parent, packages(base_layer(shared.lock)))
             bases[shared.name] = replace(
                 base, layer=replace(base.layer, services=users[shared.lock])
             )
     services = []
     for service in fleet.services:
-        stands = (*service.bases, *(bases[each.name] for each in chains.get(service.name, ())))
+        stands = (*service.bases, *(bases[shared.name] for shared in chains.get(service.name, ())))
         layer = replace(service.layer, chain=tuple(base.layer for base in stands))
         services.append(replace(service, layer=layer, bases=stands))
     return replace(fleet, bases=(*fleet.bases, *bases.values()), services=tuple(services))
 
 
 def _base(
-    shared: SharedLayer, services: list[Service], below: Base | None, packages: tuple[Package, ...]
+    shared: SharedLayer, services: list[Service], parent: Base | None, packages: tuple[Package, ...]
 ) -> Base:
     """What its services say of their own packages, all of them say alike."""
     one = services[0]
@@ -63,7 +63,7 @@ def _base(
         name=base_layer(shared.name),
         kind="base",
         lock=base_layer(shared.lock),
-        chain=below.layer.closure if below else (),
+        chain=parent.layer.closure if parent else (),
         platforms=tuple(sorted({platform for s in services for platform in s.layer.platforms})),
         asks=Requirements(tuple(sorted(shared.packages))),
         torch=one.layer.torch if shared.packages & TORCH else "",

@@ -38,15 +38,15 @@ class Ignore:
         if self.plain:
             return self.plain(path) is not None, ()
         out = False
-        found = []
+        results = []
         for number, (brings_back, rule) in enumerate(self._rules):
             matches = bool(above) and above[number]
             if not matches and brings_back == out:  # else it would decide nothing
                 matches = rule.fullmatch(path) is not None
-            found.append(matches)
+            results.append(matches)
             if matches:
                 out = not brings_back
-        return out, tuple(found)
+        return out, tuple(results)
 
     def leaves_out(self, path: str) -> bool:
         """Whether a path is left out, by itself or with a folder that it lies in."""

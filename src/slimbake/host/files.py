@@ -62,9 +62,9 @@ def checkout(root: Path) -> str:
 
     The machine's state says which folder it stands for.
     """
-    found = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
-    write_atomically(state_folder() / CHECKOUTS / found, str(root.resolve()).encode())
-    return found
+    digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    write_atomically(state_folder() / CHECKOUTS / digest, str(root.resolve()).encode())
+    return digest
 
 
 def stands_for(word: str) -> Path | None:
@@ -139,8 +139,8 @@ def scratch() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             _remove_scratch(Path(tempfile.gettempdir()))
-            made = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
-            folder = stack.enter_context(made)
+            directory = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
+            folder = stack.enter_context(directory)
             stack.callback(os.close, _held(folder, fcntl.LOCK_SH))
             tempfile.tempdir = folder
         try:
@@ -161,13 +161,13 @@ def _remove_scratch(top: Path) -> None:
 
 def _held(folder: str, how: int) -> int:
     """Lock a folder, as long as what is returned is open. Raises OSError where others hold it."""
-    found = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(found, how | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError:
-        os.close(found)
+        os.close(descriptor)
         raise
-    return found
+    return descriptor
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -195,7 +195,7 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
     """
     # Texts, as a fleet has tens of thousands of files.
     names: dict[str, dict[str, None]] = {}
-    own = f".{os.getpid()}-{threading.get_native_id()}"
+    suffix = f".{os.getpid()}-{threading.get_native_id()}"
 
     def write(path: str | Path, parts: Iterable[bytes]) -> None:
         above, name = os.path.split(path)
@@ -203,7 +203,7 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
         if folder not in names:
             Path(folder).mkdir(parents=True, exist_ok=True)
         names.setdefault(folder, {})[name] = None
-        half = f"{folder}/.{name}{own}"
+        half = f"{folder}/.{name}{suffix}"
         _remove(Path(half))  # a process that was killed left it
         number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(number, "wb", _BUFFER) as file:
@@ -219,10 +219,10 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
         for folder, every in names.items():
             remove_halves(Path(folder), every)
         for folder, name in places():
-            os.replace(f"{folder}/.{name}{own}", f"{folder}/{name}")  # noqa: PTH105
+            os.replace(f"{folder}/.{name}{suffix}", f"{folder}/{name}")  # noqa: PTH105
     except BaseException:
         for folder, name in places():
-            _remove(Path(folder, f".{name}{own}"))
+            _remove(Path(folder, f".{name}{suffix}"))
         raise
 
 

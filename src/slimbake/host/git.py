@@ -40,10 +40,10 @@ def settings(folder: Path, around: Mapping[str, str] = os.environ) -> dict[str, 
 
     `around`: the variables that Git gets beside them. Raises SetupError where there is no Git.
     """
-    words = ("--includes", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
-    listed = process.execute(["git", "-C", folder, "config", *words], env=around).stdout
-    own = (line for line in listed.splitlines() if not line.startswith(_ELSEWHERE))
-    filters = {line.partition("\t")[2].rpartition(".")[0] for line in own}
+    arguments = ("--includes", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    listed = process.execute(["git", "-C", folder, "config", *arguments], env=around).stdout
+    lines = (line for line in listed.splitlines() if not line.startswith(_ELSEWHERE))
+    filters = {line.partition("\t")[2].rpartition(".")[0] for line in lines}
     off = [*_OFF, *((f"{name}.{key}", value) for name in filters for key, value in _FILTER)]
     before = int(around.get("GIT_CONFIG_COUNT") or 0)  # this user's
     variables = {"GIT_CONFIG_COUNT": str(before + len(off))}
@@ -52,32 +52,32 @@ def settings(folder: Path, around: Mapping[str, str] = os.environ) -> dict[str, 
     return variables
 
 
-def _git(folder: Path, *words: str, env: Mapping[str, str] = {}) -> process.Completed:
+def _git(folder: Path, *arguments: str, env: Mapping[str, str] = {}) -> process.Completed:
     """Run Git: nothing else does."""
     variables = settings(folder, {**os.environ, **env})
-    return process.execute(["git", "-C", folder, *words], env={**env, **variables})
+    return process.execute(["git", "-C", folder, *arguments], env={**env, **variables})
 
 
 def revision(folder: Path) -> str:
     """The commit of a folder, with `-dirty` where files differ; "" without Git or a repository."""
     with contextlib.suppress(SetupError):  # no Git
-        words = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-        return _git(folder, *words).stdout.strip()
+        arguments = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        return _git(folder, *arguments).stdout.strip()
     return ""
 
 
-def export(address: str, commit: str, below: str, target: Path) -> None:
+def export(address: str, commit: str, subfolder: str, target: Path) -> None:
     """Write the files of one commit of a repository elsewhere, with its submodules, as a .tar.gz.
 
-    `below`: a folder of it, "" for all. The same commit gives the same bytes. Raises SetupError where
-    it cannot be had.
+    `subfolder`: a folder of it, "" for all. The same commit gives the same bytes. Raises SetupError
+    where it cannot be had.
     """
     import gzip
     import tarfile
 
     with tempfile.TemporaryDirectory(prefix="slimbake-git-") as scratch:
         _fetch(address, commit, Path(scratch))
-        root = Path(scratch, below)
+        root = Path(scratch, subfolder)
         with (
             target.open("wb") as file,
             gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
@@ -102,11 +102,11 @@ def _fetch(address: str, commit: str, into: Path) -> None:
     one = run("fetch", "--quiet", "--depth=1", "--", address, commit)
     every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
     got = one if one.ok else run("fetch", "--quiet", "--", address, *every)
-    for words in (
+    for arguments in (
         ("checkout", "--quiet", "--detach", commit),
         ("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"),
     ):
-        got = run(*words) if got.ok else got
+        got = run(*arguments) if got.ok else got
     if not got.ok:
         raise SetupError(
             f"Git cannot get the commit {commit} of {address}\n{got.last_lines(3)}",
@@ -120,13 +120,13 @@ class GitRepository:
 
     def __init__(self, folder: Path) -> None:
         """Raises UsageError where there is none, SetupError where Git is missing or refuses it."""
-        words = (
+        options = (
             "--show-toplevel",
             "--absolute-git-dir",
             "--is-shallow-repository",
             "--show-prefix",
         )
-        completed = _git(folder, "rev-parse", *words)
+        completed = _git(folder, "rev-parse", *options)
         if not completed.ok:
             if "dubious ownership" in completed.stderr:
                 raise SetupError(
@@ -171,8 +171,8 @@ class GitRepository:
         """A file as the latest commits that changed it have it, the oldest of them first: the
         commit, its time in ISO 8601, and the text.
         """
-        words = (f"-{most}", "--format=%H %cI", "--", f"{self._prefix}{path}")
-        listed = self._run("--literal-pathspecs", "log", *words)
+        arguments = (f"-{most}", "--format=%H %cI", "--", f"{self._prefix}{path}")
+        listed = self._run("--literal-pathspecs", "log", *arguments)
         for line in reversed(listed.stdout.splitlines() if listed.ok else ()):
             commit, when = line.split()
             if (text := self.text(commit, path)) is not None:
@@ -195,7 +195,7 @@ class GitRepository:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="slimbake-index-") as scratch:
             # An index and a work tree of its own: what the user's hold stays as it is.
-            own = {
+            environment = {
                 "GIT_DIR": self._directory,
                 "GIT_WORK_TREE": str(into),
                 "GIT_INDEX_FILE": f"{scratch}/index",
@@ -203,13 +203,13 @@ class GitRepository:
             }
             steps = (("read-tree", commit), ("checkout", "--quiet", "--", prefix or "."))
             where = ("--", prefix) if prefix else ()
-            listed = _git(into, "ls-tree", "-r", "-z", commit, *where, env=own)
+            listed = _git(into, "ls-tree", "-r", "-z", commit, *where, env=environment)
             if not listed.ok:
                 raise SetupError(f"Git cannot list {commit}", listed.last_lines())
             if not listed.stdout:
                 return
             for step in steps:
-                done = _git(into, *step, env=own)
+                done = _git(into, *step, env=environment)
                 if not done.ok:
                     raise SetupError(f"Git cannot write the files of {commit}", done.last_lines())
         for line in listed.stdout.split("\0"):
@@ -223,10 +223,10 @@ class GitRepository:
         if (there / ".git").exists():
             inner = GitRepository(there)
             if inner._run("cat-file", "-e", f"{commit}^{{commit}}").ok:
-                for below, link in inner._write(commit, "", into / path):
-                    yield f"{path}/{below}", link
+                for subpath, link in inner._write(commit, "", into / path):
+                    yield f"{path}/{subpath}", link
                 return
         yield path, commit
 
-    def _run(self, *words: str) -> process.Completed:
-        return _git(self._folder, *words)
+    def _run(self, *arguments: str) -> process.Completed:
+        return _git(self._folder, *arguments)

@@ -60,12 +60,12 @@ def execute(
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
     """
-    words = tuple(os.fspath(word) for word in argv)
+    command = tuple(os.fspath(word) for word in argv)
     try:
         # A session of its own: no prompt finds a terminal; what ends the process ends all that it
         # started.
         started = subprocess.Popen(
-            words,
+            command,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,13 +77,15 @@ def execute(
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise SetupError(f"{words[0]} is not installed", "see what slimbake doctor says") from None
+        raise SetupError(
+            f"{command[0]} is not installed", "see what slimbake doctor says"
+        ) from None
     with ended(started) as process:
         try:
             stdout, stderr = process.communicate(stdin or None, timeout=timeout)
         except subprocess.TimeoutExpired:
-            return Completed(words, TIMED_OUT, "", f"no answer within {timeout:g} s")
-        return Completed(words, process.returncode, stdout, stderr)
+            return Completed(command, TIMED_OUT, "", f"no answer within {timeout:g} s")
+        return Completed(command, process.returncode, stdout, stderr)
 
 
 @contextlib.contextmanager

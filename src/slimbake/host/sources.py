@@ -53,15 +53,15 @@ class Source:
 
     def text(self) -> str:
         """As one line of JSON, which `parse_source` reads."""
-        said = {key: value for key, value in asdict(self).items() if value and key != "found"}
-        return json.dumps(said, sort_keys=True)
+        fields = {key: value for key, value in asdict(self).items() if value and key != "found"}
+        return json.dumps(fields, sort_keys=True)
 
 
 def parse_source(text: str) -> Source | None:
     """Read what `Source.text` wrote; None where it is something else."""
     try:
-        said: dict[str, Any] = json.loads(text)
-        return replace(Source(**said), requires=tuple(said.get("requires", ())))
+        fields: dict[str, Any] = json.loads(text)
+        return replace(Source(**fields), requires=tuple(fields.get("requires", ())))
     except (ValueError, TypeError):
         return None
 
@@ -69,16 +69,16 @@ def parse_source(text: str) -> Source | None:
 def parse_sources(text: str) -> dict[str, Source]:
     """The packages in a pylock.toml (PEP 751) that have sources only, or an address."""
     packages = tomllib.loads(text).get("packages", [])
-    found = (_source(package) for package in packages if not package.get("wheels"))
-    return {source.name: source for source in found if source}
+    sources = (_source(package) for package in packages if not package.get("wheels"))
+    return {source.name: source for source in sources if source}
 
 
 def _source(package: Mapping[str, Any]) -> Source | None:
     name, version = str(package["name"]), str(package.get("version", ""))
     if vcs := package.get("vcs"):
-        below = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
+        fragment = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
         commit = vcs["commit-id"]
-        address = f"git+{vcs.get('url') or vcs.get('path')}@{commit}{below}"
+        address = f"git+{vcs.get('url') or vcs.get('path')}@{commit}{fragment}"
         return Source(name, version, f"{name}-{commit}.tar.gz", address=address)
     if entry := package.get("archive"):
         return _file(name, version, entry, address=str(entry.get("url", "")))

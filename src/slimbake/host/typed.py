@@ -15,15 +15,15 @@ _hints = cache(typing.get_type_hints)
 WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
-def typed(kind: type[T], said: Mapping[str, Any]) -> T:
+def typed(kind: type[T], values: Mapping[str, Any]) -> T:
     """A dataclass with these values. Raises TypeError where one is of another kind, missing or
     unknown. What is in lists and mappings is not looked at.
     """
     hints = _hints(kind)  # type: ignore[arg-type]
-    for name, value in said.items():
+    for name, value in values.items():
         if not _fits(value, hints.get(name, object)):
             raise TypeError(f"{name} is {type(value).__name__}")
-    return kind(**said)
+    return kind(**values)
 
 
 def _fits(value: object, hint: Any) -> bool:

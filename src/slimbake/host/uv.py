@@ -76,50 +76,50 @@ class PipCompile:
 
     def compile(
         self,
-        asked: Sequence[Path],
+        files: Sequence[Path],
         output: Path,
-        words: Sequence[str],
+        options: Sequence[str],
         constraints: Sequence[str] = (),
     ) -> None:
-        """Resolve the requirements files into `output`; `words` are further arguments.
+        """Resolve the requirements files into `output`; `options` are further arguments.
 
         Adds uv's warnings of yanked packages to `warnings`, and to `sources` what has no wheel where
         its sources serve. Raises NoSolution and SetupError.
         """
         try:
-            self._compile(asked, output, words, constraints)
+            self._compile(files, output, options, constraints)
         except NoSolution as error:
             lacking = {*re.findall(_LACKING, str(error))} - self.sources
             if not lacking:
                 raise
             self.sources |= lacking
             try:
-                self.compile(asked, output, words, constraints)
+                self.compile(files, output, options, constraints)
             except NoSolution:  # there are no sources either, or none that help
                 self.sources -= lacking
                 raise error from None
 
     def _compile(
-        self, asked: Sequence[Path], output: Path, words: Sequence[str], more: Sequence[str]
+        self, files: Sequence[Path], output: Path, options: Sequence[str], more: Sequence[str]
     ) -> None:
         if lines := (*self.constraints, *more):
             constraints = output.with_suffix(".constraints")
             constraints.write_text("".join(f"{line}\n" for line in lines))
-            words = [*words, "--constraints", str(constraints)]
-        words = [
-            *words,
+            options = [*options, "--constraints", str(constraints)]
+        options = [
+            *options,
             *(word for source in sorted(self.sources) for word in ("--no-binary", source)),
         ]
         if self._prereleases:
-            words = [*words, "--prerelease", "allow"]
+            options = [*options, "--prerelease", "allow"]
         if self._machine.packages.no_index:
-            words = [*words, "--no-index"]  # uv knows no variable for it
+            options = [*options, "--no-index"]  # uv knows no variable for it
         done = process.execute(
             [
                 find_uv_bin(),
                 "pip",
                 "compile",
-                *asked,
+                *files,
                 "--output-file",
                 output,
                 "--python",
@@ -139,7 +139,7 @@ class PipCompile:
                     f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
                     for name, age in self._machine.packages.ages
                 ),
-                *words,
+                *options,
             ],
             env={
                 **_settings(self._machine),
@@ -168,9 +168,9 @@ class PipCompile:
         }
         return Found(wheels, parse_sources(text))
 
-    def _fit(self, found: Located) -> tuple[int, str]:
-        place = fit(found.wheel.file, self._python, self._platform)
-        return (sys.maxsize if place is None else place, found.wheel.file)
+    def _fit(self, located: Located) -> tuple[int, str]:
+        place = fit(located.wheel.file, self._python, self._platform)
+        return (sys.maxsize if place is None else place, located.wheel.file)
 
 
 def exactly(package: str, version: str) -> str:
@@ -211,17 +211,17 @@ def _unbuilt(text: str) -> SetupError | None:
     """The error for sources of which uv could not learn what they depend on; None for others."""
     flat = " ".join(text.split())
     named = re.search(r"Failed to \w+(?: and \w+)? `([^`]+)`", flat)
-    asked = named[1] if named else "a package"
+    package = named[1] if named else "a package"
     if _GIT.search(flat):
         reason = [line.strip() for line in text.splitlines() if "fatal:" in line]
         return SetupError(
-            f"the Git source of {asked} cannot be had\n" + "\n".join(reason[:2]),
+            f"the Git source of {package} cannot be had\n" + "\n".join(reason[:2]),
             "`git ls-remote` of that address shows whether this machine reaches it, and which"
             " revisions it has",
         )
     if named and re.search(r"build backend|Failed to build|requirements from `", flat):
         return SetupError(
-            f"the sources of {asked} do not say what they depend on, and their build failed here\n"
+            f"the sources of {package} do not say what they depend on, and their build failed here\n"
             + "\n".join(text.splitlines()[-12:]),
             "they have to build on this machine once, for their metadata: install what the log"
             " names, or require a version that has a wheel",
@@ -229,12 +229,12 @@ def _unbuilt(text: str) -> SetupError | None:
     return None
 
 
-def _weighed(found: Located) -> Located:
+def _weighed(located: Located) -> Located:
     """With its bytes, which uv does not say of a file in a folder."""
-    if not found.local:
-        return found
-    size = Path(unquote(urlsplit(found.url).path)).stat().st_size
-    return replace(found, wheel=replace(found.wheel, bytes=size))
+    if not located.local:
+        return located
+    size = Path(unquote(urlsplit(located.url).path)).stat().st_size
+    return replace(located, wheel=replace(located.wheel, bytes=size))
 
 
 def _settings(machine: Machine) -> dict[str, str]:

@@ -80,21 +80,21 @@ def tags(python: str, platform: str) -> Mapping[Tag, int]:
         f"linux_{machine}",
     ]
     version = (major, minor)
-    found = (
+    ordered = (
         *cpython_tags(version, platforms=platforms),
         *compatible_tags(version, f"cp{major}{minor}", platforms),
     )
-    return {tag: place for place, tag in reversed(tuple(enumerate(found)))}
+    return {tag: place for place, tag in reversed(tuple(enumerate(ordered)))}
 
 
 def fit(file: str, python: str, platform: str) -> int | None:
     """How well a wheel fits there, by its name: the lower, the better; None where it does not."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    known = tags(python, platform)
+    rank_of = tags(python, platform)
     try:
         return min(
-            (known[tag] for tag in parse_wheel_filename(file)[3] if tag in known), default=None
+            (rank_of[tag] for tag in parse_wheel_filename(file)[3] if tag in rank_of), default=None
         )
     except InvalidWheelFilename:
         return None

@@ -27,11 +27,11 @@ def store_of(layer: str, content: bytes) -> Store:
         lines = content.count(b"\n", HEAD, HEAD + table + rows)
         if len(content) + ROW * lines > KEPT:
             raise ValueError(f"it has {lines:,} rows")
-        found = [row for _, row in store.entries()]
-        if not all(len(r) == _FIELDS and min(r) >= 0 and r[0] < len(store.dists) for r in found):
+        entries = [row for _, row in store.entries()]
+        if not all(len(r) == _FIELDS and min(r) >= 0 and r[0] < len(store.dists) for r in entries):
             raise ValueError("it has a row that is none")
-        large = sum(end for row in found if (end := row[3] + row[5]) > BLOCK)  # bytes
-        if BLOCK * len({row[1] for row in found}) + large > _UNPACKED:
+        large = sum(end for row in entries if (end := row[3] + row[5]) > BLOCK)  # bytes
+        if BLOCK * len({row[1] for row in entries}) + large > _UNPACKED:
             raise ValueError(f"it unpacks to more than {_UNPACKED:,} bytes")
     except (StoreError, *WRONG) as error:
         raise SetupError(f"{path} of an image cannot be read: {error}") from None

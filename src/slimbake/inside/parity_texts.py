@@ -65,7 +65,7 @@ def parse_texts(text: str) -> Texts:
 
 def too_small(texts: Texts, task: str) -> str:
     """Why a set is too small for one of the tasks; "" where it is not. Equal texts count once."""
-    words = sum(len(passage.split()) for passage in texts.passage)
+    word_count = sum(len(passage.split()) for passage in texts.passage)
     demands = {
         "embedding": (
             (len(set(texts.embedded)), LEAST_SENTENCES, "sentences, documents and queries"),
@@ -75,7 +75,7 @@ def too_small(texts: Texts, task: str) -> str:
         "generation": (
             (len(texts.prompt), LEAST_PROMPTS, "prompts"),
             (len(texts.passage), LEAST_PASSAGES, "passages"),
-            (words, LEAST_WORDS, "words of passages"),
+            (word_count, LEAST_WORDS, "words of passages"),
         ),
     }
     return "; ".join(

@@ -112,8 +112,8 @@ class LayerFiles:
 def file_name(path: Path | str, site: Path) -> str:
     """The name of a file: below site-packages, or with a leading `/` below the prefix."""
     whole = os.path.normpath(path)
-    below = whole.removeprefix(f"{site}/")
-    return below if below != whole else whole.removeprefix(str(site.parents[2]))
+    relative = whole.removeprefix(f"{site}/")
+    return relative if relative != whole else whole.removeprefix(str(site.parents[2]))
 
 
 def module_of(name: str) -> str:
@@ -123,17 +123,17 @@ def module_of(name: str) -> str:
 
 
 def apply_rules(
-    layer: LayerFiles, rules: Sequence[LayerRule], below: Container[str] = ()
+    layer: LayerFiles, rules: Sequence[LayerRule], sought_below: Container[str] = ()
 ) -> list[LedgerEntry]:
     """Apply the rules that remove files to a layer, with the folders that are empty then; return what
-    is gone. `below`: suffixes that code of layers below looks for.
+    is gone. `sought_below`: suffixes that code of layers below looks for.
 
     Raises StepError for one that would remove a licence or metadata.
     """
     entries: list[LedgerEntry] = []
     folders: set[Path] = set()
     for rule in rules:
-        for name in files_to_remove(layer, rule, below):
+        for name in files_to_remove(layer, rule, sought_below):
             path = layer.files.pop(name)
             size = path.lstat().st_size
             entries.append(LedgerEntry(name, size, 0, rule.name, *layer.owner(name)))
@@ -155,10 +155,13 @@ def suffixes(rule: LayerRule) -> tuple[str, ...]:
     return tuple(f".{glob.rpartition('.')[2]}" for glob in rule.remove)
 
 
-def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = ()) -> list[str]:
-    """The files that a rule removes, sorted; `below`: suffixes that code of layers below looks for.
+def files_to_remove(
+    layer: LayerFiles, rule: LayerRule, sought_below: Container[str] = ()
+) -> list[str]:
+    """The files that a rule removes, sorted.
 
-    Raises StepError for a licence or metadata.
+    `sought_below`: suffixes that code of layers below looks for. Raises StepError for a licence or
+    metadata.
     """
     if "no-compiler" in rule.conditions and layer.compilers:
         print(f"slimbake: {rule.name} takes nothing: {layer.compilers[0]} compiles")
@@ -178,7 +181,7 @@ def files_to_remove(layer: LayerFiles, rule: LayerRule, below: Container[str] = 
         return sorted(names)
     if "unsought" in rule.conditions:
         sought = tuple(
-            suffix for suffix in suffixes(rule) if suffix in below or layer.sought(suffix)
+            suffix for suffix in suffixes(rule) if suffix in sought_below or layer.sought(suffix)
         )
         names = [name for name in names if not name.endswith(sought)]
     left = {

@@ -41,25 +41,29 @@ class System:
 
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
-    asked = asks(fleet, locks.layers, lambda name: locks.text(name) or "")
-    outdated = tuple(each for name, value in asked.items() if (each := locks.compared(name, value)))
-    changed = {each.name for each in outdated if not each.why}
+    digests = asks(fleet, locks.layers, lambda name: locks.text(name) or "")
+    outdated = tuple(
+        lock for name, value in digests.items() if (lock := locks.compared(name, value))
+    )
+    changed = {lock.name for lock in outdated if not lock.why}
     if not changed:
         return outdated
     reasons = defaultdict(lambda: _LAYERS_CHANGED, _reasons(fleet, changed))
-    return tuple(each if each.why else replace(each, why=reasons[each.name]) for each in outdated)
+    return tuple(lock if lock.why else replace(lock, why=reasons[lock.name]) for lock in outdated)
 
 
 def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
     """What has changed of each lock that answers something else than is asked now, in words: of one
     above a base whose lock has changed, what has changed of that base.
     """
-    found = {
+    reason_of = {
         EXTERNALS: "the images from outside (`externals`, `build`) have changed",
     }
     for weights in fleet.weights:
         edited = f"the files in {weights.value} have changed"
-        found[weights.layer.lock] = edited if weights.source == "path" else "`weights` has changed"
+        reason_of[weights.layer.lock] = (
+            edited if weights.source == "path" else "`weights` has changed"
+        )
     owners: tuple[Base | Service | Package, ...] = (*fleet.packages, *fleet.bases, *fleet.services)
     for owner in owners:  # each after the base below it
         who = f"the base {owner.name}" if isinstance(owner, Base) else owner.name
@@ -72,38 +76,40 @@ def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
                 *_project_files(fleet, *(package.path for package in asks.packages)),
             )
         where = dict.fromkeys((fleet.manifest.file.name, *files))
-        found[owner.layer.system_lock] = f"`system` of {owner.name} has changed"
-        own = f"what {who} asks for has changed ({', '.join(where)})"
-        below = next((layer.lock for layer in owner.layer.chain if layer.lock in changed), "")
-        found[owner.layer.lock] = found.get(below, own)
-    return found
+        reason_of[owner.layer.system_lock] = f"`system` of {owner.name} has changed"
+        reason = f"what {who} asks for has changed ({', '.join(where)})"
+        changed_base = next(
+            (layer.lock for layer in owner.layer.chain if layer.lock in changed), ""
+        )
+        reason_of[owner.layer.lock] = reason_of.get(changed_base, reason)
+    return reason_of
 
 
 def asks(fleet: Fleet, sharing: Sharing, text: Callable[[str], str]) -> dict[str, str]:
     """Of each lock by its name: the digest of all that it answers. `sharing`: the layers that the
     locks share; `text`: of a lock by its name.
     """
-    asked = {layer.lock: asked_of(layer, fleet, text) for layer in locked_layers(fleet)}
+    digests = {layer.lock: asked_of(layer, fleet, text) for layer in locked_layers(fleet)}
     if not fleet.auto:  # their locks hold a part of what they need now
-        asked |= {name: f"{asked[name]} alone" for name in sharing.services if name in asked}
+        digests |= {name: f"{digests[name]} alone" for name in sharing.services if name in digests}
     elif sharing.layers or sum(service.shares for service in fleet.services) > 1:
         layers = dict.fromkeys(base_layer(layer.lock) for layer in sharing.layers)
-        asked |= dict.fromkeys((*layers, LAYERS), asked_layers(fleet))
+        digests |= dict.fromkeys((*layers, LAYERS), asked_layers(fleet))
     for package in fleet.packages:
         if package.source:
             name = package.layer.name
-            asked[name] = text_digest(f"{asked[name]} {package.source.text()}")
-    asked |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
-    asked |= {system.layer.system_lock: _asked_system(system, fleet) for system in systems(fleet)}
+            digests[name] = text_digest(f"{digests[name]} {package.source.text()}")
+    digests |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
+    digests |= {system.layer.system_lock: _asked_system(system, fleet) for system in systems(fleet)}
     images = (f"{external.name} {external.image}" for external in fleet.externals)
-    return asked | {EXTERNALS: text_digest("\n".join(images))}
+    return digests | {EXTERNALS: text_digest("\n".join(images))}
 
 
 def asked_of(layer: Layer, fleet: Fleet, text: Callable[[str], str]) -> str:
     """The digest of all that the lock of a layer answers."""
     projects = {package.path: _project(fleet, package.path) for package in layer.asks.packages}
-    below = [lock_digest([text(each.lock)]) for each in settled(layer)]
-    return question(layer, fleet.python, projects, below)
+    base_digests = [lock_digest([text(base.lock)]) for base in settled(layer)]
+    return question(layer, fleet.python, projects, base_digests)
 
 
 def weights_texts(fleet: Fleet) -> dict[str, str]:
@@ -122,7 +128,7 @@ def systems(fleet: Fleet) -> Iterator[System]:
         *fleet.services,
         *fleet.packages,
     )
-    return (System(each.layer, each.system) for each in every if each.system)
+    return (System(owner.layer, owner.system) for owner in every if owner.system)
 
 
 def _asked_system(system: System, fleet: Fleet) -> str:
@@ -132,8 +138,8 @@ def _asked_system(system: System, fleet: Fleet) -> str:
 
 def asked_layers(fleet: Fleet) -> str:
     """The digest of what the manifest says of layers that services share."""
-    said = [(service.name, service.optimize, service.shares) for service in fleet.services]
-    odd = [each for each in said if each[1:] != (True, True)]
+    rows = [(service.name, service.optimize, service.shares) for service in fleet.services]
+    odd = [row for row in rows if row[1:] != (True, True)]
     return text_digest(f"layers {fleet.manifest.layer_limit} {odd}")
 
 

@@ -95,8 +95,8 @@ def cut(sharing: Sharing, pins: Pins) -> dict[str, tuple[Pin, ...]]:
             )
     for service, every in pins.items():
         chain = sharing.chain(sharing.services.get(service, ""))
-        below = frozenset[str]().union(*(layer.packages for layer in chain))
-        locks[service] = tuple(pin for pin in every if pin.name not in below)
+        shared = frozenset[str]().union(*(layer.packages for layer in chain))
+        locks[service] = tuple(pin for pin in every if pin.name not in shared)
     return locks
 
 
@@ -105,8 +105,8 @@ def alignment(pins: Pins) -> str:
     bring most; "" where that is little.
     """
     versions: defaultdict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
-    for service, own in pins.items():
-        for pin in own:
+    for service, service_pins in pins.items():
+        for pin in service_pins:
             size = int((pin.bytes or UNKNOWN) * UNPACKED)
             versions[pin.name].setdefault(pin.version, (service, size))
     more = {
@@ -116,11 +116,11 @@ def alignment(pins: Pins) -> str:
     name = max(more, key=lambda each: (more[each], each), default="")
     if not name or more[name] < _WORTH_A_LINE:
         return ""
-    said = ", ".join(
+    listing = ", ".join(
         f"{service} pins {name} {version}" if not at else f"{service} {version}"
         for at, (version, (service, _)) in enumerate(list(versions[name].items())[:4])
     )
-    return f"{said}: one version would share about {readable(more[name])} more on a host"
+    return f"{listing}: one version would share about {readable(more[name])} more on a host"
 
 
 _WORTH_A_LINE = 1_000_000  # bytes

@@ -26,8 +26,8 @@ def written(fleet: Fleet, pins: Mapping[str, tuple[Pin, ...]]) -> Written:
 
     A service needs what its bases hold: that is what it asked for by standing on them.
     """
-    items = {name: tuple(map(_item, held)) for name, held in pins.items()}
-    groups = {name: frozenset(item.key for item in held) for name, held in items.items()}
+    items = {name: tuple(map(_item, pinned)) for name, pinned in pins.items()}
+    groups = {name: frozenset(item.key for item in members) for name, members in items.items()}
     chains, images = [], []
     for service in fleet.services:
         names = [layer.name for layer in service.layer.closure if groups.get(layer.name)]

@@ -42,25 +42,25 @@ class Holder:
 
 def holders(package: str, layers: Iterable[Layer], locked: Locked) -> tuple[Holder, ...]:
     """The layers that hold a package, parents first."""
-    found = []
+    matches = []
     for layer in layers:
         pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
         if pin:
-            known = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
-            chains = sorted(_chains(pin, known, ()), key=lambda chain: (len(chain), chain))
-            found.append(Holder(layer, pin, tuple(chains)))
-    return tuple(found)
+            pin_of = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
+            chains = sorted(_chains(pin, pin_of, ()), key=lambda chain: (len(chain), chain))
+            matches.append(Holder(layer, pin, tuple(chains)))
+    return tuple(matches)
 
 
-def _chains(pin: Pin, known: Mapping[str, Pin], below: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The shortest way to each requirement; packages may need each other in a circle."""
-    way = (pin.name, *below)
+    way = (pin.name, *tail)
     # a base that was found does not say who asks
     chains = [way] if "" in pin.via or not pin.via else []
     for name in pin.via:
         if name and name not in way:
             # What is no pin is a package of the repository.
-            chains += _chains(known[name], known, way)[:1] if name in known else [(name, *way)]
+            chains += _chains(pin_of[name], pin_of, way)[:1] if name in pin_of else [(name, *way)]
     return chains
 
 
@@ -158,8 +158,8 @@ def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Sourc
         )
 
 
-def no_solution(layer: Layer, words: str) -> ResolutionError:
-    """The error for a layer that has no solution; `words` are uv's."""
+def no_solution(layer: Layer, details: str) -> ResolutionError:
+    """The error for a layer that has no solution; `details` are uv's."""
     asks = layer.asks
     files = dict.fromkeys(
         (
@@ -169,11 +169,11 @@ def no_solution(layer: Layer, words: str) -> ResolutionError:
         )
     )
     shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
-    stands = ", ".join(below.name for below in layer.chain)
+    stands = ", ".join(base.name for base in layer.chain)
     return ResolutionError(
         f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
-        f"{shown}\n{words}",
+        f"{shown}\n{details}",
         "correct a name or relax one of these requirements"
         + ("; or take the service off that base" if stands else "")
-        + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in words),
+        + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in details),
     )

@@ -165,7 +165,7 @@ class _Locking:
             }
             with self._work.step("layers", "finding what services share"):
                 sharing = arrange(fleet, pins, before, locks)
-        self._texts |= {name: lock_text(own) for name, own in cut(sharing, pins).items()}
+        self._texts |= {name: lock_text(pinned) for name, pinned in cut(sharing, pins).items()}
         if sharing.layers or (fleet.auto and sum(service.shares for service in fleet.services) > 1):
             self._texts[LAYERS] = layers_text(sharing)
         if line := alignment(pins):
@@ -179,8 +179,8 @@ class _Locking:
         sources = {}
         for name in sorted(locks):
             built = {pin.built for pin in parse_pins(self._text(name)) if pin.built}
-            if found := tuple(sorted(self._sources[origin] for origin in built)):
-                sources[name] = found
+            if lock_sources := tuple(sorted(self._sources[origin] for origin in built)):
+                sources[name] = lock_sources
         if not sources:
             return
         self._fleet = resolve(self._fleet.manifest, sources)
@@ -193,13 +193,15 @@ class _Locking:
         `source`: what its wheel is built from.
         """
         pins = self._known(layer)
-        wanted = pins.keys() if self._all else pins.keys() & self._upgrade
+        movable = pins.keys() if self._all else pins.keys() & self._upgrade
         record = self._locks.records.get(layer.lock)
         fresh = record is not None and self._broken.isdisjoint(self._held(layer))
         if source:
-            return None if source_of(self._text(layer.lock)) == source and not wanted else {*wanted}
+            return (
+                None if source_of(self._text(layer.lock)) == source and not movable else {*movable}
+            )
         same = record and record.asked == asked_of(layer, self._fleet, self._text)
-        return None if fresh and same and not wanted else {*wanted}
+        return None if fresh and same and not movable else {*movable}
 
     def _held(self, layer: Layer) -> set[str]:
         """The locks that hold what is pinned for a layer."""
@@ -309,22 +311,24 @@ class _Locking:
         """With the digests that registries give now. A stand-in's never enters a lock."""
         from slimbake.externals.resolve import in_registry
 
-        found = ((external, in_registry(external.image)) for external in self._fleet.externals)
+        images = ((external, in_registry(external.image)) for external in self._fleet.externals)
         return externals_text(
-            (external, image.digest if image else "") for external, image in found
+            (external, image.digest if image else "") for external, image in images
         )
 
 
 def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
     """What requirements say of indexes that this machine does not use, and what to do about it."""
     packages = machine.packages
-    known = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
-    there = {without_credentials(each).rstrip("/") for each in known}
+    indexes = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
+    there = {without_credentials(address).rstrip("/") for address in indexes}
     layers = [*(base.layer for base in fleet.bases), *(service.layer for service in fleet.services)]
     for file in dict.fromkeys(file for layer in layers for file in layer.asks.prereleases):
         yield f"{file}: --pre allows pre-releases of all that is locked together with it"
-    asked = ((line, layer.torch) for layer in layers for line in layer.asks.indexes)
-    for line in dict.fromkeys(line for line, torch in asked if not (torch and _build_of(line))):
+    candidates = ((line, layer.torch) for layer in layers for line in layer.asks.indexes)
+    for line in dict.fromkeys(
+        line for line, torch in candidates if not (torch and _build_of(line))
+    ):
         usual = (urlsplit(line.address).hostname or "").startswith("pypi.")  # or a mirror of it
         shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
         if build := _build_of(line):

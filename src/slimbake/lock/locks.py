@@ -75,10 +75,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def externals_text(found: Iterable[tuple[External, str]]) -> str:
+def externals_text(externals: Iterable[tuple[External, str]]) -> str:
     """The lock of externals: name, image and digest; "" where the digest could not be asked."""
     return EXTERNALS_HEADER + "".join(
-        f"{e.name} {e.image} {digest or UNRESOLVED}\n" for e, digest in found
+        f"{e.name} {e.image} {digest or UNRESOLVED}\n" for e, digest in externals
     )
 
 
@@ -159,8 +159,8 @@ class Stale:
 def expect_fresh(stale: Iterable[Stale]) -> None:
     """Raise StaleFiles where a lock is stale, with each reason once."""
     outdated = tuple(stale)
-    new = _new([each.name for each in outdated if each.new])
-    reasons = dict.fromkeys(each.why for each in outdated if not each.new)
+    new = _new([lock.name for lock in outdated if lock.new])
+    reasons = dict.fromkeys(lock.why for lock in outdated if not lock.new)
     if new and not reasons:
         hint = f"run `slimbake lock`: it writes them into {LOCKS}/, which you review and commit"
         raise StaleFiles(new, hint)
@@ -179,10 +179,10 @@ def _new(names: Sequence[str]) -> str:
     """What was never locked, in words."""
     layers = [name for name in names if name not in (LAYERS, EXTERNALS)]
     more = f" and {len(layers) - _SHOWN} more" if len(layers) > _SHOWN else ""
-    words = [f"the packages of {', '.join(layers[:_SHOWN])}{more}"] if layers else []
-    words += ["which layers services share"] if LAYERS in names else []
-    words += ["the digests of the base images"] if EXTERNALS in names else []
-    return f"not locked yet: {'; '.join(words)}" if words else ""
+    parts = [f"the packages of {', '.join(layers[:_SHOWN])}{more}"] if layers else []
+    parts += ["which layers services share"] if LAYERS in names else []
+    parts += ["the digests of the base images"] if EXTERNALS in names else []
+    return f"not locked yet: {'; '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ class Locks:
     @cached_property
     def packages(self) -> frozenset[str]:
         """The names of the locks of packages."""
-        found = (name for name, text in self.texts.items() if text.startswith(HEADER))
-        return frozenset(name.removesuffix(".txt") for name in found)
+        files = (name for name, text in self.texts.items() if text.startswith(HEADER))
+        return frozenset(name.removesuffix(".txt") for name in files)
 
     def pins(self, name: str) -> tuple[Pin, ...]:
         """The packages of a lock; none where there is no lock, or one that `compared` refuses."""
@@ -214,15 +214,17 @@ class Locks:
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """What the packages of each lock are built from that have no wheel, by the lock's name."""
         built = (name for name in sorted(self.packages) if BUILT in (self.text(name) or ""))
-        found = {
+        sources_of = {
             name: tuple(self._origins[p.built] for p in self.pins(name) if p.built in self._origins)
             for name in built
         }
-        return {name: sources for name, sources in found.items() if sources}
+        return {name: sources for name, sources in sources_of.items() if sources}
 
     @cached_property
     def _origins(self) -> dict[str, Source]:
-        return {each.origin: each for text in self.texts.values() if (each := source_of(text))}
+        return {
+            source.origin: source for text in self.texts.values() if (source := source_of(text))
+        }
 
     def debs(self, name: str) -> tuple[Deb, ...]:
         """The Debian packages of a lock of those; none where there is none, or one that `compared` refuses."""
@@ -246,8 +248,8 @@ class Locks:
     def records(self) -> Mapping[str, LockRecord]:
         """What each lock answers; nothing where the file is none, such as a merge conflict."""
         try:
-            found = json.loads(self.text(INPUTS) or "{}")
-            return {name: typed(LockRecord, entry) for name, entry in found.items()}
+            entries = json.loads(self.text(INPUTS) or "{}")
+            return {name: typed(LockRecord, entry) for name, entry in entries.items()}
         except WRONG:
             return {}
 
@@ -339,10 +341,10 @@ def locked_pins(fleet: Fleet, locks: Locks) -> dict[str, tuple[Pin, ...]]:
     return {layer.name: locks.pins(layer.lock) for layer in locked_layers(fleet)}
 
 
-def closure(locks: Locks, service: str, below: Iterable[str] = ()) -> dict[str, Pin]:
+def closure(locks: Locks, service: str, fallbacks: Iterable[str] = ()) -> dict[str, Pin]:
     """All that the locks pin of a service by the package's name: in its own lock, and in the layers
-    that it shares. `below`: further locks, whose pins count where these have none.
+    that it shares. `fallbacks`: further locks, whose pins count where these have none.
     """
     sharing = locks.layers
     shared = (base_layer(layer.lock) for layer in sharing.chain(sharing.services.get(service, "")))
-    return {pin.name: pin for name in (*below, *shared, service) for pin in locks.pins(name)}
+    return {pin.name: pin for name in (*fallbacks, *shared, service) for pin in locks.pins(name)}

@@ -57,14 +57,16 @@ def settled(layer: Layer) -> tuple[Layer, ...]:
     return tuple(dict.fromkeys((*layer.chain, *layer.agrees)))
 
 
-def question(layer: Layer, python: str, projects: Mapping[str, str], below: Iterable[str]) -> str:
+def question(
+    layer: Layer, python: str, projects: Mapping[str, str], base_digests: Iterable[str]
+) -> str:
     """The digest of all that a lock answers, less the indexes.
 
     The names of layers count for nothing, nor does their order; what they ask for and the locks of
     what they stand on do. `projects`: the path of each local package -> the text of its
-    pyproject.toml, setup.cfg and setup.py; `below`: the digests of those locks.
+    pyproject.toml, setup.cfg and setup.py; `base_digests`: the digests of those locks.
     """
-    asked = [
+    inputs = [
         FORMAT,
         python,
         layer.torch,
@@ -75,9 +77,9 @@ def question(layer: Layer, python: str, projects: Mapping[str, str], below: Iter
         sorted(constraint.spec for constraint in layer.asks.constraints),
         sorted((hashed.name, sorted(hashed.sha256)) for hashed in layer.asks.hashes),
         bool(layer.asks.prereleases),
-        list(below),
+        list(base_digests),
     ]
-    return text_digest(json.dumps(asked))
+    return text_digest(json.dumps(inputs))
 
 
 def text_digest(text: str) -> str:
@@ -85,19 +87,19 @@ def text_digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def merged(found: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:
+def merged(pins_of: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:
     """One layer's pins on several platforms as one lock: marker of a platform -> the pins there.
 
     A package that all of them have is one pin, with the wheels of each.
     """
     together: dict[tuple[str, str], dict[str, Pin]] = {}
-    for marker, pins in found.items():
+    for marker, pins in pins_of.items():
         for pin in pins:
             together.setdefault((pin.name, pin.version), {})[marker] = pin
     pins = []
     for there in together.values():
         wheels = tuple(sorted({wheel for pin in there.values() for wheel in pin.wheels}))
         via = tuple(sorted({name for pin in there.values() for name in pin.via}))
-        marker = "" if len(there) == len(found) else " or ".join(sorted(there))
+        marker = "" if len(there) == len(pins_of) else " or ".join(sorted(there))
         pins.append(replace(next(iter(there.values())), wheels=wheels, via=via, marker=marker))
     return tuple(sorted(pins))

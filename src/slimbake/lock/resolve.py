@@ -57,9 +57,9 @@ _ADDRESSED = re.compile(
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
     """`uv pip compile --annotation-style line`: `anyio==4.16.0  # via httpx, -r api.in`."""
-    found = (_LINE.match(line) or _ADDRESSED.match(line) for line in text.splitlines())
+    matches = (_LINE.match(line) or _ADDRESSED.match(line) for line in text.splitlines())
     return tuple(
-        Needed(line["name"], line["version"], _via(line["via"] or "")) for line in found if line
+        Needed(line["name"], line["version"], _via(line["via"] or "")) for line in matches if line
     )
 
 
@@ -82,17 +82,17 @@ class Uv(PipCompile):
         platform: str,
         machine: Machine,
         work: Path,
-        below: Mapping[str, str] = {},
+        pinned: Mapping[str, str] = {},
     ) -> None:
-        """`below`: the versions, or addresses, that the layer takes as they are."""
-        self._root, self._layer, self._below = root, layer, below
+        """`pinned`: the versions, or addresses, that the layer takes as they are."""
+        self._root, self._layer, self._below = root, layer, pinned
         requirements = [Requirement(spec) for spec in layer.asks.specs]
         machine = _for_build(machine, layer.torch)
         folders = machine.packages.find_links_folders
         files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
         torch = _build(files, layer, python, platform)
         mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
-        there = mirrored or any(each.startswith("torch==") for each in torch)
+        there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
         super().__init__(
             machine,
             python,
@@ -107,25 +107,24 @@ class Uv(PipCompile):
             torch="" if there else layer.torch,
         )
         self.constraints = (
-            *(each for each in torch if name_of(each) not in below),
-            *(exactly(*pin) for pin in below.items()),
+            *(constraint for constraint in torch if name_of(constraint) not in pinned),
+            *(exactly(*pin) for pin in pinned.items()),
         )
 
-    def resolve(self, known: Mapping[str, str]) -> tuple[Needed, ...]:
-        """What the layer needs, also of what it stands on; `known`: versions that are kept where they
-        still fit.
+    def resolve(self, locked: Mapping[str, str]) -> tuple[Needed, ...]:
+        """What the layer needs, also of what it stands on.
 
-        Raises NoSolution and SetupError.
+        `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """
         layer, output = self._layer, self._work / "needed.txt"
-        kept = (f"{each}=={version}\n" for each, version in known.items() if "://" not in version)
+        kept = (f"{name}=={version}\n" for name, version in locked.items() if "://" not in version)
         output.write_text("".join(kept))
-        extras = {each: f"[{','.join(more)}]" for each, more in layer.asks.extras}
+        extras = {name: f"[{','.join(more)}]" for name, more in layer.asks.extras}
         local = (
             f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
             for package in layer.asks.packages
         )
-        specs = (self._at_commit(spec, known) for spec in layer.asks.specs)
+        specs = (self._at_commit(spec, locked) for spec in layer.asks.specs)
         path = self._work / f"{layer.name}.in"
         path.write_text("".join(f"{line}\n" for line in (*specs, *local)))
         # What lies below has its version: the lock of a library does not count.
@@ -134,24 +133,24 @@ class Uv(PipCompile):
             for constraint in layer.asks.constraints
             if not (constraint.library and name_of(constraint.spec) in self._below)
         )
-        own = {package.name for package in layer.asks.packages}
-        words = [
+        local_names = {package.name for package in layer.asks.packages}
+        options = [
             word
-            for each in sorted(own)
-            for word in ("--no-binary", each, "--no-emit-package", each)
+            for name in sorted(local_names)
+            for word in ("--no-binary", name, "--no-emit-package", name)
         ]
-        words += ["--no-deps"] if layer.kind == "weights" else []
-        words += ["--annotation-style", "line"]
-        self.compile([path], output, words, [*constraints])
+        options += ["--no-deps"] if layer.kind == "weights" else []
+        options += ["--annotation-style", "line"]
+        self.compile([path], output, options, [*constraints])
         needed = parse_compiled(output.read_text())
-        return tuple(each for each in needed if each.name not in own)
+        return tuple(package for package in needed if package.name not in local_names)
 
-    def _at_commit(self, spec: str, known: Mapping[str, str]) -> str:
+    def _at_commit(self, spec: str, locked: Mapping[str, str]) -> str:
         """A requirement of a Git source with the commit that it has by now, so that a branch which
         moves meanwhile is one commit.
         """
         name, at, address = spec.partition(" @ ")
-        commit = known.get(name_of(spec), "")
+        commit = locked.get(name_of(spec), "")
         return (
             f"{name} @ {commit}{''.join(address.partition(' ; ')[1:])}"
             if at and "git+" in commit
@@ -175,23 +174,23 @@ def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tu
     """Constraints by which uv takes, of the wheels in folders, the newest of the layer's build of
     torch that its requirements allow, and none of another build.
     """
-    asked = [Requirement(spec) for spec in layer.asks.specs]
-    asked += [Requirement(constraint.spec) for constraint in layer.asks.constraints]
-    wanted = {name: Requirement(name).specifier for name in sorted(TORCH) if layer.torch}
-    for each in asked:
-        name = canonicalize_name(each.name)
-        wanted[name] = each.specifier & wanted.get(name, each.specifier)
+    requirements = [Requirement(spec) for spec in layer.asks.specs]
+    requirements += [Requirement(constraint.spec) for constraint in layer.asks.constraints]
+    specifier_of = {name: Requirement(name).specifier for name in sorted(TORCH) if layer.torch}
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        specifier_of[name] = requirement.specifier & specifier_of.get(name, requirement.specifier)
     newest: dict[str, Version] = {}
     others: dict[str, None] = {}
     for file in files:
         name, version, _, _ = parse_wheel_filename(file)
-        if name not in wanted or version.local is None:
+        if name not in specifier_of or version.local is None:
             continue
         if version.local == layer.torch:
             fits = fit(file, python, platform) is not None
-            if fits and wanted[name].contains(version, prereleases=True):
+            if fits and specifier_of[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
-        elif not layer.torch and "+" not in str(wanted[name]):
+        elif not layer.torch and "+" not in str(specifier_of[name]):
             others[f"{name}!={version}"] = None
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
@@ -209,36 +208,36 @@ def resolve_layer(
     root: Path,
     python: str,
     machine: Machine,
-    known: Mapping[str, str],
-    below: Mapping[str, Pin],
+    locked: Mapping[str, str],
+    pinned: Mapping[str, Pin],
     console: Console,
     sources: Mapping[str, Source] = {},
 ) -> tuple[tuple[Pin, ...], dict[str, Source]]:
     """The pins of all that a layer needs, and the sources of what has no wheel.
 
-    `known`: versions of an earlier lock, kept where they still fit; `below`: pins that it takes as
-    they are; `sources`: theirs. Raises ResolutionError where requirements contradict each other, a
-    layer for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
+    `locked`: versions of an earlier lock, kept where they still fit; `pinned`: pins that it takes
+    as they are; `sources`: theirs. Raises ResolutionError where requirements contradict each other,
+    a layer for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
     fails.
     """
-    found: dict[str, tuple[Pin, ...]] = {}
+    pins_of: dict[str, tuple[Pin, ...]] = {}
     built: dict[str, Source] = {}
     for platform in layer.platforms:
-        here = [pin for pin in below.values() if not pin.marker or marker(platform) in pin.marker]
+        here = [pin for pin in pinned.values() if not pin.marker or marker(platform) in pin.marker]
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             under = exact(here, sources)
             uv = Uv(layer, root, python, platform, machine, Path(scratch), under)
             try:
-                needed = uv.resolve(known)
-                versions = [(each.name, each.version) for each in needed]
+                needed = uv.resolve(locked)
+                versions = [(package.name, package.version) for package in needed]
                 there = uv.locate(versions, "wheels") if versions else Found({}, {})
             except NoSolution as error:
                 raise no_solution(layer, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
         built |= there.sources
-        found[marker(platform)] = tuple(_pin(each, there) for each in needed)
-    pins = merged(found)
+        pins_of[marker(platform)] = tuple(_pin(package, there) for package in needed)
+    pins = merged(pins_of)
     refuse_cuda(layer, pins)
     refuse_hashes(layer, pins, built)
     return pins, with_asked(layer, built)
@@ -256,14 +255,16 @@ def _pin(needed: Needed, there: Found) -> Pin:
 
 def still_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
-    asked = {address for _, address in _addresses(layer)}
-    return {name: source for name, source in sources.items() if source.asked in asked}
+    addresses = {address for _, address in _addresses(layer)}
+    return {name: source for name, source in sources.items() if source.asked in addresses}
 
 
 def with_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Sources, with the address by which a layer asks for each."""
-    asked = dict(_addresses(layer))
-    return {name: replace(source, asked=asked.get(name, "")) for name, source in sources.items()}
+    address_of = dict(_addresses(layer))
+    return {
+        name: replace(source, asked=address_of.get(name, "")) for name, source in sources.items()
+    }
 
 
 def _addresses(layer: Layer) -> Iterator[tuple[str, str]]:

@@ -74,9 +74,11 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
     # No group for inventories: every one is built with what it checks.
     kinds = (kind for kind in CHECKS if kind != "inventory")
     checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in kinds}
-    below = needed(targets, chosen["default"])
+    needed_targets = needed(targets, chosen["default"])
     bases = [
-        t.name for t in targets if t.kind in ("runtime", "base") and (t in below or not t.suffix)
+        t.name
+        for t in targets
+        if t.kind in ("runtime", "base") and (t in needed_targets or not t.suffix)
     ]
     groups = {"default": chosen["default"], "bases": bases}
     mounted = {s.name: s.weights.layer.name for s in fleet.services if s.weights and s.mounts}
@@ -110,18 +112,18 @@ def _running(service: Service) -> Running:
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
     """The targets, each of those that are shared for all that anything on it is built for."""
-    own = ("service", *CHECKS)
+    leaf_kinds = ("service", *CHECKS)
     whole = frozenset(fleet)
     on: dict[str, frozenset[str]] = {}
     for target in reversed(targets):  # what needs a target comes after it
         every = on.get(target.name, frozenset())
-        if target.kind in own:
+        if target.kind in leaf_kinds:
             every = every.union(target.platforms or fleet)
         for name in target.needs:
             on[name] = every | on.get(name, every)
     return tuple(
         target
-        if target.kind in own or (on.get(target.name) or whole) == whole
+        if target.kind in leaf_kinds or (on.get(target.name) or whole) == whole
         else replace(target, platforms=tuple(sorted(on[target.name])))
         for target in targets
     )

@@ -31,11 +31,11 @@ def standing(
 
     `targets`: each after all that it stands on.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    places_of: dict[str, tuple[int, ...]] = {}
     for place, target in enumerate(targets):
-        places = sorted({place}.union(*(found[name] for name in links(target))))
-        found[target.name] = tuple(places)
-        yield target, tuple(targets[each] for each in places)
+        places = sorted({place}.union(*(places_of[name] for name in links(target))))
+        places_of[target.name] = tuple(places)
+        yield target, tuple(targets[index] for index in places)
 
 
 IMAGE = "docker-image://"
@@ -69,15 +69,15 @@ def layers(plan: Plan, service: str) -> tuple[str, ...]:
 
     () where a Dockerfile of the user's own lays some of them: their number is not known here.
     """
-    found: list[str] = []
+    names: list[str] = []
     for target in plan.held((service,)):
         if target.kind == "runtime":
-            found += (target.name, target.name)  # its files, and the folder that it works in
+            names += (target.name, target.name)  # its files, and the folder that it works in
         elif target.kind in ("base", "service"):
             if target.recipe is None:
                 return ()
-            found += _own(target)
-    return tuple(found)
+            names += _own(target)
+    return tuple(names)
 
 
 def _own(target: Target) -> list[str]:

@@ -123,10 +123,10 @@ class Recipe(Container):
     @property
     def folders(self) -> tuple[str, ...]:
         """What its image has to have beside its code, owned by its user."""
-        own = self.workdir and not f"{self.workdir}/".startswith("/app/")
+        outside_app = self.workdir and not f"{self.workdir}/".startswith("/app/")
         return (
             *(path for _, path in self.volumes),
-            *((self.workdir,) if own else ()),
+            *((self.workdir,) if outside_app else ()),
             *((HOME,) if self.user not in {"", USER} else ()),
         )
 
@@ -345,16 +345,16 @@ class Plan:
     @cached_property
     def _checks(self) -> dict[str, list[str]]:
         """The checks of each service, and of each base."""
-        found: dict[str, list[str]] = {}
+        checks_of: dict[str, list[str]] = {}
         for target in self.targets:
             if target.kind in CHECKS:
-                found.setdefault(target.service or target.checked, []).append(target.name)
-        return found
+                checks_of.setdefault(target.service or target.checked, []).append(target.name)
+        return checks_of
 
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
         """These services and all that checks them and the bases below them, as targets."""
-        below = (t.name for t in self.needed(services) if t.kind == "base")
-        checks = (name for each in {*services, *below} for name in self._checks.get(each, ()))
+        bases = (t.name for t in self.needed(services) if t.kind == "base")
+        checks = (name for owner in {*services, *bases} for name in self._checks.get(owner, ()))
         return (*services, *sorted(checks, key=self._places.__getitem__))
 
     def with_weights(self, services: tuple[str, ...]) -> tuple[str, ...]:
@@ -366,10 +366,10 @@ class Plan:
     @cached_property
     def variants(self) -> dict[str, list[Running]]:
         """By host: every variant of a service, the first one first."""
-        found: dict[str, list[Running]] = {}
+        by_host: dict[str, list[Running]] = {}
         for service in self.services:
-            found.setdefault(service.host, []).append(service)
-        return found
+            by_host.setdefault(service.host, []).append(service)
+        return by_host
 
     def starting(
         self, services: Collection[str], there: Collection[str] = ()
@@ -379,32 +379,32 @@ class Plan:
         `there`, or else in the first.
         """
         waiting = [service for service in self.services if service.service in services]
-        hosts, found = {running.host for running in waiting}, set[str]()
+        hosts, started = {running.host for running in waiting}, set[str]()
         while waiting:
-            each = waiting.pop()
-            if each.by_hand or each.service in found:
+            candidate = waiting.pop()
+            if candidate.by_hand or candidate.service in started:
                 continue
-            found.add(each.service)
-            needed = (*(host for host, _ in each.depends_on), *each.start.fleet)
+            started.add(candidate.service)
+            needed = (*(host for host, _ in candidate.depends_on), *candidate.start.fleet)
             for host in (host for host in needed if host not in hosts):
                 hosts.add(host)
                 variants = self.variants[host]
                 waiting += [one for one in variants if one.service in there] or variants[:1]
-        return tuple(service for service in self.services if service.service in found)
+        return tuple(service for service in self.services if service.service in started)
 
     def company(self, service: Running) -> tuple[Running, ...]:
         """The services that a start check of this one starts beside it: those that it names, and
         those that they name in turn; of each the variant of the same name, else the first.
         """
-        found: dict[str, Running] = {}
+        by_host: dict[str, Running] = {}
         waiting = [*service.start.fleet]
         while waiting:
-            if (host := waiting.pop()) not in found:
+            if (host := waiting.pop()) not in by_host:
                 variants = self.variants[host]
                 same = (variant for variant in variants if variant.variant == service.variant)
-                found[host] = next(same, variants[0])
-                waiting += found[host].start.fleet
-        return tuple(found[host] for host in sorted(found))
+                by_host[host] = next(same, variants[0])
+                waiting += by_host[host].start.fleet
+        return tuple(by_host[host] for host in sorted(by_host))
 
     def needs_beside(self, service: Running) -> tuple[str, ...]:
         """The services of the repository's own compose file that its start check needs, and those
@@ -440,8 +440,8 @@ class Plan:
 
     def _reached(self, names: Iterable[str], links: Links) -> tuple[Target, ...]:
         # Not a look at all targets: of thousands of services, each asks for its own.
-        found = _reached(self._by_name, names, links)
-        return tuple(self._by_name[name] for name in sorted(found, key=self._places.__getitem__))
+        reached = _reached(self._by_name, names, links)
+        return tuple(self._by_name[name] for name in sorted(reached, key=self._places.__getitem__))
 
 
 Links = Callable[[Target], tuple[str, ...]]
@@ -453,16 +453,16 @@ def needed(
     targets: Sequence[Target], names: Iterable[str], links: Links = needing
 ) -> tuple[Target, ...]:
     """Of these targets, those named and all that they are linked to, each once, in the same order."""
-    wanted = _reached({target.name: target for target in targets}, names, links)
-    return tuple(target for target in targets if target.name in wanted)
+    reached = _reached({target.name: target for target in targets}, names, links)
+    return tuple(target for target in targets if target.name in reached)
 
 
 def _reached(by_name: Mapping[str, Target], names: Iterable[str], links: Links) -> set[str]:
-    found: set[str] = set()
+    reached: set[str] = set()
     stack = list(names)
     while stack:
         name = stack.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             stack.extend(links(by_name[name]))
-    return found
+    return reached

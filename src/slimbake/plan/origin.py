@@ -26,19 +26,19 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 
 
 def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
-    found: list[str] = []
+    lock_files: list[str] = []
     for target in targets:
         if target.recipe and target.kind != "wheel":
-            own = target.recipe.install.lock if target.recipe.install else target.recipe.lock
-            found += filter(None, (target.recipe.system_lock, own))
-    return tuple(found)
+            lock = target.recipe.install.lock if target.recipe.install else target.recipe.lock
+            lock_files += filter(None, (target.recipe.system_lock, lock))
+    return tuple(lock_files)
 
 
 def exports(plan: Plan, target: str) -> dict[str, str]:
     """Of these, the locks of weights that lie in the image in another form: lock file -> what that
     is called.
     """
-    recipes = (each.recipe for each in plan.held((target,)) if each.recipe)
+    recipes = (held_target.recipe for held_target in plan.held((target,)) if held_target.recipe)
     return {recipe.lock: recipe.export.model for recipe in recipes if recipe.export}
 
 
@@ -58,15 +58,15 @@ def with_origin(
     `texts`: lock file -> its text; without one of them, no digest.
     """
     base = (BASE_NAME, python.partition("@")[0])
-    for target, below in standing(targets, holding):
-        yield _labelled(target, base, _locks(below), texts) if is_ours(target) else target
+    for target, held_targets in standing(targets, holding):
+        yield _labelled(target, base, _locks(held_targets), texts) if is_ours(target) else target
 
 
 def _labelled(
     target: Target, base: tuple[str, str], names: Sequence[str], texts: Mapping[str, str]
 ) -> Target:
-    known = names and all(name in texts for name in names)
-    lock = ((LOCK, lock_digest(texts[name] for name in names)),) if known else ()
-    said = {name for name, _ in target.labels}
-    own = (pair for pair in (base, *lock) if pair[0] not in said)
-    return replace(target, labels=tuple(sorted((*target.labels, *own))))
+    complete = names and all(name in texts for name in names)
+    lock = ((LOCK, lock_digest(texts[name] for name in names)),) if complete else ()
+    label_names = {name for name, _ in target.labels}
+    new_labels = (pair for pair in (base, *lock) if pair[0] not in label_names)
+    return replace(target, labels=tuple(sorted((*target.labels, *new_labels))))

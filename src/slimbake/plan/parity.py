@@ -66,11 +66,11 @@ def _of(service: Service) -> _Reference | None:
     return _Reference(origin.name, origin.layer.name, parity.texts, weights.export.base.name)
 
 
-def _names(found: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
+def _names(references: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
     """What each is called. `bases`: layer -> name."""
     slugs = {
         reference: f"reference-{reference.weights}-{_slug(reference.texts) or short(reference.texts)}"
-        for reference in found
+        for reference in references
     }
     taken = Counter(slugs.values())
     return {
@@ -85,8 +85,8 @@ def _slug(texts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", PurePosixPath(texts).stem.lower()).strip("-")
 
 
-def _reference(made: _Reference, name: str, fleet: Fleet) -> Target:
-    texts = PurePosixPath(made.texts)
+def _reference(reference: _Reference, name: str, fleet: Fleet) -> Target:
+    texts = PurePosixPath(reference.texts)
     return Target(
         name=name,
         kind="reference",
@@ -96,8 +96,8 @@ def _reference(made: _Reference, name: str, fleet: Fleet) -> Target:
         recipe=Recipe(template="reference.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
-            ("base", f"target:{made.base}"),
-            ("source", f"target:{made.layer}"),
+            ("base", f"target:{reference.base}"),
+            ("source", f"target:{reference.layer}"),
         ),
         args=(("TEXTS", texts.name),),
         labels=labels(fleet, name),

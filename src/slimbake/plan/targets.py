@@ -73,7 +73,7 @@ def inside(fleet: Fleet, warm: bool) -> Target:
     """
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     packages = any(map(_installs, every))
-    installs = packages or any(each.system for each in every) or bool(fleet.weights)
+    installs = packages or any(owner.system for owner in every) or bool(fleet.weights)
     lists = (("rules", RULES), *((("warm", WARM),) if warm else ())) if packages else ()
     return Target(
         name="inside",
@@ -126,9 +126,9 @@ def wheel(package: Package, fleet: Fleet) -> Target:
 
 def _checkout(source: Source) -> str:
     """A commit as BuildKit's ADD takes it."""
-    address, commit, below = source.repository
+    address, commit, subfolder = source.repository
     plain = address.removesuffix(".git") + ".git" if address.startswith("http") else address
-    return f"{plain}#{commit}{f':{below}' if below else ''}"
+    return f"{plain}#{commit}{f':{subfolder}' if subfolder else ''}"
 
 
 def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
@@ -212,28 +212,28 @@ def checks(services: Sequence[Service]) -> dict[str, list[str]]:
     """The files that check images, by each context above them: one folder may be the code of
     several services.
     """
-    found: dict[str, list[str]] = {service.context: [] for service in services}
+    checks_of: dict[str, list[str]] = {service.context: [] for service in services}
     for path in {path for service in services for path in service.checks}:
         folder = path
         while folder != ".":
             folder = posixpath.dirname(folder) or "."
-            if folder in found:
-                found[folder].append(path)
-    return found
+            if folder in checks_of:
+                checks_of[folder].append(path)
+    return checks_of
 
 
 def service(
     service: Service, fleet: Fleet, carried: Carried, checks: Mapping[str, Sequence[str]]
 ) -> Target:
     """One image. `checks`: see above; they are no code of its context."""
-    own = service.laid
+    laid_weights = service.laid
     recipe = Recipe(
         template="service.Dockerfile.j2",
         system=service.system,
         system_lock=_system_lock(service),
-        shared_weights=bool(own and own.shared),
+        shared_weights=bool(laid_weights and laid_weights.shared),
         install=_install(service, carried),
-        own_weights=bool(own and not own.shared),
+        own_weights=bool(laid_weights and not laid_weights.shared),
         code=service.has_code,
         env=service.env,
         **container(service),
@@ -252,7 +252,7 @@ def service(
             (
                 *_layer_contexts(service, fleet),
                 *_below(service),
-                *_weights_context(own),
+                *_weights_context(laid_weights),
                 *_wheel_contexts(service.packages),
                 *_step_contexts(service, fleet),
                 *service.contexts,
@@ -284,14 +284,14 @@ def service(
 
 
 def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
-    own = step.image and step.context == service.context
+    same_context = step.image and step.context == service.context
     # In the service's own image it has the service's variables, too.
     env = {} if step.image else {name: service_argument(name) for name, _ in service.env}
     env |= {name: step_argument(number, name) for name, _ in step.env}
     return PlannedStep(
         run=step.run,
         image=step_image(step.image) if step.image else "",
-        context=f"{STEPS}context-{number}" if step.image and not own else "",
+        context=f"{STEPS}context-{number}" if step.image and not same_context else "",
         folder="/build" if step.image else "/app",
         outputs=step.outputs,
         into=str(PurePosixPath("/app", step.below)),
@@ -386,7 +386,7 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
             locks[target.name] = lock
             built = (*dict(install.wheels), *install.local) if install else ()
             local = (("LOCAL", " ".join(sorted(built))),) if built else ()
-            below = once(("below", f"target:{inventory_name(base)}"))
+            base_inventory = once(("below", f"target:{inventory_name(base)}"))
             yield Target(
                 name=inventory_name(target.name),
                 kind="inventory",
@@ -397,7 +397,7 @@ def inventories(targets: Sequence[Target]) -> Iterator[Target]:
                 contexts=(
                     FROM_INSIDE,
                     ("image", f"target:{target.name}"),
-                    *([below] if base in locks else ()),
+                    *([base_inventory] if base in locks else ()),
                 ),
                 args=(("CHECKED", target.name), (LOCK, lock), *local),
                 platforms=target.platforms,
@@ -412,20 +412,20 @@ def inventory_name(target: str) -> str:
 def _script(service: Service) -> Pairs:
     """The program that its container starts, where a package of the repository may have it."""
     word = next(iter(reaped((*service.entrypoint, *service.command))), "")
-    own = any(layer.asks.packages for layer in (*service.layer.chain, service.layer))
-    return (("SLIMBAKE_SCRIPT", word),) * (own and not re.search(r"/|^python", word))
+    has_packages = any(layer.asks.packages for layer in (*service.layer.chain, service.layer))
+    return (("SLIMBAKE_SCRIPT", word),) * (has_packages and not re.search(r"/|^python", word))
 
 
 def surroundings(service: Service) -> Pairs:
     """What a check in a build's step knows of how a service's container runs."""
     home = () if service.dockerfile else home_in_memory(service)
-    said = {
+    variables = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
         "SLIMBAKE_TMPFS": ":".join((*service.tmpfs, *home)),
         "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
         "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
-    return tuple((key, value) for key, value in said.items() if value)
+    return tuple((key, value) for key, value in variables.items() if value)
 
 
 def _install(asker: Base | Service, carried: Carried) -> Install | None:
@@ -468,8 +468,8 @@ def _below(asker: Base | Service) -> Pairs:
     """
     if not asker.layer.chain:
         return (("base", "target:runtime"),)
-    below = ("base", f"target:{asker.layer.chain[-1].name}")
-    return (below, RUNTIME) if _installs(asker) else (below,)
+    base_context = ("base", f"target:{asker.layer.chain[-1].name}")
+    return (base_context, RUNTIME) if _installs(asker) else (base_context,)
 
 
 def _weights_context(weights: Weights | None) -> Pairs:
@@ -488,12 +488,12 @@ def external(fleet: Fleet, name: str) -> tuple[str, str]:
 
 def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
     """Labels never vary per commit: two builds of the same inputs have the same configuration."""
-    own = {
+    defaults = {
         "org.opencontainers.image.title": target,
         "slimbake.project": fleet.project,
         "slimbake.target": target,
     }
-    return tuple(map(once, sorted({**own, **dict(extra)}.items())))
+    return tuple(map(once, sorted({**defaults, **dict(extra)}.items())))
 
 
 def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str, ...]:
@@ -514,13 +514,13 @@ def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str,
     # In the folder that has the manifest, what slimbake writes is no code either.
     ours = (BAKE, "docker-bake.hcl", fleet.manifest.file.name) if context == "." else ()
     beside = sorted(map(literal, (*within, *ours)))
-    kept = tuple(each for each in service.ignore if _keeps(each))
+    kept = tuple(pattern for pattern in service.ignore if _keeps(pattern))
     return once((*service.ignore, *NOT_CODE, *kept, *beside))
 
 
 def _keeps(pattern: str) -> bool:
     """Whether a line of a .dockerignore keeps something that NOT_CODE names, such as `!.streamlit`."""
     names = pattern.removeprefix("!").strip("/").split("/")
-    left_out = [each.removeprefix("**/") for each in NOT_CODE]
-    named = any(fnmatchcase(name, each) for name in names for each in left_out)
+    left_out = [ignored.removeprefix("**/") for ignored in NOT_CODE]
+    named = any(fnmatchcase(name, ignored) for name in names for ignored in left_out)
     return pattern.startswith("!") and named

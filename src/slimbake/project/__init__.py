@@ -86,9 +86,9 @@ def reread(project: Project) -> Project:
 
 def _project(written: Manifest, workspace: Workspace) -> Project:
     locks = read_locks(written.file.parent)
-    asked = resolve(written, locks.sources)
-    shared = with_layers(asked, locks.layers, locks.sources) if asked.auto else asked
+    resolved = resolve(written, locks.sources)
+    shared = with_layers(resolved, locks.layers, locks.sources) if resolved.auto else resolved
     fleet = with_digests(shared, locks.digests)
     optimisation = Optimisation(fleet, locks)
     decided = plan(fleet, locks.texts, optimisation.rules, optimisation.warm)
-    return Project(asked, fleet, locks, optimisation, decided, workspace)
+    return Project(resolved, fleet, locks, optimisation, decided, workspace)

@@ -60,21 +60,23 @@ class ImageRepository:
         if answer.status_code != 200 or media_type not in DOCUMENTS:
             what = f"answers with {answer.status_code} and no manifest"
             raise self._unusable(reference, what, "answers with no manifest")
-        found = stored_manifest(media_type, answer.content)
-        if is_digest(reference) and reference != found.descriptor.digest:
+        manifest = stored_manifest(media_type, answer.content)
+        if is_digest(reference) and reference != manifest.descriptor.digest:
             raise self._unusable(
-                reference, f"answers with {found.descriptor.digest}", "answers with another image"
+                reference,
+                f"answers with {manifest.descriptor.digest}",
+                "answers with another image",
             )
-        return found
+        return manifest
 
-    def put(self, tag: str, found: StoredManifest) -> None:
+    def put(self, tag: str, manifest: StoredManifest) -> None:
         """Have a tag name a document that the repository holds."""
-        answer = self._put(found, tag)
-        given = answer.headers.get("docker-content-digest", found.descriptor.digest)
+        answer = self._put(manifest, tag)
+        given = answer.headers.get("docker-content-digest", manifest.descriptor.digest)
         # A redirect may have made a GET of it, which a 200 answers too.
-        if answer.request.method != "PUT" or given != found.descriptor.digest:
+        if answer.request.method != "PUT" or given != manifest.descriptor.digest:
             raise self._unusable(
-                tag, f"did not take {found.descriptor.digest}", "does not take a tag"
+                tag, f"did not take {manifest.descriptor.digest}", "does not take a tag"
             )
 
     def blob(self, digest: str) -> bytes:
@@ -99,8 +101,8 @@ class ImageRepository:
         """
         layer = descriptor_of(kind, content)
         others = self.referrers(subject.digest)
-        if found := self._holding(others, layer):
-            return found
+        if digest := self._holding(others, layer):
+            return digest
         config = descriptor_of(_EMPTY, b"{}")
         self._upload(layer, content)
         self._upload(config, b"{}")
@@ -115,18 +117,18 @@ class ImageRepository:
             "subject": subject.as_json(),
             "annotations": dict(annotations),
         }
-        made = _written(manifest)
-        answer = self._put(made)
+        artifact = _written(manifest)
+        answer = self._put(artifact)
         # the registry does not keep the list of referrers: then its clients do
         if "oci-subject" not in answer.headers:
             entry = {
-                **made.descriptor.as_json(),
+                **artifact.descriptor.as_json(),
                 "artifactType": kind,
                 "annotations": dict(annotations),
             }
             index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]}
             self._put(_written(index), _fallback(subject.digest))
-        return made.descriptor.digest
+        return artifact.descriptor.digest
 
     def attached(self, digest: str, kind: str, content: bytes) -> bool:
         """Whether an artifact of that kind with exactly that content is attached to a manifest."""
@@ -140,8 +142,8 @@ class ImageRepository:
         if answer.status_code == 200 and _media_type(answer) == INDEX:
             listed = self.read(stored_manifest(INDEX, answer.content))
         else:
-            found = self.document(_fallback(digest))
-            listed = self.read(found) if found else {}
+            manifest = self.document(_fallback(digest))
+            listed = self.read(manifest) if manifest else {}
         entries = listed.get("manifests")
         return (
             [entry for entry in entries if isinstance(entry, dict)]
@@ -157,14 +159,14 @@ class ImageRepository:
             if other.get("artifactType") != layer.media_type:
                 continue
             reference = str(other.get("digest"))
-            if found := self.document(reference):
+            if manifest := self.document(reference):
                 try:
-                    layers = [each["digest"] for each in self.read(found).get("layers", [])]
+                    layers = [entry["digest"] for entry in self.read(manifest).get("layers", [])]
                 except WRONG:
                     what, why = "has what is no artifact", "answers what cannot be read"
                     raise self._unusable(reference, what, why) from None
                 if layers == [layer.digest]:
-                    return found.descriptor.digest
+                    return manifest.descriptor.digest
         return ""
 
     def _upload(self, blob: Descriptor, content: bytes) -> None:
@@ -176,21 +178,21 @@ class ImageRepository:
         )
         self._ask("PUT", place, {"Content-Type": "application/octet-stream"}, content)
 
-    def _put(self, made: StoredManifest, tag: str = "") -> Any:
+    def _put(self, manifest: StoredManifest, tag: str = "") -> Any:
         return self._ask(
             "PUT",
-            f"manifests/{tag or made.descriptor.digest}",
-            {"Content-Type": made.descriptor.media_type},
-            made.content,
+            f"manifests/{tag or manifest.descriptor.digest}",
+            {"Content-Type": manifest.descriptor.media_type},
+            manifest.content,
         )
 
-    def read(self, found: StoredManifest) -> dict[str, Any]:
+    def read(self, manifest: StoredManifest) -> dict[str, Any]:
         """What a manifest says."""
         try:
-            return found.read()
+            return manifest.read()
         except (ValueError, RecursionError):
             raise self._unusable(
-                found.descriptor.digest, "has what is no JSON", "answers what cannot be read"
+                manifest.descriptor.digest, "has what is no JSON", "answers what cannot be read"
             ) from None
 
     def _unusable(self, reference: str, what: str, why: str) -> RegistryError:
@@ -211,11 +213,11 @@ class ImageRepository:
             answer = self._send(method, url, headers, data)
         except requests.RequestException as error:
             why = failure_words(error)
-            words = f"{self._name}: the registry {why} ({method} {path})\n{error}"
-            raise RegistryError(words, _AGAIN, why=why) from None
+            message = f"{self._name}: the registry {why} ({method} {path})\n{error}"
+            raise RegistryError(message, _AGAIN, why=why) from None
         except (ValueError, AttributeError) as error:  # no token
-            words = f"{self._name}: the registry refuses {method} {path}\n{error}"
-            raise RegistryError(words, _LOGIN, why=failure_words(error)) from None
+            message = f"{self._name}: the registry refuses {method} {path}\n{error}"
+            raise RegistryError(message, _LOGIN, why=failure_words(error)) from None
         if answer.ok or answer.status_code in allowed:
             return answer
         raise RegistryError(

@@ -39,10 +39,10 @@ class StoredManifest:
 
     def read(self) -> dict[str, Any]:
         """What it says. Raises ValueError where that is no object."""
-        found = json.loads(self.content)
-        if not isinstance(found, dict):
+        document = json.loads(self.content)
+        if not isinstance(document, dict):
             raise ValueError("a manifest that is no object")
-        return found
+        return document
 
 
 def descriptor_of(media_type: str, content: bytes) -> Descriptor:
@@ -69,12 +69,12 @@ def platform_manifests(document: StoredManifest) -> dict[str, Descriptor]:
 
 def platforms(index: Mapping[str, Any]) -> dict[str, Descriptor]:
     """The manifests of an index by their platforms, without those that attest to another."""
-    found = {}
+    by_platform = {}
     for entry in index["manifests"]:
         at = entry.get("platform", {})
         if at.get("os", "unknown") != "unknown":
-            words = [at["os"], at["architecture"], at.get("variant", "")]
-            found["/".join(filter(None, words))] = Descriptor(
+            parts = [at["os"], at["architecture"], at.get("variant", "")]
+            by_platform["/".join(filter(None, parts))] = Descriptor(
                 entry["mediaType"], entry["digest"], entry["size"]
             )
-    return found
+    return by_platform

@@ -18,11 +18,11 @@ class RegistryError(BuildError):
 
 def failure_words(error: Exception) -> str:
     """A failure of the network in a few words."""
-    names = {each.__name__ for each in type(error).__mro__}  # not imported for this: it costs 0.1 s
-    words = {
+    names = {base.__name__ for base in type(error).__mro__}  # not imported for this: it costs 0.1 s
+    phrases = {
         "Timeout": "gives no answer in time",
         "SSLError": "TLS fails",
         "TooManyRedirects": "redirects without end",
         "ConnectionError": "cannot be reached",
     }
-    return next((words[n] for n in words if n in names), "answers what cannot be read")
+    return next((phrases[n] for n in phrases if n in names), "answers what cannot be read")

@@ -59,10 +59,10 @@ def credentials(registry: str) -> Credentials | None:
 def _configuration() -> Mapping[str, Any]:
     file = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
     try:
-        found = json.loads(file.read_text("utf-8"))
+        configuration = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return configuration if isinstance(configuration, dict) else {}
 
 
 def _host(name: str) -> str:
@@ -81,10 +81,12 @@ def _from_helper(helper: str, name: str) -> Credentials | None:
         done = process.execute(
             [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
         )
-        said = json.loads(done.stdout) if done.ok else {}
+        answer = json.loads(done.stdout) if done.ok else {}
     except (SetupError, ValueError, RecursionError):
         return None
-    return _account(said.get("Username"), said.get("Secret")) if isinstance(said, dict) else None
+    return (
+        _account(answer.get("Username"), answer.get("Secret")) if isinstance(answer, dict) else None
+    )
 
 
 def _from_file(entry: Mapping[str, Any]) -> Credentials | None:
@@ -105,7 +107,7 @@ def _account(name: object, password: object) -> Credentials | None:
 
 
 def _mapping(outer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return found if isinstance((found := outer.get(key)), dict) else {}
+    return value if isinstance((value := outer.get(key)), dict) else {}
 
 
 CONNECTIONS = 32  # at once, to one registry
@@ -165,7 +167,7 @@ class Host:
         self.verify: str | bool = ca_bundle or True
         self.plain = at.plain
         try:
-            asked = self.session.get(at.root, verify=self.verify)
+            answer = self.session.get(at.root, verify=self.verify)
         except requests.RequestException as error:
             self.session.close()
             raise RegistryError(
@@ -173,7 +175,7 @@ class Host:
                 + str(error).rpartition("): ")[2].removesuffix('"))'),  # without the classes around
                 why=failure_words(error),
             ) from None
-        self.basic = asked.headers.get("www-authenticate", "").lower().startswith("basic")
+        self.basic = answer.headers.get("www-authenticate", "").lower().startswith("basic")
         self.login = credentials(at.login)
 
     def close(self) -> None:
@@ -222,10 +224,12 @@ class Auth:
         """A token of the repository for an identity token, as OAuth 2 has it and Docker does."""
         from oras.auth.utils import parse_auth_header
 
-        wanted = parse_auth_header(refusal.headers.get("www-authenticate", ""))
+        challenge = parse_auth_header(refusal.headers.get("www-authenticate", ""))
         form = {"grant_type": "refresh_token", "client_id": "slimbake", "refresh_token": identity}
-        form |= {name: value for name in ("service", "scope") if (value := getattr(wanted, name))}
-        given = self._host.session.post(wanted.realm, data=form, verify=self._host.verify)
+        form |= {
+            name: value for name in ("service", "scope") if (value := getattr(challenge, name))
+        }
+        given = self._host.session.post(challenge.realm, data=form, verify=self._host.verify)
         token = given.json().get("access_token") if given.ok else None
         self._ways.token = token
         return dict(self._ways.get_auth_header())

@@ -69,8 +69,8 @@ def bake(
     """
     plan = plan or site.plan
     if missing := missing_secrets(plan, targets, site.root):
-        words = "\n".join(f"  {each}" for each in missing)
-        raise SetupError(f"the build wants secrets that are not there\n{words}")
+        listing = "\n".join(f"  {secret}" for secret in missing)
+        raise SetupError(f"the build wants secrets that are not there\n{listing}")
     steps = Steps(plan, _dockerfiles(plan, site.root))
     failures: list[SlimbakeError] = []
     ran: frozenset[str] = frozenset()
@@ -100,9 +100,9 @@ def _patiently(
     for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
             break
-        words = (run.broken.error or run.text).strip().splitlines() or ["no reason"]
+        lines = (run.broken.error or run.text).strip().splitlines() or ["no reason"]
         console.say(
-            f"the builder gave up, as one that is busy; again in {pause:.0f} s: {words[-1]}"
+            f"the builder gave up, as one that is busy; again in {pause:.0f} s: {lines[-1]}"
         )
         time.sleep(pause)
         again = build(options)
@@ -123,10 +123,14 @@ def _build(
     exported = {t.name for t in targets if t.name in names and (t.repository or t.kind in FILES)}
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
-        words = ("--metadata-file", str(metadata), *arguments(plan, names, site.around, options))
+        bake_arguments = (
+            "--metadata-file",
+            str(metadata),
+            *arguments(plan, names, site.around, options),
+        )
         variables = environment(site.around, options)
         variables |= settings(site.root) if options.provenance else {}  # for it, buildx asks Git
-        running = docker.Bake(words, site.root, variables)
+        running = docker.Bake(bake_arguments, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(running, progress, shown)
             if not running.code:
@@ -142,11 +146,11 @@ def _build(
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             return _Run({}, broken, running.text, progress.ran)
-        found = json.loads(metadata.read_text("utf-8"))
+        entries = json.loads(metadata.read_text("utf-8"))
     # With the containerd store, an engine calls an image by its manifest; without, by its configuration.
     digests = {
         name: tuple(filter(None, (entry.get(f"containerimage.{k}digest") for k in ("", "config."))))
-        for name, entry in found.items()
+        for name, entry in entries.items()
     }
     return _Run(digests, None, running.text, progress.ran)
 

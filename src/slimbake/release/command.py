@@ -70,7 +70,7 @@ def arguments(
 ) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
-    words = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
+    flags = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
     for target in targets:
         overrides = [*_overrides(target, around)]
         if options.platform:
@@ -79,12 +79,12 @@ def arguments(
             overrides += _named(plan, target, around, options)
         elif target.repository:
             overrides += ["tags=", "output=type=cacheonly"]
-        words += [word for each in overrides for word in ("--set", f"{target.name}.{each}")]
+        flags += [word for override in overrides for word in ("--set", f"{target.name}.{override}")]
     for override in options.sets:
-        words += ["--set", override]
+        flags += ["--set", override]
     # All by name: buildx loads a target that is only linked as an image of its own, and compresses
     # it with gzip.
-    return (*words, *(target.name for target in targets))
+    return (*flags, *(target.name for target in targets))
 
 
 def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOptions) -> Iterator[str]:
@@ -136,13 +136,13 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
     used = dict(target.contexts)
     # Whether a stage of its Dockerfile gets a commit from Git.
     from_git = target.recipe and "#" in target.recipe.source
-    found = [
+    overrides = [
         f"contexts.{name}={value}"
         for name, value in around.externals.items()
         if name in used and used[name] != value
     ]
     given = {f"{IMAGE}{image}" for image in around.pushed.values()}
-    found += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
+    overrides += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
     for name, folders in (
         ("wheels", around.wheels),
         ("sources", around.wheels if from_git else {}),
@@ -150,15 +150,15 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         ("find-links", around.find_links),
     ):
         if target.name in folders:
-            found.append(f"contexts.{name}={folders[target.name]}")
+            overrides.append(f"contexts.{name}={folders[target.name]}")
     if target.online:
-        found += [f"args.{name}={value}" for name, value in around.proxies]
+        overrides += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
-        found.append(f"labels.slimbake.standin={','.join(around.standins)}")
+        overrides.append(f"labels.slimbake.standin={','.join(around.standins)}")
     if is_ours(target) and (digest := around.digests.get("python")):
-        found.append(f"labels.{BASE_DIGEST}={digest}")
+        overrides.append(f"labels.{BASE_DIGEST}={digest}")
         if "python" in around.standins:
-            found.append(
+            overrides.append(
                 f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}"
             )
-    return found
+    return overrides

@@ -59,10 +59,10 @@ class Progress:
             if "started" in vertex:
                 yield from self._vertex(vertex)
         for log in event.get("logs") or ():
-            known = self.vertices.get(log.get("vertex", ""))
-            if known:
+            logged_vertex = self.vertices.get(log.get("vertex", ""))
+            if logged_vertex:
                 yield from _lines(
-                    known, log.get("stream", 1), base64.b64decode(log.get("data", ""))
+                    logged_vertex, log.get("stream", 1), base64.b64decode(log.get("data", ""))
                 )
 
     def finished(self, target: str) -> bool:
@@ -72,8 +72,10 @@ class Progress:
         included. Steps before the last need never run: they may be cached.
         """
         last = self._named.get(target, set()) - self._inputs.get(target, set())
-        known = (self.vertices.get(digest) for digest in last)
-        return bool(last) and all(vertex and vertex.state in ("done", "cached") for vertex in known)
+        vertices = (self.vertices.get(digest) for digest in last)
+        return bool(last) and all(
+            vertex and vertex.state in ("done", "cached") for vertex in vertices
+        )
 
     @property
     def ran(self) -> frozenset[str]:
@@ -185,8 +187,8 @@ class Steps:
             return BuildStep(
                 target, f"{stage}: {text}" if stage.startswith("context") else text, ""
             )
-        below = {each.name for each in self._plan.needed((target,))}
-        owners = [owner for owner in self._owners.get(text, ()) if owner in below]
+        needed = {need.name for need in self._plan.needed((target,))}
+        owners = [owner for owner in self._owners.get(text, ()) if owner in needed]
         return BuildStep(owners[0] if owners else target, title(text), text if owners else "")
 
     def _place(self, name: str, only: str) -> tuple[str, str]:
@@ -299,9 +301,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     log = "\n".join(f"  {line}" for line in vertex.log[-LAST_LINES:])
     advice = next((hint for sign, hint in _ADVICE if sign in f"{log}{vertex.error}{text}"), "")
     if not step.target:
-        words = (vertex.error or text).strip()
-        return (SetupError if "daemon" in words else BuildError)(
-            f"buildx failed\n{words}", advice
+        reason = (vertex.error or text).strip()
+        return (SetupError if "daemon" in reason else BuildError)(
+            f"buildx failed\n{reason}", advice
         ), ""
     target = plan.target(step.target)
     last = vertex.log[-LAST_LINES:]

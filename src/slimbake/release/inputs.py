@@ -29,13 +29,13 @@ def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
     """
     # An image is the same under whichever name it is pushed.
     unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
-    found = {
+    fingerprints = {
         account.target: account.fingerprint for account in image_accounts(site, variables=unnamed)
     }
     kinds = (platform, "provenance" if site.provenance else "")
     return {
         name: variant_fingerprint(value, *filter(None, kinds))
-        for name, value in released_fingerprints(site.plan, found).items()
+        for name, value in released_fingerprints(site.plan, fingerprints).items()
     }
 
 
@@ -45,18 +45,18 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
 
     `images`: target -> id. Raises SetupError.
     """
-    known = baked_images(project.workspace)
-    mine = [name for name, image in images.items() if name in known and known[name][1] == image]
+    baked = baked_images(project.workspace)
+    mine = [name for name, image in images.items() if name in baked and baked[name][1] == image]
     if not mine:
         return ()
-    generated = {each.path: each for each in laid_out(project.plan, project.root)}
+    generated = {file.path: file for file in laid_out(project.plan, project.root)}
     accounts_now = image_accounts(seen(project, console), generated)
     now = image_fingerprints(project.plan, accounts_now)
     stale = {lock.name for lock in project.stale_locks}
     return tuple(
         name
         for name in mine
-        if (accounts_now and now.get(name) != known[name][0])
+        if (accounts_now and now.get(name) != baked[name][0])
         or stale & lock_names(project.plan, name)
     )
 
@@ -81,11 +81,13 @@ def image_accounts(
         return ()
 
 
-def image_fingerprints(plan: Plan, found: Iterable[Account]) -> dict[str, str]:
+def image_fingerprints(plan: Plan, target_accounts: Iterable[Account]) -> dict[str, str]:
     """Of each service that has one: of all that its image and its checks depend on. And of each
     image of weights.
     """
-    every = {account.target: account.fingerprint for account in found if account.fingerprint}
+    every = {
+        account.target: account.fingerprint for account in target_accounts if account.fingerprint
+    }
     return of_services(plan, every) | {
         target.name: every[target.name]
         for target in plan.targets
@@ -107,24 +109,27 @@ def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
     return workspace.read(BAKED, parse) or {}
 
 
-def released_fingerprints(plan: Plan, found: Mapping[str, str]) -> dict[str, str]:
+def released_fingerprints(plan: Plan, fingerprints: Mapping[str, str]) -> dict[str, str]:
     """Of each image that is pushed its fingerprint, by its target; where one cannot be known there
     is none.
 
-    `found`: target -> fingerprint, "" for unknown. A service has one of its image, its checks, its start check and
-    its budget together: a pushed image held to them, and a tighter one is to be checked.
+    `fingerprints`: target -> fingerprint, "" for unknown. A service has one of its image, its
+    checks, its start check and its budget together: a pushed image held to them, and a tighter one
+    is to be checked.
     """
-    made = {t.name: found[t.name] for t in plan.targets if t.shared and found.get(t.name)}
+    fingerprint_of = {
+        t.name: fingerprints[t.name] for t in plan.targets if t.shared and fingerprints.get(t.name)
+    }
     for service in plan.services:
         checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
         names = (service.service, *checks)
-        if all(map(found.get, names)):
+        if all(map(fingerprints.get, names)):
             held_to = asdict(service.budget), asdict(service.start)
-            words = [*(found[name] for name in names), *held_to]
-            made[service.service] = (
-                "sha256:" + hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            parts = [*(fingerprints[name] for name in names), *held_to]
+            fingerprint_of[service.service] = (
+                "sha256:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
             )
-    return made
+    return fingerprint_of
 
 
 def variant_fingerprint(fingerprint: str, *kinds: str) -> str:

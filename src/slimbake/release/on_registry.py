@@ -139,10 +139,10 @@ def attached_sboms(
             if (text := _attached_sbom(at, manifest.digest))
         }
 
-    found = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
-    if failed := [each for each in found.values() if isinstance(each, RegistryError)]:
+    answers = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
+    if failed := [answer for answer in answers.values() if isinstance(answer, RegistryError)]:
         raise failed[0]
-    return {name: each for name, each in found.items() if isinstance(each, dict)}
+    return {name: answer for name, answer in answers.items() if isinstance(answer, dict)}
 
 
 def _attached_sbom(repository: ImageRepository, digest: str) -> str:
@@ -241,5 +241,5 @@ def _say_doubts(answers: Mapping[str, object], console: Console) -> None:
         if isinstance(answer, RegistryError):
             reasons.setdefault(answer.why, []).append(name)
     if reasons:
-        words = (f"{some(names, _NAMED)}: the registry {why}" for why, names in reasons.items())
-        console.say(f"built to be sure: {'; '.join(words)}")
+        parts = (f"{some(names, _NAMED)}: the registry {why}" for why, names in reasons.items())
+        console.say(f"built to be sure: {'; '.join(parts)}")

@@ -16,8 +16,8 @@ _HELD = "on the registry"
 
 def released_text(released: Released, layout: Layout = FOLDED) -> str:
     """A row for each image, also for what was not built, and so not measured."""
-    sizes, found = size_table(released.measurement)
-    rows = [(*row, _checks(released, row[0])) for row in found]
+    sizes, size_rows = size_table(released.measurement)
+    rows = [(*row, _checks(released, row[0])) for row in size_rows]
     headings = (*sizes, "checks")
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
@@ -41,8 +41,8 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
         "on the registry": len(released.on_registry),
         "failed": len(released.failed),
     }
-    words = [f"{count} {what}" for what, count in counts.items() if count]
-    parts = [f"{', '.join(words) or 'nothing built'} in {seconds:.0f} s"]
+    phrases = [f"{count} {what}" for what, count in counts.items() if count]
+    parts = [f"{', '.join(phrases) or 'nothing built'} in {seconds:.0f} s"]
     if images:
         parts.append(f"digests: {len(images) - same} new, {same} as before")
         remembered = sum(len(check.passed) for check in checks) - ran
@@ -63,15 +63,15 @@ def released_json(released: Released) -> dict[str, Any]:
     """The measurement for scripts, and beside it the digests of what the registry had:
     `on_registry`.
     """
-    found = released.measurement.as_json()
+    result = released.measurement.as_json()
     for name, checks in released.checks.items():
-        found["images"][name] |= {"checks": checks.passed, "unchecked": checks.missing}
-    held = {image.target: {"digest": image.digest} for image in released.on_registry}
-    return {**found, "on_registry": held}
+        result["images"][name] |= {"checks": checks.passed, "unchecked": checks.missing}
+    on_registry = {image.target: {"digest": image.digest} for image in released.on_registry}
+    return {**result, "on_registry": on_registry}
 
 
 def _checks(released: Released, name: str) -> str:
     """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`."""
     checks = released.checks.get(name, Checks(()))
-    lacks = f"({', '.join(f'no {each}' for each in checks.missing)})" if checks.missing else ""
+    lacks = f"({', '.join(f'no {check}' for check in checks.missing)})" if checks.missing else ""
     return " ".join(filter(None, (*checks.passed, lacks)))

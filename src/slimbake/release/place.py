@@ -187,14 +187,14 @@ def still_built(
     """The targets whose last image still is what would be built, and the fingerprints of all."""
     last = {name: was for name, was in baked_images(site.workspace).items() if name in targets}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
-        asked = pool.submit(docker.held_images, [image for _, image in last.values()])
+        pending = pool.submit(docker.held_images, [image for _, image in last.values()])
         fingerprints = image_fingerprints(site.plan, image_accounts(site))
-    held = asked.result()
-    found = ((name, *last[name]) for name in targets if name in last)
+    names_of = pending.result()
+    candidates = ((name, *last[name]) for name in targets if name in last)
     unchanged = tuple(
-        BuiltImage(name=name, image=image, names=held[image])
-        for name, fingerprint, image in found
-        if image in held and fingerprint == fingerprints.get(name)
+        BuiltImage(name=name, image=image, names=names_of[image])
+        for name, fingerprint, image in candidates
+        if image in names_of and fingerprint == fingerprints.get(name)
     )
     return unchanged, fingerprints
 
@@ -204,14 +204,14 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
     there.
     """
     ids = {name: _ids(name, result) for name in targets}
-    held = docker.held_images([each for name in targets for each in ids[name]])
-    images = {name: next((d for d in ids[name] if d in held), "") for name in targets}
+    names_of = docker.held_images([digest for name in targets for digest in ids[name]])
+    images = {name: next((d for d in ids[name] if d in names_of), "") for name in targets}
     if lost := [name for name, image in images.items() if not image]:
         raise SetupError(
             "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
         )
     return tuple(
-        BuiltImage(name=name, image=image, names=held[image]) for name, image in images.items()
+        BuiltImage(name=name, image=image, names=names_of[image]) for name, image in images.items()
     )
 
 
@@ -262,9 +262,9 @@ def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built
         pushed = f"{request.registry}/{target.repository}@{_ids(name, result)[0]}"
         if target.kind == "service":
             site.console.say(f"{name}: pulled for what has to run in it: {pushed}")
-            wanted = [request.platform] if request.platform else built_for(site.plan, (target,))
+            platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
             # The last is what runs here: without the containerd store each platform has an id.
-            for platform in sorted(wanted, key=lambda each: each == this_platform()):
+            for platform in sorted(platforms, key=lambda each: each == this_platform()):
                 image = docker.pull_image(pushed, platform)
         images.append(BuiltImage(name=name, image=image, pushed=pushed))
     return tuple(images)
@@ -342,19 +342,19 @@ def _tag_in_registry(
     if site.provenance:
         called = _names(site, tuple(image.name for image in images), request, ATTESTED)
         attested = _bake_attested(site, called, request, push=True).digests
-    found = {}
+    manifest_of = {}
     for image in images:
         at, _, digest = image.pushed.partition("@")
         repository = ImageRepository(at, at=host)
-        found[image.name] = checked = _document(repository, image.name, digest)
+        manifest_of[image.name] = checked = _document(repository, image.name, digest)
         if image.name in attested:
-            found[image.name] = _document(repository, image.name, attested[image.name][0])
-            if not _manifests(checked) <= _manifests(found[image.name]):
+            manifest_of[image.name] = _document(repository, image.name, attested[image.name][0])
+            if not _manifests(checked) <= _manifests(manifest_of[image.name]):
                 raise _other_image(image.name)
     for image in images:
         at, _, tag = names[image.name].rpartition(":")
-        ImageRepository(at, at=host).put(tag, found[image.name])
-    return found
+        ImageRepository(at, at=host).put(tag, manifest_of[image.name])
+    return manifest_of
 
 
 def _in_registry(image: BuiltImage, name: str, host: Host) -> StoredManifest:
@@ -381,6 +381,6 @@ def _document(repository: ImageRepository, name: str, what: str) -> StoredManife
     return stored_manifest
 
 
-def _manifests(found: StoredManifest) -> frozenset[str]:
+def _manifests(index: StoredManifest) -> frozenset[str]:
     """The manifests of an index, without what attests to them; or the one that it is itself."""
-    return frozenset(manifest.digest for manifest in platform_manifests(found).values())
+    return frozenset(manifest.digest for manifest in platform_manifests(index).values())

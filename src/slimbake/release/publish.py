@@ -35,22 +35,25 @@ def sboms(site: Site, images: tuple[BuiltImage, ...], platform: str = "") -> Doc
     for image in services:
         if image not in ours:
             site.console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
-    wanted = [
-        (image, each)
+    pairs = [
+        (image, target_platform)
         for image in ours
-        for each in ((platform,) if platform else _platforms(site, image.name))
+        for target_platform in ((platform,) if platform else _platforms(site, image.name))
     ]
-    jobs = [(" ".join(filter(None, (image.name, each))), (image, each)) for image, each in wanted]
+    jobs = [
+        (" ".join(filter(None, (image.name, target_platform))), (image, target_platform))
+        for image, target_platform in pairs
+    ]
     with site.console.tracked("write SBOMs") as work:
         texts = work.each(
             lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]),
             jobs,
             os.cpu_count() or 1,
         )
-    found: dict[str, dict[str, str]] = {}
-    for (image, each), text in zip(wanted, texts, strict=True):
-        found.setdefault(image.name, {})[each] = text
-    return found
+    texts_of: dict[str, dict[str, str]] = {}
+    for (image, image_platform), text in zip(pairs, texts, strict=True):
+        texts_of.setdefault(image.name, {})[image_platform] = text
+    return texts_of
 
 
 def publish(
@@ -76,9 +79,9 @@ def publish(
     annotations = _annotations(site.root)
     pushed = {}
     with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
-        found = place.push(site, images, names, request, host)
-        with site.console.tracked("attach SBOMs", found) as work:
-            for name, document in found.items():
+        manifests = place.push(site, images, names, request, host)
+        with site.console.tracked("attach SBOMs", manifests) as work:
+            for name, document in manifests.items():
                 at = names[name].rpartition(":")[0]
                 repository = ImageRepository(at, at=host)
                 with work.step(name):
@@ -112,7 +115,7 @@ def _attach(
 def _annotations(root: Path) -> dict[str, str]:
     """What varies from build to build: the commit, where there is one, and the time."""
     now = datetime.datetime.now(datetime.UTC)
-    found = {CREATED: now.isoformat(timespec="seconds")}
+    values = {CREATED: now.isoformat(timespec="seconds")}
     if commit := revision(root):
-        found["org.opencontainers.image.revision"] = commit
-    return found
+        values["org.opencontainers.image.revision"] = commit
+    return values

@@ -82,8 +82,8 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         on_registries = _held(site, request, fingerprints)
         there = {*request.pushed, *(image.target for image in on_registries)}
         if not request.push:  # nothing here has what other jobs pushed, to give it a name
-            asked = tuple(name for name in request.targets if name not in there)
-            request = replace(request, targets=asked)
+            remaining = tuple(name for name in request.targets if name not in there)
+            request = replace(request, targets=remaining)
         rest = tuple(name for name in request.targets if name not in there)
         shared = {i.target: i.reference for i in on_registries if site.plan.target(i.target).shared}
         site = site.standing_on(shared).stocked(rest)
@@ -104,8 +104,8 @@ def _held(
         others = released_images(pushed, ca_bundle, hint="`slimbake ci shared` pushes them")
     if not request.missing:
         return others
-    asked = [name for name in request.targets if name not in pushed]
-    return (*offered(site, asked, request.registry, fingerprints), *others)
+    unpushed = [name for name in request.targets if name not in pushed]
+    return (*offered(site, unpushed, request.registry, fingerprints), *others)
 
 
 def offered(
@@ -233,14 +233,16 @@ def _beside(
     site: Site,
     request: BakeRequest,
     images: Mapping[str, str],
-    known: Collection[str],
+    available: Collection[str],
     fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
     """What the registry has of the services that start checks of these start beside them, and that
     this bake does not have: where jobs build the changed ones alone, nothing here has the others.
     """
-    asked = (service for service in site.plan.services if service.service in images)
-    names = {neighbour.service for one in asked for neighbour in site.plan.company(one)} - {*known}
+    baked = (service for service in site.plan.services if service.service in images)
+    names = {neighbour.service for one in baked for neighbour in site.plan.company(one)} - {
+        *available
+    }
     if not names or not fingerprints:
         return {}
     on_registries = on_registry(
@@ -254,11 +256,11 @@ def _beside(
     return {image.target: image.reference for image in on_registries}
 
 
-def _apart(plan: Plan, asked: tuple[str, ...], passed: Collection[str]) -> set[str]:
+def _apart(plan: Plan, targets: tuple[str, ...], passed: Collection[str]) -> set[str]:
     """Of these targets, those that have no part in what failed: where one service does not hold with
     the weights that it mounts, others wait with it for better ones.
     """
-    mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*asked}}
+    mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*targets}}
     harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*passed}}
     return {name for name in passed if name not in harmed and mounts.get(name) not in harmed}
 

@@ -49,7 +49,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
             f"the image of {service} was made from other locks",
             f"`slimbake bake {service}` writes it again",
         )
-    found = docker.container_output(
+    output = docker.container_output(
         "--network=none",
         "--read-only",
         "--cap-drop=ALL",
@@ -64,7 +64,7 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     return document(
         plan.project,
         service,
-        parse_contents(found),
+        parse_contents(output),
         read_sbom_locks(texts, exports(plan, service)),
         digest,
     )

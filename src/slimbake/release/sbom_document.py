@@ -52,9 +52,9 @@ def document(
         properties=properties,
     )
     bom.metadata.component = image
-    found = _components(contents, locks)
-    bom.components.update(found)
-    bom.register_dependency(image, found)
+    components = _components(contents, locks)
+    bom.components.update(components)
+    bom.register_dependency(image, components)
     bom.serial_number = uuid.uuid5(_NAMESPACE, _text(bom))
     return _text(bom)
 
@@ -68,9 +68,9 @@ def _text(bom: Bom) -> str:
 
 def _components(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
     whole = {package.name: package for package in contents.distributions if not package.within}
-    known = {(package.name, package.version): package for package in locks.packages}
+    locked = {(package.name, package.version): package for package in locks.packages}
     top = {
-        name: _distribution(package, known.get((name, package.version)))
+        name: _distribution(package, locked.get((name, package.version)))
         for name, package in whole.items()
     }
     for part in (package for package in contents.distributions if package.within in top):
@@ -147,8 +147,8 @@ def _trivy(source: str, version: str) -> Iterator[Property]:
     """What a Debian package was built from, as trivy writes and reads it."""
     epoch, _, rest = version.rpartition(":")
     upstream, _, release = rest.rpartition("-") if "-" in rest else (rest, "", "")
-    said = {"SrcName": source, "SrcVersion": upstream, "SrcRelease": release, "SrcEpoch": epoch}
-    for key, value in said.items():
+    fields = {"SrcName": source, "SrcVersion": upstream, "SrcRelease": release, "SrcEpoch": epoch}
+    for key, value in fields.items():
         if value:
             yield Property(name=f"aquasecurity:trivy:{key}", value=value)
 

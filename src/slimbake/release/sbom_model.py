@@ -76,20 +76,20 @@ class SbomLocks:
 def parse_contents(text: str) -> InstalledContents:
     """What `inside/contents.py` printed in an image. Raises SetupError for anything else."""
     try:
-        found = json.loads(text)
+        contents = json.loads(text)
         distributions = (
-            {**each, **{key: canonicalize_name(each[key]) for key in ("name", "within")}}
-            for each in found["distributions"]
+            {**entry, **{key: canonicalize_name(entry[key]) for key in ("name", "within")}}
+            for entry in contents["distributions"]
         )
-        said = {
-            "python": found["python"],
-            "system": found["system"]["name"],
-            "release": found["system"]["version"],
-            "debian": tuple(typed(DebianPackage, each) for each in found["debian"]),
+        fields = {
+            "python": contents["python"],
+            "system": contents["system"]["name"],
+            "release": contents["system"]["version"],
+            "debian": tuple(typed(DebianPackage, package) for package in contents["debian"]),
             "distributions": tuple(
                 typed(Distribution, distribution) for distribution in distributions
             ),
         }
-        return typed(InstalledContents, said)
+        return typed(InstalledContents, fields)
     except WRONG as error:
         raise SetupError(f"what the image contains cannot be read: {error}") from None

@@ -50,12 +50,12 @@ def scanner_here(scan: Scan, *, required: bool) -> bool:
     """Whether the scanner is on PATH. Raises SetupError if it is not and is required: a gate that
     cannot run lets nothing pass.
     """
-    found = shutil.which(scan.scanner) is not None
-    if required and not found:
+    installed = shutil.which(scan.scanner) is not None
+    if required and not installed:
         raise SetupError(
             f"`scan:` is set, and {scan.scanner} is not on PATH", _INSTALL[scan.scanner]
         )
-    return found
+    return installed
 
 
 def scans(
@@ -63,7 +63,7 @@ def scans(
     scan: Scan,
     images: tuple[BuiltImage, ...],
     documents: Documents,
-    held: tuple[OnRegistry, ...],
+    reused: tuple[OnRegistry, ...],
 ) -> Scans:
     """Scan the services among these images, and those that a registry holds.
 
@@ -75,7 +75,7 @@ def scans(
         for image in images
         if site.plan.target(image.name).kind == "service"
     ]
-    there = tuple(image for image in held if site.plan.target(image.target).kind == "service")
+    there = tuple(image for image in reused if site.plan.target(image.target).kind == "service")
     attached = attached_sboms(there, site.around.ca_bundle)
     subjects += [_held(site, image, attached[image.target]) for image in there]
 
@@ -83,13 +83,11 @@ def scans(
     jobs = [(subject.service, subject) for subject in subjects]
     with site.console.tracked("scan", (name for name, _ in jobs)) as work:
         # The first may bring the scanner's database up to date: the others wait for it.
-        found = [
+        refusals = [
             *work.each(look, jobs[:1], 1),
             *work.each(look, jobs[1:], os.cpu_count() or 1),
         ]
-    refused = {
-        subject.service: words for subject, words in zip(subjects, found, strict=True) if words
-    }
+    refused = {subject.service: why for subject, why in zip(subjects, refusals, strict=True) if why}
     return Scans(refused, frozenset(subject.service for subject in subjects))
 
 

@@ -67,8 +67,8 @@ class Board:
     def awaited(self, name: str, states: dict[str, str]) -> tuple[str, ...]:
         """The unfinished targets that a target needs; only the shared ones, if there are any."""
         left = [need for need in self._targets[name].needs if states.get(need, "done") not in ENDED]
-        shared = tuple(each for each in left if self._targets[each].shared)
-        return shared or tuple(each for each in left if self._targets[each].kind != "inside")
+        shared = tuple(need for need in left if self._targets[need].shared)
+        return shared or tuple(need for need in left if self._targets[need].kind != "inside")
 
     def view(self) -> ProgressView:
         """This moment, in groups: what is shared, services, checks."""

@@ -104,13 +104,13 @@ def hold(
     build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine, here = expect_engine(), machine()
-    own = checkout(project.root)
-    with exclusively(f"bake-{project.manifest.project}-{own}", console):
+    checkout_name = checkout(project.root)
+    with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         # Another slimbake may have locked or proven something while this one waited.
         project = relocked(reread(project), here, console, frozen, engine)
         project = regenerated(project, console, frozen)
         plan = project.plan
-        around = replace(surroundings(plan, engine, here), pushed=pushed, checkout=own)
+        around = replace(surroundings(plan, engine, here), pushed=pushed, checkout=checkout_name)
         site = Site(
             project=project,
             engine=engine,
@@ -137,9 +137,11 @@ def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
     """The platforms that these targets are built for, as the bake file's variable says where they
     do not.
     """
-    asked = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
+    requested = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
     return {
-        platform for target in targets for platform in target.platforms or asked or plan.platforms
+        platform
+        for target in targets
+        for platform in target.platforms or requested or plan.platforms
     }
 
 
@@ -173,8 +175,8 @@ def regenerated(project: Project, console: Console, frozen: bool = False) -> Pro
     Raises StaleFiles where `frozen` is set and files are stale.
     """
     files = laid_out(project.plan, project.root)
-    if frozen and (found := drift(files, project.root)):
-        names = ", ".join((*(file.path for file in found.write), *found.remove))
+    if frozen and (stale := drift(files, project.root)):
+        names = ", ".join((*(file.path for file in stale.write), *stale.remove))
         raise StaleFiles(f"generated files are stale: {names}", "run `slimbake generate`")
     if not frozen:
         done = update(files, project.root)

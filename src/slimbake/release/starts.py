@@ -66,26 +66,24 @@ def start_checks(
     """
     workspace = site.workspace
     others = _others(site, plan, images, platform, elsewhere)
-    plan, known = mounted(plan, others, others), {**others, **images}
-    ways, keys = _ways(workspace), _keys(site, plan, images, platform, known)
-    asked = list(keys)
-    new = [each for each in asked if keys[each] not in ways]
-    found = _all_started(site, plan, new, known) if new else ()
-    held = {
-        keys[each]: BY_ENGINE if one.by_engine else START
-        for each, one in zip(new, found, strict=True)
+    plan, image_of = mounted(plan, others, others), {**others, **images}
+    ways, keys = _ways(workspace), _keys(site, plan, images, platform, image_of)
+    jobs = list(keys)
+    new = [job for job in jobs if keys[job] not in ways]
+    results = _all_started(site, plan, new, image_of) if new else ()
+    passed = {
+        keys[job]: BY_ENGINE if one.by_engine else START
+        for job, one in zip(new, results, strict=True)
         if one.why == ""
     }
-    ways |= held
-    for warning in dict.fromkeys(one.warning for one in found if one.warning):
+    ways |= passed
+    for warning in dict.fromkeys(one.warning for one in results if one.warning):
         site.console.say(warning)
-    if held:
+    if passed:
         workspace.write(HELD, [f"{key} {way}" for key, way in ways.items()][-_KEPT:])
-    outcomes = [(each[0].service, one.why) for each, one in zip(new, found, strict=True)]
+    outcomes = [(job[0].service, one.why) for job, one in zip(new, results, strict=True)]
     without = {name for name, why in outcomes if why or why is None}
-    started = {
-        each[0].service: ways[keys[each]] for each in asked if each[0].service not in without
-    }
+    started = {job[0].service: ways[keys[job]] for job in jobs if job[0].service not in without}
     ran = frozenset(name for name, why in outcomes if why is not None)
     return Starts({name: why for name, why in outcomes if why}, started, ran)
 
@@ -101,10 +99,10 @@ def _others(
     not built with them, and of the weights that it mounts: where that is known, the one that a
     registry has, else the last one that was built here.
     """
-    asked = (service for service in plan.services if service.service in images)
+    services = (service for service in plan.services if service.service in images)
     others = {
         neighbour
-        for one in asked
+        for one in services
         for neighbour in plan.company(one)
         if neighbour.service not in images
     }
@@ -114,15 +112,15 @@ def _others(
         for name in names & elsewhere.keys()
     }
     last = {name: staged(plan, name, site.around.checkout) for name in names - there.keys()}
-    found = {name: docker.find_image(called) for name, called in last.items()}
-    return there | {name: image.id for name, image in found.items() if image}
+    last_images = {name: docker.find_image(called) for name, called in last.items()}
+    return there | {name: image.id for name, image in last_images.items() if image}
 
 
 def _all_started(
-    site: Site, plan: Plan, asked: list[tuple[Running, str, str]], known: Mapping[str, str]
+    site: Site, plan: Plan, jobs: list[tuple[Running, str, str]], image_of: Mapping[str, str]
 ) -> tuple[StartFound, ...]:
-    """What came of starting each of these images. `known`: service -> the engine's id."""
-    steps = [" ".join(filter(None, (each[0].service, each[2]))) for each in asked]
+    """What came of starting each of these images. `image_of`: service -> the engine's id."""
+    steps = [" ".join(filter(None, (job[0].service, job[2]))) for job in jobs]
     named = ", ".join(steps) if len(steps) <= NAMED else f"{len(steps)} images"
 
     def run(one: tuple[Running, str, str]) -> StartFound:
@@ -132,14 +130,14 @@ def _all_started(
             service,
             site.root,
             platform,
-            company(plan, service, site.root, known, platform),
+            company(plan, service, site.root, image_of, platform),
             site.console.say,
         )
 
     docker.remove_owned(docker.orphaned)  # of a bake that was killed
     with site.console.tracked("start checks", line=f"starting {named}") as work:
         try:
-            return work.each(run, zip(steps, asked, strict=True), at_once())
+            return work.each(run, zip(steps, jobs, strict=True), at_once())
         except BaseException:  # what still starts is nobody's any more
             docker.remove_owned(docker.of_this_process)
             raise
@@ -176,9 +174,9 @@ def pull_beside(site: Site, services: Collection[str]) -> None:
 
     Raises SetupError.
     """
-    asked = (service for service in site.plan.services if service.service in services)
+    selected = (service for service in site.plan.services if service.service in services)
     needs = {
-        running.service: names for running in asked if (names := site.plan.needs_beside(running))
+        running.service: names for running in selected if (names := site.plan.needs_beside(running))
     }
     if needs:
         file = site.root / own_compose(site.root).name
@@ -191,9 +189,9 @@ def _ways(workspace: Workspace) -> dict[str, str]:
 
 
 def _keys(
-    site: Site, plan: Plan, images: Mapping[str, str], platform: str, known: Mapping[str, str]
+    site: Site, plan: Plan, images: Mapping[str, str], platform: str, image_of: Mapping[str, str]
 ) -> dict[tuple[Running, str, str], str]:
-    """The start checks of these images, and under what each is kept. `known`: those of what may
+    """The start checks of these images, and under what each is kept. `image_of`: those of what may
     start beside them, too.
     """
     running = {service.service: service for service in plan.services}
@@ -202,7 +200,8 @@ def _keys(
     def beside(service: Running) -> tuple[Any, ...]:
         """What decides what is started beside it."""
         others = [
-            (asdict(neighbour), known.get(neighbour.service)) for neighbour in plan.company(service)
+            (asdict(neighbour), image_of.get(neighbour.service))
+            for neighbour in plan.company(service)
         ]
         return (text, others) if service.start.beside or others else ()
 
@@ -221,10 +220,10 @@ def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
     knows one: its own, if there is one.
     """
     every = {platform} if platform else built_for(site.plan, (site.plan.target(name),))
-    found = sorted("" if each == this_platform() else each for each in every)
-    return found if site.engine.store == "containerd" else found[:1]
+    platforms = sorted("" if candidate == this_platform() else candidate for candidate in every)
+    return platforms if site.engine.store == "containerd" else platforms[:1]
 
 
 def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
-    asked = (asdict(service), image, platform, beside, hashlib.sha256(zipapp("check")).hexdigest())
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    inputs = (asdict(service), image, platform, beside, hashlib.sha256(zipapp("check")).hexdigest())
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

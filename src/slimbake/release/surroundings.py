@@ -44,12 +44,12 @@ def find_links(
     folders = (folder for folder in here.packages.find_links_folders if folder.is_dir())
     there = {path.name: path for folder in folders for path in sorted(folder.glob("*.whl"))}
     kept = store()
-    found: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
     for target in targets:
         names = [wheel.file for pin in locks.get(target.lock, ()) for wheel in pin.wheels]
         if wheels := [Held(hashed(there[name]), there[name]) for name in names if name in there]:
-            found[target.name] = str(kept.folder(wheels, ""))
-    return found
+            folder_of[target.name] = str(kept.folder(wheels, ""))
+    return folder_of
 
 
 def _uv_settings(packages: PackageSources) -> str:

@@ -85,11 +85,11 @@ def traces(
     names = tuple(target.name for target in targets)
     again = {service.name for service in chosen if _faulty(site.root / TRACES, service)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
-    said = sorted({key for target in targets for key, _ in target.args})
+    argument_names = sorted({key for target in targets for key, _ in target.args})
     packages = _packages(site.project)
-    for own, mounts in itertools.product((False, True), repeat=2):
-        name = f"{_NAME}/{_dockerfile(own, mounts)}"
-        site.workspace.write_text(name, _text(said, own, mounts, packages))
+    for own_image, mounts in itertools.product((False, True), repeat=2):
+        name = f"{_NAME}/{_dockerfile(own_image, mounts)}"
+        site.workspace.write_text(name, _text(argument_names, own_image, mounts, packages))
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
@@ -116,26 +116,26 @@ def traces(
     )
 
 
-def _dockerfile(own: bool, mounts: bool) -> str:
-    """`own`: for services with a Dockerfile of their own; `mounts`: that mount weights."""
-    return f"{'own.' if own else ''}{'weights.' if mounts else ''}Dockerfile"
+def _dockerfile(own_image: bool, mounts: bool) -> str:
+    """`own_image`: for services with a Dockerfile of their own; `mounts`: that mount weights."""
+    return f"{'own.' if own_image else ''}{'weights.' if mounts else ''}Dockerfile"
 
 
-def _text(arguments: Iterable[str], own: bool, mounts: bool, packages: str) -> str:
+def _text(arguments: Iterable[str], own_image: bool, mounts: bool, packages: str) -> str:
     """What runs the checks: in an image that has slimbake's Python and user, or its own. `packages`:
     a digest of what is installed, whose bytecode is kept for other traces; that of code is not.
     """
-    words = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own else ("python", *_PROGRAM)
+    command = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own_image else ("python", *_PROGRAM)
     user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
     weights = f"\n    --mount=type=bind,from=weights,target={WEIGHTS_FOLDER} \\"
     step = _STEP.format(
         arguments="\n".join(f"ARG {key}" for key in arguments),
-        mounts=f"{user if own else ''}{weights if mounts else ''}",
-        command=json.dumps(words),
+        mounts=f"{user if own_image else ''}{weights if mounts else ''}",
+        command=json.dumps(command),
         packages=packages,
         prefix=PREFIX,
     )
-    return f"{_HEAD}\n{_OWN_USER if own else ''}{step}"
+    return f"{_HEAD}\n{_OWN_USER if own_image else ''}{step}"
 
 
 def _runs(service: Service) -> bool:
@@ -183,12 +183,12 @@ def _packages(project: Project) -> str:
     nothing, and all files have one time.
     """
     texts = (text for _, text in sorted(project.locks.texts.items()))
-    found = hashlib.sha256(lock_digest(texts).encode())
+    digest = hashlib.sha256(lock_digest(texts).encode())
     for package in project.fleet.packages:
         folder = project.root / package.path
         for path in sorted(folder.rglob("*.py")) if package.path else ():
-            found.update(content(project.root, path.relative_to(project.root)))
-    return found.hexdigest()[:16]
+            digest.update(content(project.root, path.relative_to(project.root)))
+    return digest.hexdigest()[:16]
 
 
 def _uncompiled(rules: str) -> str:
@@ -246,19 +246,19 @@ def lists(
     project: Project, layers: Iterable[Layer], traced: Iterable[Traced]
 ) -> dict[str, tuple[str, ...]]:
     """The list of each of these layers of which a service was traced, by its lock."""
-    known = {each.service: each for each in traced}
-    found = {}
+    trace_of = {trace.service: trace for trace in traced}
+    lines_of = {}
     for layer in layers:
-        on = [known[name] for name in layer.services if name in known and known[name].seen]
+        on = [trace_of[name] for name in layer.services if name in trace_of and trace_of[name].seen]
         pins = {package_key(pin.name) for pin in project.locks.pins(layer.lock)}
         if on:
-            found[layer.lock] = warm_lines(on, pins)
-    return found
+            lines_of[layer.lock] = warm_lines(on, pins)
+    return lines_of
 
 
-def write_lists(root: Path, found: Mapping[str, tuple[str, ...]]) -> None:
+def write_lists(root: Path, lines_of: Mapping[str, tuple[str, ...]]) -> None:
     """Put lists into the repository, each whole or not at all."""
-    texts = {layer: warm_text(layer, lines) for layer, lines in found.items()}
+    texts = {layer: warm_text(layer, lines) for layer, lines in lines_of.items()}
     write_all({root / WARM / f"{layer}.txt": text.encode() for layer, text in texts.items()})
 
 
@@ -292,14 +292,14 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     site.console.say(f"finding out which modules a start needs (once; {WARM}/)")
     began = time.monotonic()
     traced = traces(site.stocked(services), services, keep_going=True)
-    good = {each.service for each in traced if not each.fault}
+    good = {trace.service for trace in traced if not trace.fault}
     whole = [layer for layer in new if {*layer.services} & services <= good]
-    found = lists(site.project, whole, traced)
-    _say_untraced(site, [layer for layer in whole if layer.lock not in found])
-    if not found:
+    lines_of = lists(site.project, whole, traced)
+    _say_untraced(site, [layer for layer in whole if layer.lock not in lines_of])
+    if not lines_of:
         return site
-    write_lists(site.root, found)
-    for layer, lines in found.items():
+    write_lists(site.root, lines_of)
+    for layer, lines in lines_of.items():
         few = "" if lines else "; no start needs anything of it, so all of its modules go cold"
         site.console.say(f"{WARM}/{layer}.txt: {len(lines)} modules stay warm{few}")
     seconds = time.monotonic() - began
@@ -323,15 +323,15 @@ def refreshed(site: Site, services: Sequence[str], *, write: bool = True) -> tup
         raise NothingSelected("no layer of packages that may have a cold store")
     on = tuple(dict.fromkeys(name for layer in chosen for name in layer.services))
     traced = traces(site.stocked(on), on)
-    if faults := [f"{each.service}: {each.fault}" for each in traced if each.fault]:
+    if faults := [f"{trace.service}: {trace.fault}" for trace in traced if trace.fault]:
         raise CheckError("nothing is traced: checks failed\n" + "\n".join(faults))
-    known = project.optimisation.warm
-    found = lists(project, chosen, traced)
+    before = project.optimisation.warm
+    lines_of = lists(project, chosen, traced)
     if write:
-        write_lists(site.root, found)
+        write_lists(site.root, lines_of)
         remove_lists(project.fleet, console)
-    _say_untraced(site, [layer for layer in chosen if layer.lock not in found])
-    return tuple(compared(name, known.get(name, ()), lines) for name, lines in found.items())
+    _say_untraced(site, [layer for layer in chosen if layer.lock not in lines_of])
+    return tuple(compared(name, before.get(name, ()), lines) for name, lines in lines_of.items())
 
 
 def _whole(layer: Layer, default: Collection[str]) -> set[str]:
@@ -352,7 +352,7 @@ def _not_here(site: Site, request: BakeRequest) -> str:
         or request.pushed,
         "with --missing": request.missing,
     }
-    return next((words for words, holds in where.items() if holds), "")
+    return next((reason for reason, holds in where.items() if holds), "")
 
 
 def _say_untraced(site: Site, layers: Iterable[Layer]) -> None:

@@ -45,13 +45,13 @@ def render(
     plan: Plan,
     templates: Mapping[str, str],
     programs: Mapping[str, bytes],
-    own: bool = False,
+    own_repository: bool = False,
 ) -> Iterator[Generated]:
     """Lay out the plan, file by file: all of a large fleet's together take more memory than it.
 
     `templates`: template name -> text. `programs`: what runs in containers, file name -> content.
-    `own`: the repository is slimbake's own, which pipelines install. Raises jinja2.TemplateError
-    where a template is wrong or names something that does not exist.
+    `own_repository`: the repository is slimbake's own, which pipelines install. Raises
+    jinja2.TemplateError where a template is wrong or names something that does not exist.
     """
     environment = _environment(templates)
     yield Generated.of(BAKE_FILE, environment.get_template("docker-bake.hcl.j2").render(plan=plan))
@@ -60,7 +60,7 @@ def render(
     yield Generated.of(f"{BAKE}/README.md", about)
     for path, content in programs.items():
         yield Generated(f"{PROGRAMS}/{path}", content)
-    for path, text in _pipeline(plan, environment, own).items():
+    for path, text in _pipeline(plan, environment, own_repository).items():
         yield Generated.of(path, text)
     shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
     for target in plan.targets:
@@ -73,14 +73,14 @@ def render(
                 yield Generated.of(path, text)
 
 
-def _pipeline(plan: Plan, environment: jinja2.Environment, own: bool) -> dict[str, str]:
+def _pipeline(plan: Plan, environment: jinja2.Environment, own_repository: bool) -> dict[str, str]:
     """The pipeline of the CI system that is named; a template that says nothing makes no file."""
     chosen = dict(TEMPLATES[plan.pipeline.provider])
     if plan.pipeline.provider != "none" and plan.pipeline.upgrade:
         chosen[UPGRADE] = "upgrade.yml.j2"
     # Braces in pairs are GitHub's own there.
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
-    values = workflow(plan, own)
+    values = workflow(plan, own_repository)
     texts = {
         path: braces.get_template(template).render(plan=plan, workflow=values)
         for path, template in chosen.items()

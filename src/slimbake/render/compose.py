@@ -34,8 +34,8 @@ def compose(plan: Plan) -> Iterator[bytes]:
     volumes: dict[str, Any] = {name: {} for service in plan.services for name, _ in service.volumes}
     yield (head + document({"name": plan.project})).encode()
     yield _SERVICES.encode() if plan.services else b"services: {}\n"
-    for each in plan.services:  # one by one: as values they would take as much as the whole plan
-        text = document({"services": {each.service: _service(each, plan)}})
+    for running in plan.services:  # one by one: as values they would take as much as the whole plan
+        text = document({"services": {running.service: _service(running, plan)}})
         yield text.removeprefix(_SERVICES).encode()
     yield document({"volumes": volumes}).encode() if volumes else b""
 
@@ -44,7 +44,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
     alias = {"default": {"aliases": [service.host]}} if service.copied else {}
     profiles = [service.variant] if service.copied else [TOOLS] if service.by_hand else []
     port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
-    said = {
+    entry = {
         "image": _image(plan, service.service),
         "command": [literal(word) for word in service.replaced],
         "environment": {
@@ -69,7 +69,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
             *([mount("image", _image(plan, service.weights))] if service.weights else ()),
         ],
         "ports": [port] if port else [],
-        "expose": [str(each) for each in service.expose],
+        "expose": [str(number) for number in service.expose],
         "networks": alias,
         # `.env` is in few repositories: without it Compose still reads this file, and `up` names it
         "env_file": [
@@ -79,7 +79,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "stop_signal": service.stop_signal,
         "healthcheck": service.healthcheck and _health(service.healthcheck),
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in entry.items() if value}
 
 
 def alone(service: Running, plan: Plan) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def alone(service: Running, plan: Plan) -> dict[str, Any]:
     out: all but its image, its files of variables and what it waits for.
     """
     left_out = {"image", "profiles", "depends_on", "ports", "networks", "env_file"}
-    said = {k: v for k, v in _service(service, plan).items() if k not in left_out}
+    entry = {k: v for k, v in _service(service, plan).items() if k not in left_out}
     volumes = [{"type": "volume", "target": literal(path)} for _, path in service.volumes]
     if service.weights_volume:
         volumes.append(mount("volume", service.weights_volume))
-    return {**said, "volumes": volumes}
+    return {**entry, "volumes": volumes}
 
 
 def _health(health: Healthcheck) -> dict[str, Any]:
     """What is left open is as the image has it."""
-    said = {
+    settings = {
         "disable": health.off,
         "test": ["CMD", *map(literal, health.test)] if health.test else [],
         "interval": health.interval,
@@ -105,7 +105,7 @@ def _health(health: Healthcheck) -> dict[str, Any]:
         "start_interval": "1s" if health.test else "",
         "retries": health.retries,
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in settings.items() if value}
 
 
 def _image(plan: Plan, name: str) -> str:

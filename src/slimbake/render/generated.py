@@ -93,13 +93,13 @@ def _faults(texts: Mapping[str, str]) -> Iterator[None]:
         place = _place(error, texts)
         if not place:
             raise
-        words = (
+        message = (
             f"there is no template '{error}'"
             if isinstance(error, jinja2.TemplateNotFound)
             else str(error)
         )
         raise TemplateFault(
-            f"{place}: {words}",
+            f"{place}: {message}",
             "templates are given `plan` and `target`",
         ) from None
 
@@ -175,14 +175,14 @@ def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
 def _there(root: Path) -> Iterator[str]:
     for folder in (DOCKERFILES, PROGRAMS):
         for top, _, names in os.walk(root / folder):
-            below = os.path.relpath(top, root)
-            yield from (f"{below}/{name}" for name in names)
+            relative = os.path.relpath(top, root)
+            yield from (f"{relative}/{name}" for name in names)
 
 
-def repair(found: Drift, root: Path) -> None:
+def repair(difference: Drift, root: Path) -> None:
     """Write what differs, each file whole or not at all, and remove what is no longer generated."""
-    write_all({root / file.path: file.content for file in found.write})
-    for path in found.remove:
+    write_all({root / file.path: file.content for file in difference.write})
+    for path in difference.remove:
         # What a killed process had not made whole went when its file was written.
         (root / path).unlink(missing_ok=True)
 
@@ -202,10 +202,10 @@ def own_templates(root: Path) -> frozenset[str]:
     folders = {path: root / path.relative_to(SHIPPED) for path in shipped}
     return frozenset(
         path.name
-        for path, own in folders.items()
-        if own != path
-        and own.is_file()
-        and content(root, own.relative_to(root)) != path.read_bytes()
+        for path, replacement in folders.items()
+        if replacement != path
+        and replacement.is_file()
+        and content(root, replacement.relative_to(root)) != path.read_bytes()
     )
 
 
@@ -227,12 +227,12 @@ def own_checkout(root: Path) -> bool:
 
 def _programs(plan: Plan) -> dict[str, bytes]:
     """The zipapps that the plan's steps mount, by file name."""
-    wanted: dict[inside.Kind, bool] = {
+    needed: dict[inside.Kind, bool] = {
         "make": True,
         "check": any(target.kind in CHECKS for target in plan.targets),
         "export": any(target.recipe and target.recipe.export for target in plan.targets),
     }
-    return {inside.pyz(kind): inside.zipapp(kind) for kind, there in wanted.items() if there}
+    return {inside.pyz(kind): inside.zipapp(kind) for kind, there in needed.items() if there}
 
 
 def _content(root: Path, path: str) -> bytes:

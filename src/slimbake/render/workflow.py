@@ -52,13 +52,13 @@ class Workflow:
     action: str = ACTION_FOLDER
 
 
-def workflow(plan: Plan, own: bool) -> Workflow:
-    """Decide what a pipeline depends on. `own`: in slimbake's own repository."""
+def workflow(plan: Plan, own_repository: bool) -> Workflow:
+    """Decide what a pipeline depends on. `own_repository`: in slimbake's own repository."""
     host = plan.registry.partition("/")[0]
     login = host if "." in host or ":" in host or host == "localhost" else ""
     secrets = {s.name for target in plan.targets for s in target.secrets if s.source == "env"}
     return Workflow(
-        install=_OWN if own else (f"{_LOCKED} --requirement {TOOL}",),
+        install=_OWN if own_repository else (f"{_LOCKED} --requirement {TOOL}",),
         pushes=plan.registry != plan.project,
         login=login,
         own_token=login == GITHUB_REGISTRY,

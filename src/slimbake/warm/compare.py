@@ -23,29 +23,29 @@ class Refreshed:
 
 def compared(layer: str, before: Collection[str], now: Collection[str]) -> Refreshed:
     """What differs between the list of a layer and what a trace found."""
-    known = {*before, *(each.removesuffix(SOURCE) for each in before)}
+    listed = {*before, *(line.removesuffix(SOURCE) for line in before)}
     return Refreshed(
         layer=layer,
         lines=len(now),
-        added=tuple(sorted({*now} - known)),
+        added=tuple(sorted({*now} - listed)),
         gone=tuple(sorted({*before} - {*now})),
     )
 
 
-def refreshed_text(found: Iterable[Refreshed]) -> str:
+def refreshed_text(refreshed: Iterable[Refreshed]) -> str:
     """For people: a line for each list."""
     return "\n".join(
         f"{layer.layer}: {layer.lines:,} modules stay warm; new {_some(layer.added)}; no longer used"
         f" {_some(layer.gone)}"
-        for layer in found
+        for layer in refreshed
     )
 
 
-def cold_at_start(found: Iterable[Refreshed]) -> str:
+def cold_at_start(refreshed: Iterable[Refreshed]) -> str:
     """Which starts use what is not in a list; "" where none does."""
     return "\n".join(
         f"{WARM}/{layer.layer}.txt: a start uses {_some(layer.added)} from the cold store"
-        for layer in found
+        for layer in refreshed
         if layer.added
     )
 

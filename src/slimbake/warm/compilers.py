@@ -17,5 +17,5 @@ _EMPTY = re.compile(r"gcc-[\d.]+-base|libgcc-s1|libclang-common.*")  # no progra
 
 def compilers(packages: Iterable[str]) -> tuple[str, ...]:
     """Of these names of wheels and Debian packages, those that bring a compiler, sorted."""
-    found = {name for name in packages if _COMPILER.search(name) and not _EMPTY.fullmatch(name)}
-    return tuple(sorted(found))
+    names = {name for name in packages if _COMPILER.search(name) and not _EMPTY.fullmatch(name)}
+    return tuple(sorted(names))

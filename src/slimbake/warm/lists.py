@@ -46,9 +46,9 @@ class Traced:
 def read_traced(service: str, text: str) -> Traced:
     """What a trace in the image of a service has written. Raises SetupError for anything else."""
     try:
-        said = json.loads(text)
-        kept = {key: said[key] for key in ("modules", "seen", "fault")}
-        traced = typed(Traced, {**kept, "service": service, "read": frozenset(said["read"])})
+        record = json.loads(text)
+        kept = {key: record[key] for key in ("modules", "seen", "fault")}
+        traced = typed(Traced, {**kept, "service": service, "read": frozenset(record["read"])})
         odd = [
             name for name in traced.modules if not (name.isprintable() and _LINE.fullmatch(name))
         ]
@@ -61,7 +61,7 @@ def read_traced(service: str, text: str) -> Traced:
 
 def warm_lines(traced: Iterable[Traced], packages: Collection[str]) -> tuple[str, ...]:
     """What any of these services needs of a layer that has these packages."""
-    lines = frozenset[str]().union(*(each.of(packages) for each in traced))
+    lines = frozenset[str]().union(*(trace.of(packages) for trace in traced))
 
     def said(line: str) -> bool:
         """Whether another line says it, too: the source of a module stays, or all of a folder."""

@@ -53,8 +53,8 @@ class Cutter:
         together: defaultdict[tuple[Group, ...], set[str]] = defaultdict(set)
         for key, layers in several.items():
             together[tuple(layers)].add(key)
-        found = {frozenset(keys) for keys in together.values()} | {frozenset({k}) for k in several}
-        return found | {heavy for layer in self._where if (heavy := self._heavy(layer))}
+        groups = {frozenset(keys) for keys in together.values()} | {frozenset({k}) for k in several}
+        return groups | {heavy for layer in self._where if (heavy := self._heavy(layer))}
 
     def _price(self, layer: Group) -> float:
         if layer not in self._prices:

@@ -105,9 +105,9 @@ def demand(images: Iterable[tuple[str, Iterable[Item]]]) -> Demand:
     """A fleet from the items of each service. Of items with one key, the first counts."""
     items: dict[str, Item] = {}
     needs = []
-    for service, asked in images:
+    for service, service_items in images:
         keys = []
-        for item in asked:
+        for item in service_items:
             key = item.key
             items.setdefault(key, item)
             keys.append(key)

@@ -69,15 +69,15 @@ def _plan(fleet: Demand, chains: Iterable[Chain], kept: Collection[Group] = ()) 
     shared = shared_groups(fleet, plan).union(kept)
     settled = []
     for chain in plan.chains:
-        own = [group for group in chain.groups if group not in shared]
+        unshared = [group for group in chain.groups if group not in shared]
         groups = [group for group in chain.groups if group in shared]
-        groups += [frozenset[str]().union(*own)] if own else []
+        groups += [frozenset[str]().union(*unshared)] if unshared else []
         settled.append(Chain(chain.service, tuple(groups)))
     return LayerPlan(tuple(settled))
 
 
-def _chains(node: Node, below: tuple[Group, ...]) -> Iterator[Chain]:
-    here = (*below, *node.layers)
+def _chains(node: Node, inherited: tuple[Group, ...]) -> Iterator[Chain]:
+    here = (*inherited, *node.layers)
     if node.service:
         yield Chain(node.service, here)
     for child in node.children:
@@ -104,19 +104,19 @@ def _carried(fleet: Demand, limit: int, previous: Previous) -> LayerPlan | None:
     for place in sorted(contents, key=len):
         most = max(contents[place], key=lambda group: (contents[place][group], sorted(group)))
         stacks[place] = (*stacks[place[:-1]], *((most,) if most else ()))
-    held = {place: frozenset[str]().union(*stack) for place, stack in stacks.items()}
-    size = {place: fleet.host(keys) for place, keys in held.items()}
+    items_at = {place: frozenset[str]().union(*stack) for place, stack in stacks.items()}
+    size = {place: fleet.host(keys) for place, keys in items_at.items()}
     standing: dict[tuple[Group, ...], list[Needs]] = defaultdict(list)
     for service, items in needs.items():
         place = previous.get(service, ())
-        if not (place in held and place and held[place] <= items):
-            place = max((at for at in held if held[at] <= items), key=lambda at: size[at])
-        standing[place].append(Needs(service, items - held[place]))
+        if not (place in items_at and place and items_at[place] <= items):
+            place = max((at for at in items_at if items_at[at] <= items), key=lambda at: size[at])
+        standing[place].append(Needs(service, items - items_at[place]))
     chains = []
     for place, rests in standing.items():
         free = limit - len(stacks[place])
         if free < 1 and any(rest.items for rest in rests):
             return None
         above = _new(Demand(tuple(rests), fleet.items), max(1, free), _WORTH_LATER)
-        chains += [Chain(each.service, (*stacks[place], *each.groups)) for each in above.chains]
+        chains += [Chain(chain.service, (*stacks[place], *chain.groups)) for chain in above.chains]
     return _plan(fleet, chains, {group for stack in stacks.values() for group in stack})

@@ -60,10 +60,10 @@ def duplicated(plan: LayerPlan) -> list[tuple[str, int]]:
 
 def duplicates(fleet: Demand, plan: LayerPlan) -> list[str]:
     """A line for each item of weight that lies twice or more on a host, the heaviest first."""
-    found = sorted(
+    pairs = sorted(
         duplicated(plan), key=lambda pair: (-fleet.by_key[pair[0]].host * (pair[1] - 1), pair[0])
     )
-    weighing = [pair for pair in found if fleet.by_key[pair[0]].host >= _WEIGHS]
+    weighing = [pair for pair in pairs if fleet.by_key[pair[0]].host >= _WEIGHS]
     lines = [
         f"{key} lies in {count} places: {_megabytes(fleet.by_key[key].host)} each"
         for key, count in weighing

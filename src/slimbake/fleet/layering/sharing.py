@@ -64,7 +64,7 @@ def shared_layers(
     for chain in plan.chains:
         alone = (group not in shared for group in chain.groups)
         tops[chain.service] = chain.groups[
-            : next((at for at, own in enumerate(alone) if own), None)
+            : next((at for at, is_alone in enumerate(alone) if is_alone), None)
         ]
     places = dict.fromkeys(top[: at + 1] for top in tops.values() for at in range(len(top)))
     order = sorted(places, key=lambda place: (len(place), -fleet.host(place[-1])))
@@ -88,8 +88,8 @@ def shared_layers(
     layers = []
     for place in order:
         lock = locks.setdefault(place[-1], names[place])
-        below = names.get(place[:-1], "")
-        layers.append(SharedLayer(names[place], below, item_names(place[-1]), lock))
+        parent = names.get(place[:-1], "")
+        layers.append(SharedLayer(names[place], parent, item_names(place[-1]), lock))
     return Sharing(tuple(layers), {service: names[top] for service, top in tops.items() if top})
 
 
@@ -101,4 +101,4 @@ def _alike(weights: Mapping[str, int], packages: Group, group: Group) -> float:
 
 def _free(name: str, used: Collection[str]) -> str:
     numbered = (f"{name}-{number}" for number in range(2, len(used) + 3))
-    return next(each for each in (name, *numbered) if each not in used)
+    return next(candidate for candidate in (name, *numbered) if candidate not in used)

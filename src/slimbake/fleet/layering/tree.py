@@ -85,8 +85,8 @@ def tree(fleet: Demand, depth: int, worth: int) -> Node:
 class _Joining:
     """Nodes that stand on one, while those that share most are joined below a node of their own."""
 
-    def __init__(self, nodes: Iterable[Node], below: Classes, weights: list[int]) -> None:
-        self._below, self._weights = below, weights
+    def __init__(self, nodes: Iterable[Node], inherited: Classes, weights: list[int]) -> None:
+        self._below, self._weights = inherited, weights
         self.nodes = dict.fromkeys(nodes)
         self._having: defaultdict[int, dict[Node, None]] = defaultdict(dict)
         for node in self.nodes:
@@ -155,9 +155,9 @@ def _flatten(root: Node, depth: int, weights: list[int]) -> None:
         parent.children[at : at + 1] = node.children
 
 
-def _lay(node: Node, below: Classes, members: list[list[str]]) -> None:
+def _lay(node: Node, inherited: Classes, members: list[list[str]]) -> None:
     """Give each node what it adds as one layer."""
-    keys = frozenset(key for number in node.common - below for key in members[number])
+    keys = frozenset(key for number in node.common - inherited for key in members[number])
     node.layers = [keys] if keys else []
     for child in node.children:
         child.parent = node

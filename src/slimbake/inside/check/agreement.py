@@ -72,9 +72,11 @@ def agreement_of_embeddings(
     texts, theirs = reference["texts"], reference["vectors"]
     pairs = list(zip(vectors, theirs, strict=True))
     cosines = [cosine(mine, other) for mine, other in pairs]
-    documents, known = ([of[place] for place in reference["documents"]] for of in (vectors, theirs))
+    documents, their_documents = (
+        [of[place] for place in reference["documents"]] for of in (vectors, theirs)
+    )
     shared = [
-        _as_near(nearest(vectors[query], documents), of_reference, theirs[query], known)
+        _as_near(nearest(vectors[query], documents), of_reference, theirs[query], their_documents)
         for query, of_reference in zip(reference["queries"], reference["nearest"], strict=True)
     ]
     order = sorted(range(len(texts)), key=lambda place: cosines[place])

@@ -77,7 +77,7 @@ class AuditHook:
 
 def _sitecustomize() -> None:
     folder = __file__.rpartition("/")[0]
-    sys.path[:] = [each for each in sys.path if each != folder]
+    sys.path[:] = [path for path in sys.path if path != folder]
     AuditHook(folder).install()
     ours = sys.modules.pop("sitecustomize")
     try:

@@ -84,17 +84,17 @@ def take_inventory(_: Sequence[str]) -> int:
     """
     layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
     print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
-    below = json.loads(BELOW.read_text()) if BELOW.exists() else NOTHING
+    base_receipt = json.loads(BELOW.read_text()) if BELOW.exists() else NOTHING
     site = next(PREFIX.glob(SITE))
     rows = list(recorded(site))
-    layers = {row.package: below["layers"].get(row.package, layer) for row in rows}
+    layers = {row.package: base_receipt["layers"].get(row.package, layer) for row in rows}
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
-    disk, stamps = read_files(site, rows, entries, below["files"])
+    disk, stamps = read_files(site, rows, entries, base_receipt["files"])
     result = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
     locked = re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", LOCK.read_text(), re.MULTILINE)
     required = map(package_key, (*locked, *local))
     missing = absent(
-        {**dict.fromkeys(required, layer), **below["layers"]}, layers, entries.values()
+        {**dict.fromkeys(required, layer), **base_receipt["layers"]}, layers, entries.values()
     )
     losses = [*missing, *result.losses]
     libraries = unanswered(ROOT)
@@ -107,7 +107,7 @@ def take_inventory(_: Sequence[str]) -> int:
     OUT.write_text(json.dumps(receipt))
     print(summary(result))
     for library in libraries:
-        if library.name not in below["libraries"]:
+        if library.name not in base_receipt["libraries"]:
             print(f"slimbake: warning: {layer}: {library}")
     for loss in losses[:NAMED]:
         print(f"lost: {loss}")
@@ -235,15 +235,15 @@ def read_files(
     site: Path,
     rows: Sequence[Row],
     ledger: Mapping[str, LedgerEntry],
-    below: Mapping[str, tuple[Stamp, Digest]],
+    earlier: Mapping[str, tuple[Stamp, Digest]],
 ) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
     """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
 
     A file that a rule changed has its SHA-256, even where the RECORD has another hash.
 
-    `below`: what the inventory of the layers below has read, which is not read twice. A stamp that is
-    the same means the same file: only the kernel sets the time of an inode's last change. Where an
-    engine copies layers, stamps differ, and files are read again.
+    `earlier`: what the inventory of the layers below has read, which is not read twice. A stamp
+    that is the same means the same file: only the kernel sets the time of an inode's last change.
+    Where an engine copies layers, stamps differ, and files are read again.
     """
     required = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
     required |= {(name, "sha256") for name, _ in required if name in ledger and ledger[name].after}
@@ -256,7 +256,7 @@ def read_files(
             with path.open("rb", buffering=0) as file:
                 stat = os.fstat(file.fileno())
                 stamp = [stat.st_ino, stat.st_ctime_ns, stat.st_size]
-                before, digest = below.get(name, ([], ("", "")))
+                before, digest = earlier.get(name, ([], ("", "")))
                 if before != stamp or digest[0] != algorithm:
                     digest = algorithm, hashlib.file_digest(file, algorithm).hexdigest()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

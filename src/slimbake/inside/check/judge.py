@@ -57,7 +57,7 @@ class RefusedError(Exception):
 
 
 def judge(
-    asked: Mapping[str, Any],
+    request: Mapping[str, Any],
     limit: float = LIMIT,
     *,
     grace: float = GRACE,
@@ -67,9 +67,9 @@ def judge(
 ) -> Judged:
     """Run a check's levels in a child, and end all processes that it leaves behind.
 
-    `asked`: what the program `levels` reads; `limit`: seconds, and then `grace`, in which the child
-    itself says where it hangs; `nonroot`: give up root in the child; `hold`: called with each level
-    that holds, and its seconds.
+    `request`: what the program `levels` reads; `limit`: seconds, and then `grace`, in which the
+    child itself says where it hangs; `nonroot`: give up root in the child; `hold`: called with each
+    level that holds, and its seconds.
     """
     _guard()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -77,9 +77,9 @@ def judge(
     report = os.memfd_create("report")
     until = time.monotonic() + limit
     question = os.memfd_create("question")
-    os.pwrite(question, json.dumps({**asked, "until": until, "limit": limit}).encode(), 0)
+    os.pwrite(question, json.dumps({**request, "until": until, "limit": limit}).encode(), 0)
     program, also = _program()
-    flags = ("-IB",) if asked["kind"] == "verify" else ()  # it sees the service from outside
+    flags = ("-IB",) if request["kind"] == "verify" else ()  # it sees the service from outside
     process = subprocess.Popen(
         [sys.executable, *flags, program, "levels", str(theirs.fileno()), str(report)],
         stdin=question,
@@ -152,9 +152,9 @@ class _Child:
             raise RefusedError("something other than slimbake answers for it")
         return tuple(json.loads(text))
 
-    def _tell(self, words: bytes) -> None:
+    def _tell(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # it has ended, which is noticed when it is heard
-            self._channel.send(words)
+            self._channel.send(message)
 
     def _hear(self) -> bytes:
         """The next message of the child itself. Raises RefusedError."""
@@ -197,9 +197,9 @@ class _Child:
         return f"its process was {how} by signal {status.si_status}"
 
 
-def marker(key: bytes, words: bytes) -> bytes:
+def marker(key: bytes, message: bytes) -> bytes:
     """What answers for a level, or for a list of levels."""
-    return hashlib.blake2b(words, digest_size=KEY, key=key).digest()
+    return hashlib.blake2b(message, digest_size=KEY, key=key).digest()
 
 
 def _guard() -> None:

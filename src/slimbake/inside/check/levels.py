@@ -250,9 +250,9 @@ class Smoke:
         self._tell(sorted(file for file in files if isinstance(file, str)))
 
     def fail(self, error: BaseException) -> None:
-        known = isinstance(error, LevelError)
+        expected = isinstance(error, LevelError)
         told = f"Traceback (most recent call last):\n{described(error, self._question['name'])}"
-        sys.stderr.write(f"smoke: {error}\n" if known else told)
+        sys.stderr.write(f"smoke: {error}\n" if expected else told)
 
     def _tell(self, report: Any) -> None:
         with os.fdopen(self._report, "w", encoding="utf-8") as out:

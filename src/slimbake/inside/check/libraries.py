@@ -30,8 +30,8 @@ class Unanswered:
         asking = f"{', '.join(self.files[:NAMED])}{more} {verb}"
         guess = package_name(self.name)
         rule = f"; by Debian's rule for names it is in {guess}" if guess else ""
-        known = f"`system: [{self.package}]` brings it" if self.package else ""
-        return f"{asking} {self.name}, which the image lacks: {known or f'no package known{rule}'}"
+        remedy = f"`system: [{self.package}]` brings it" if self.package else ""
+        return f"{asking} {self.name}, which the image lacks: {remedy or f'no package known{rule}'}"
 
 
 def unanswered(root: Path) -> list[Unanswered]:
@@ -49,8 +49,10 @@ def unanswered(root: Path) -> list[Unanswered]:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
     listed = root / LIBRARIES.relative_to("/")
     lines = listed.read_text().splitlines() if listed.is_file() else []
-    known = dict(line.split(" ", 1) for line in lines)
-    return [Unanswered(name, tuple(asking[name]), known.get(name, "")) for name in sorted(asking)]
+    package_of = dict(line.split(" ", 1) for line in lines)
+    return [
+        Unanswered(name, tuple(asking[name]), package_of.get(name, "")) for name in sorted(asking)
+    ]
 
 
 def native_files(root: Path) -> Iterator[Path]:

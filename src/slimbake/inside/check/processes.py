@@ -82,12 +82,12 @@ def descendants(pid: int) -> dict[int, dict[str, str]]:
     children: dict[str, list[str]] = {}
     for number, status in statuses.items():
         children.setdefault(status.get("PPid", ""), []).append(number)
-    tree, found = [str(pid)], {}
+    tree, status_of = [str(pid)], {}
     while tree:
         for number in children.get(tree.pop(), ()):
-            found[int(number)] = statuses[number]
+            status_of[int(number)] = statuses[number]
             tree.append(number)
-    return found
+    return status_of
 
 
 def catches(pid: int, number: int) -> bool:

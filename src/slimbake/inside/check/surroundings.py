@@ -75,8 +75,10 @@ def image_folders(root: str, without: Iterable[str] = ()) -> Iterator[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     mounted = {line.split()[4].replace("\\040", " ") for line in lines}
     mounted |= {str(INSIDE), *without}
-    for folder, below, _ in os.walk(root):
-        below[:] = [name for name in below if f"{folder.rstrip('/')}/{name}" not in mounted]
+    for folder, subfolders, _ in os.walk(root):
+        subfolders[:] = [
+            name for name in subfolders if f"{folder.rstrip('/')}/{name}" not in mounted
+        ]
         yield folder
 
 

@@ -173,7 +173,7 @@ def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user
 
 def _check(
     traced: Trace,
-    words: Sequence[str],
+    arguments: Sequence[str],
     given: str = "",
     *,
     quiet: float = LIMIT,
@@ -189,7 +189,7 @@ def _check(
         question.seek(0)
         check = subprocess.Popen(
             # a judge is not traced, the child that it starts is
-            [sys.executable, "-ISB", sys.argv[0], *words],
+            [sys.executable, "-ISB", sys.argv[0], *arguments],
             stdin=question,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -204,7 +204,7 @@ def _check(
         code = check.wait()
         output.seek(0)
         last = output.read().splitlines()[-LAST_LINES:]
-    return "\n".join((f"its {words[0]} failed", *last)) if code else ""
+    return "\n".join((f"its {arguments[0]} failed", *last)) if code else ""
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:

@@ -75,8 +75,8 @@ class Verification:
 
     def fail(self, error: BaseException) -> None:
         """End with what went wrong, where in the check, and what the service said last."""
-        known = isinstance(error, VerifyError | LevelError)
-        text = str(error) if known else described(error, self._question["name"])
+        expected = isinstance(error, VerifyError | LevelError)
+        text = str(error) if expected else described(error, self._question["name"])
         lines = text.splitlines()[-LAST_LINES:]
         ended = self._service.ended()
         if ended not in text:

@@ -101,8 +101,8 @@ def names(folder: str) -> "Iterator[str]":
 def content(path: str) -> bytes | None:
     """The file of a cold module by its path; None for any other. Raises StoreError and OSError."""
     folder, _, name = _within(path).rpartition("/")
-    found = _find(folder, name[:-3]) if name.endswith(".py") else None
-    return found[0].file(found[1]) if found else None
+    entry = _find(folder, name[:-3]) if name.endswith(".py") else None
+    return entry[0].file(entry[1]) if entry else None
 
 
 class PartLoader(SourceFileLoader):
@@ -178,9 +178,9 @@ class ColdFinder:
     def _cold_spec(self, fullname: str) -> "ModuleSpec | None":
         tail = fullname.rpartition(".")[2]
         for name in (f"{tail}/__init__", tail):
-            if found := _find(self._folder, name):
+            if entry := _find(self._folder, name):
                 path = os.path.join(self.path, f"{name}.py")  # noqa: PTH118
-                loader = ColdLoader(fullname, path, found[1][4])
+                loader = ColdLoader(fullname, path, entry[1][4])
                 return spec_from_file_location(fullname, path, loader=loader)
         return None
 
@@ -192,12 +192,12 @@ class ColdFinder:
         """What `pkgutil` lists: modules on disk and cold ones."""
         import pkgutil
 
-        found = dict(pkgutil.iter_importer_modules(self._disk))  # type: ignore[attr-defined]
+        is_package = dict(pkgutil.iter_importer_modules(self._disk))  # type: ignore[attr-defined]
         for name in names(self.path):
             module, package, _ = name.partition("/")
             if module != "__init__":
-                found.setdefault(module, bool(package))
-        yield from ((prefix + name, found[name]) for name in sorted(found))
+                is_package.setdefault(module, bool(package))
+        yield from ((prefix + name, is_package[name]) for name in sorted(is_package))
 
 
 def path_hook(path: str) -> ColdFinder:

@@ -58,7 +58,7 @@ class Store:
         head = self._read(0, HEAD).decode("ascii", "replace").split()
         if head[:2] != [MAGIC, VERSION] or len(head) != 5:
             raise self._error(f"is not one of version {VERSION}")
-        if not all(each.isdecimal() for each in head[2:]):
+        if not all(field.isdecimal() for field in head[2:]):
             raise self._damaged()
         size, rows, crc = map(int, head[2:])
         self._rows_at = HEAD + size
@@ -132,6 +132,6 @@ class Store:
     def _damaged(self) -> StoreError:
         return self._error("is damaged")
 
-    def _error(self, words: str) -> StoreError:
+    def _error(self, problem: str) -> StoreError:
         fix = "pull the image again, or rebuild it without cache"
-        return StoreError(f"the cold store {self.path} {words}: {fix}", path=self.path)
+        return StoreError(f"the cold store {self.path} {problem}: {fix}", path=self.path)

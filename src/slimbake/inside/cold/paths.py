@@ -158,8 +158,8 @@ class Module:
 
     def given(self, name: str, values: Sequence[Values], named: Mapping[str, Values]) -> bool:
         """Call the functions of a name with these values; whether there is any."""
-        for scope, words in self._functions.get(name, ()):
-            for word, value in (*zip(words, values, strict=False), *named.items()):
+        for scope, parameters in self._functions.get(name, ()):
+            for word, value in (*zip(parameters, values, strict=False), *named.items()):
                 if value and value not in scope[word]:
                     scope[word].append(value)
                     self._news = True
@@ -204,16 +204,18 @@ class Module:
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, around: Scope) -> Scope:
         """The scope of a function, in which its parameters are bound."""
         scope: Scope = defaultdict(list)
-        words = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
-        defaults = (*[None] * (len(words) - len(node.args.defaults)), *node.args.defaults)
+        parameters = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+        defaults = (*[None] * (len(parameters) - len(node.args.defaults)), *node.args.defaults)
         keywords = zip(
             (argument.arg for argument in node.args.kwonlyargs),
             node.args.kw_defaults,
             strict=True,
         )
-        for word, default in (*zip(words, defaults, strict=True), *keywords):
+        for word, default in (*zip(parameters, defaults, strict=True), *keywords):
             scope[word].append(default or ANY)
-        self._functions[node.name].append((scope, words[words[:1] in (["self"], ["cls"]) :]))
+        self._functions[node.name].append(
+            (scope, parameters[parameters[:1] in (["self"], ["cls"]) :])
+        )
         around[node.name] = scope["return"]
         return scope
 
@@ -256,9 +258,9 @@ class Module:
         dotted = self._dotted(node.func)
         module, _, name = dotted.rpartition(".")
         file = self._layer.file(module) if dotted else self._name
-        words = {word: value or ANY for word, value in named.items()}
+        keywords = {word: value or ANY for word, value in named.items()}
         return bool(file) and self._layer.module(file).given(
-            name or _called(node), [value or ANY for value in given], words
+            name or _called(node), [value or ANY for value in given], keywords
         )
 
     def _dotted(self, node: ast.AST) -> str:
@@ -344,10 +346,10 @@ class Module:
                 return _joined(_paths(first), ANY)
             case "getfile" | "getsourcefile":
                 of = node.args[0] if node.args else node
-                own = self._name if isinstance(of, ast.Call) else ""  # of the current frame
+                this_file = self._name if isinstance(of, ast.Call) else ""  # of the current frame
                 return (
                     (f"{SITE}/{file}",)
-                    if (file := self._layer.file(self._dotted(of)) or own)
+                    if (file := self._layer.file(self._dotted(of)) or this_file)
                     else ()
                 )
             case call if call in _SAME:

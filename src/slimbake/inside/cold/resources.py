@@ -49,18 +49,18 @@ class ColdFile:
     def __str__(self) -> str:
         return str(self._path)
 
-    def open(self, mode: str = "r", *words: Any, **options: Any) -> Any:
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         """It, to be read."""
         binary = io.BytesIO(self.read_bytes())
-        return binary if "b" in mode else io.TextIOWrapper(binary, *words, **options)
+        return binary if "b" in mode else io.TextIOWrapper(binary, *arguments, **options)
 
     def read_bytes(self) -> bytes:
         """Its content."""
         return content(str(self)) or b""
 
-    def read_text(self, *words: Any, **options: Any) -> str:
+    def read_text(self, *arguments: Any, **options: Any) -> str:
         """Its text."""
-        return str(self.open("r", *words, **options).read())
+        return str(self.open("r", *arguments, **options).read())
 
     def is_file(self) -> bool:
         """It is."""

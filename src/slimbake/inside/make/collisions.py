@@ -61,8 +61,8 @@ def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
                 for name, entry in scripts_of(archive.read(member).decode(errors="replace")):
                     yield Claim(wheel, prefix / "bin" / name, entry_point=entry)
             spread = top.endswith(".data")
-            root, below = (roots.get(scheme, site), rest) if spread else (site, member)
-            path = Path(posixpath.normpath(root / below))
+            root, relative = (roots.get(scheme, site), rest) if spread else (site, member)
+            path = Path(posixpath.normpath(root / relative))
             if not path.is_relative_to(prefix):
                 raise StepError(f"{wheel.name} would write outside of {prefix}: {member}")
             if path.relative_to(prefix).parts[:1] in [(folder,) for folder in OURS]:
@@ -128,13 +128,13 @@ def merged(source: Path, prefix: Path) -> list[Path]:
     A file that layers below have, with the same bytes, is left there. Raises StepError for one that
     they have with others, on the disk or by their RECORDs: what is in a cold store counts.
     """
-    below, above = _recorded(prefix), _recorded(source)
+    installed, above = _recorded(prefix), _recorded(source)
     new: list[tuple[Path, Path]] = []
     faults = []
     for path in tree(source):
         place = path.relative_to(source)
         target = prefix / place
-        owner, digest = below.get(place, ("the layers below", ""))
+        owner, digest = installed.get(place, ("the layers below", ""))
         if path.is_dir() and not path.is_symlink():
             same = target.is_dir() or not os.path.lexists(target)
         elif os.path.lexists(target):

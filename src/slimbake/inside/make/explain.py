@@ -23,8 +23,8 @@ class _Removed:
             return
         frame, missing = sys._getframe(1), name
         # The names that Python gives these modules until somebody imports them.
-        own = ("importlib", "_frozen_importlib")
-        while str(module := frame.f_globals.get("__name__")).startswith(own) and frame.f_back:
+        importers = ("importlib", "_frozen_importlib")
+        while str(module := frame.f_globals.get("__name__")).startswith(importers) and frame.f_back:
             if module == "importlib.util":
                 return
             if frame.f_code.co_name == "_handle_fromlist":
@@ -36,8 +36,8 @@ class _Removed:
         except Exception:  # an unreadable ledger must not hide that the module is missing
             return
         if by:
-            words = f"{by} removed it; `slimbake why {name}` tells more"
-            raise ModuleNotFoundError(f"No module named {name!r}: {words}", name=missing)
+            reason = f"{by} removed it; `slimbake why {name}` tells more"
+            raise ModuleNotFoundError(f"No module named {name!r}: {reason}", name=missing)
 
 
 def _rule(name: str) -> str:

@@ -227,8 +227,8 @@ def unpack_sources(origin: Mapping[str, Any], into: Path) -> Path:
             safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             opened.extractall(into, **safe)  # noqa: S202
     (root,) = into.iterdir() if len(list(into.iterdir())) == 1 else (into,)
-    below = origin.get("address", "").partition("subdirectory=")[2].partition("&")[0]
-    return root / below if below and not git else root
+    subdirectory = origin.get("address", "").partition("subdirectory=")[2].partition("&")[0]
+    return root / subdirectory if subdirectory and not git else root
 
 
 def make_folders(arguments: Sequence[str]) -> None:

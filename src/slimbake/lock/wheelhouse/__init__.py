@@ -64,30 +64,36 @@ def fetch(
     then stays, and the same command goes on from there. Raises ManifestError where a package has a
     model that cannot be exported as a service asks.
     """
-    wanted = tuple(each for each in _wanted(fleet, locks) if only is None or each.lock in only)
-    found = {each: _held(each, store) for each in wanted}
-    damaged = (
-        {held for held in set(found.values()) if held and store.damaged(held)} if rehash else set()
+    requests = tuple(
+        request for request in _wanted(fleet, locks) if only is None or request.lock in only
     )
-    for held in sorted(damaged):
-        console.say(f"{held.path.name} is damaged: slimbake downloads it again")
-    found = {each: None if held in damaged else held for each, held in found.items()}
-    missing = [each for each, held in found.items() if not held]
+    file_of = {request: _held(request, store) for request in requests}
+    damaged = (
+        {file for file in set(file_of.values()) if file and store.damaged(file)}
+        if rehash
+        else set()
+    )
+    for broken in sorted(damaged):
+        console.say(f"{broken.path.name} is damaged: slimbake downloads it again")
+    file_of = {request: None if file in damaged else file for request, file in file_of.items()}
+    missing = [request for request, file in file_of.items() if not file]
     if missing:
         with store.exclusively(console):
             # Another process may have brought some of it by now.
-            missing = [each for each in missing if not _held(each, store)]
+            missing = [request for request in missing if not _held(request, store)]
             if missing:
                 located = _locate(missing, fleet, machine, console)
                 _bring(missing, located, store, machine, console)
-            found |= {each: _held(each, store) for each, held in found.items() if not held}
+            file_of |= {
+                request: _held(request, store) for request, file in file_of.items() if not file
+            }
     by_layer: dict[str, list[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, rehash, only).items():
         by_layer.setdefault(name, []).append(source)
-    for each, file in found.items():
+    for requested, file in file_of.items():
         assert file is not None  # noqa: S101 - it was just put there
-        by_layer.setdefault(each.lock, []).append(file)
-    fetched = len({(each.pin.name, each.pin.version, each.wheel) for each in missing})
+        by_layer.setdefault(requested.lock, []).append(file)
+    fetched = len({(request.pin.name, request.pin.version, request.wheel) for request in missing})
     return Wheels(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
         fetched,
@@ -105,23 +111,23 @@ def _sources(
     """The sources of packages that have no wheel, by the lock of what builds them; what is missing
     is brought.
     """
-    wanted = {
+    source_of = {
         package.layer.name: package.source
         for package in fleet.packages
         if package.source and (only is None or package.layer.name in only)
     }
-    there = {name: kept.held(source, store) for name, source in wanted.items()}
-    for name, held in there.items() if rehash else ():
-        if held and not wanted[name].git and store.damaged(held):
-            console.say(f"{held.path.name} is damaged: slimbake downloads it again")
+    there = {name: kept.held(source, store) for name, source in source_of.items()}
+    for name, source_file in there.items() if rehash else ():
+        if source_file and not source_of[name].git and store.damaged(source_file):
+            console.say(f"{source_file.path.name} is damaged: slimbake downloads it again")
             there[name] = None
-    missing = {name: wanted[name] for name, file in there.items() if not file}
+    missing = {name: source_of[name] for name, file in there.items() if not file}
     if missing:
-        console.say(f"fetching sources: {', '.join(each.file for each in missing.values())}")
+        console.say(f"fetching sources: {', '.join(source.file for source in missing.values())}")
         with store.exclusively(console):
-            indexed = [each for each in missing.values() if not each.address]
+            indexed = [source for source in missing.values() if not source.address]
             sources = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else []
-            placed = {each.name: each for each in sources}
+            placed = {source.name: source for source in sources}
             for name, source in missing.items():
                 there[name] = kept.bring(placed.get(source.name, source), machine, store)
     return {name: file for name, file in there.items() if file}
@@ -157,8 +163,8 @@ def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
                     yield _Wanted(layer, layer.lock, (on or layer.platforms)[0], pin, wheel)
 
 
-def _held(wanted: _Wanted, store: Store) -> Held | None:
-    return store.held(wanted.wheel.sha256, wanted.wheel.file, wanted.wheel.bytes)
+def _held(request: _Wanted, store: Store) -> Held | None:
+    return store.held(request.wheel.sha256, request.wheel.file, request.wheel.bytes)
 
 
 def _locate(
@@ -173,14 +179,14 @@ def _locate(
 
     located: dict[_Wanted, Located] = {}
     together: dict[tuple[str, str], list[_Wanted]] = {}
-    for each in missing:
-        together.setdefault((each.lock, each.platform), []).append(each)
+    for request in missing:
+        together.setdefault((request.lock, request.platform), []).append(request)
     for (_, platform), here in together.items():
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
             uv = Uv(here[0].layer, fleet.root, fleet.python, platform, machine, Path(scratch))
             try:
-                found = uv.locate(
-                    sorted({(wanted.pin.name, wanted.pin.version) for wanted in here}), "wheels"
+                available = uv.locate(
+                    sorted({(request.pin.name, request.pin.version) for request in here}), "wheels"
                 )
             except NoSolution as error:
                 hint = (
@@ -190,16 +196,16 @@ def _locate(
                 raise SetupError(f"no index has what the locks name\n{error}", hint) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
-        for each in here:
-            located[each] = _chosen(each, found.wheels[each.pin.name])
+        for request in here:
+            located[request] = _chosen(request, available.wheels[request.pin.name])
     return located
 
 
-def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
+def _chosen(request: _Wanted, there: tuple[Located, ...]) -> Located:
     """The file that the lock names; an index may have got better ones since, or have others in its
     place.
     """
-    name, sha256 = wanted.wheel.file, wanted.wheel.sha256
+    name, sha256 = request.wheel.file, request.wheel.sha256
     best = min(
         there,
         key=lambda at: (at.wheel.sha256 != sha256, not at.local, at.wheel.file != name),
@@ -210,7 +216,7 @@ def _chosen(wanted: _Wanted, there: tuple[Located, ...]) -> Located:
     owner = str(Path(unquote(urlsplit(best.url).path)).parent) if best.local else "the index"
     raise SetupError(
         f"{name}: {owner} now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
-        f"if you trust the index: `slimbake lock --upgrade {wanted.pin.name}`",
+        f"if you trust the index: `slimbake lock --upgrade {request.pin.name}`",
     )
 
 
@@ -222,9 +228,9 @@ def _bring(
     console: Console,
 ) -> None:
     once = {
-        (wanted.pin.name, wanted.pin.version, wanted.wheel): wanted for wanted in missing
+        (request.pin.name, request.pin.version, request.wheel): request for request in missing
     }.values()
-    needed = sum(wanted.wheel.bytes or 0 for wanted in once)
+    needed = sum(request.wheel.bytes or 0 for request in once)
     store.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(store.root).free
     if needed > free:
@@ -233,7 +239,9 @@ def _bring(
     open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
     title = f"fetching {len(once)} wheel{'s' * (len(once) != 1)}"
     with console.bytes(title, needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [pool.submit(_one, wanted, located[wanted], store, open_, shown) for wanted in once]
+        jobs = [
+            pool.submit(_one, request, located[request], store, open_, shown) for request in once
+        ]
         try:
             for job in jobs:
                 job.result()
@@ -250,7 +258,7 @@ def _bring(
 
 
 def _one(
-    wanted: _Wanted,
+    request: _Wanted,
     at: Located,
     store: Store,
     open_: Open,
@@ -258,13 +266,13 @@ def _one(
 ) -> None:
     address = urlsplit(at.url)
     if address.scheme == "file":
-        store.take(Path(unquote(address.path)), wanted.wheel.sha256, wanted.wheel.file)
+        store.take(Path(unquote(address.path)), request.wheel.sha256, request.wheel.file)
         shown(at.wheel.bytes or 0)
     else:
-        path = store.path(wanted.wheel.sha256, wanted.wheel.file)
+        path = store.path(request.wheel.sha256, request.wheel.file)
         if path.parent.is_dir():
             remove_halves(path.parent, (path.name,))
-        download(at.url, path, wanted.wheel.sha256, open_, shown, wanted.wheel.bytes or MOST)
+        download(at.url, path, request.wheel.sha256, open_, shown, request.wheel.bytes or MOST)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:
@@ -294,10 +302,10 @@ def fetch_debian(
     """
     names = [system.layer.system_lock for system in systems(fleet)]
     every = {name: locks.debs(name) for name in names if only is None or name in only}
-    there = {held for debs in every.values() for deb in debs if (held := _debs_held(store, deb))}
-    for held in sorted(there) if rehash else ():
-        if store.damaged(held):
-            console.say(f"{held.path.name} is damaged: slimbake downloads it again")
+    there = {file for debs in every.values() for deb in debs if (file := _debs_held(store, deb))}
+    for file in sorted(there) if rehash else ():
+        if store.damaged(file):
+            console.say(f"{file.path.name} is damaged: slimbake downloads it again")
     missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
@@ -306,7 +314,7 @@ def fetch_debian(
         with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
             _debs_bring(here, arch, Apt(fleet, machine, console), store)
     return {
-        name: tuple(held for deb in debs if (held := _debs_held(store, deb)))
+        name: tuple(file for deb in debs if (file := _debs_held(store, deb)))
         for name, debs in every.items()
     }
 

@@ -39,12 +39,14 @@ def described(
 
 
 def _described(source: Source, machine: Machine, store: Store) -> Source:
-    held = bring(source, machine, store)
-    size = None if source.git else held.path.stat().st_size
+    file = bring(source, machine, store)
+    size = None if source.git else file.path.stat().st_size
     if source.wheel:
         return replace(source, bytes=size)
-    below = source.address.partition("subdirectory=")[2].partition("&")[0]
-    return replace(source, bytes=size, requires=requires(held.path, "" if source.git else below))
+    subfolder = source.address.partition("subdirectory=")[2].partition("&")[0]
+    return replace(
+        source, bytes=size, requires=requires(file.path, "" if source.git else subfolder)
+    )
 
 
 def held(source: Source, store: Store) -> Held | None:
@@ -61,11 +63,11 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
     if there := held(source, store):
         return there
     if source.git:
-        address, commit, below = source.repository
+        address, commit, subfolder = source.repository
         target = store.path(f"git-{commit}", source.file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with half_of(target) as half:
-            git.export(address, commit, below, half)
+            git.export(address, commit, subfolder, half)
         return Held(f"git-{commit}", target)
     packages = machine.packages
     url = source.found or source.address
@@ -84,19 +86,19 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
         ) from None
 
 
-def requires(archive: Path, below: str = "") -> tuple[str, ...]:
+def requires(archive: Path, subfolder: str = "") -> tuple[str, ...]:
     """What builds the sources in an archive, as its pyproject.toml says (PEP 518).
 
-    `below`: a folder in it. Raises SetupError where that is no list of requirements.
+    `subfolder`: a folder in it. Raises SetupError where that is no list of requirements.
     """
-    name = f"{below}/pyproject.toml" if below else "pyproject.toml"
+    name = f"{subfolder}/pyproject.toml" if subfolder else "pyproject.toml"
     text = _member(archive, name)
     if text is None:
         return DEFAULT
     try:
         table: dict[str, Any] = tomllib.loads(text)
-        said = table.get("build-system", {}).get("requires", list(DEFAULT))
-        return tuple(lockable(str(each)) for each in said)
+        requirements = table.get("build-system", {}).get("requires", list(DEFAULT))
+        return tuple(lockable(str(requirement)) for requirement in requirements)
     except (tomllib.TOMLDecodeError, RefusedError, AttributeError, TypeError) as error:
         raise SetupError(
             f"{archive.name}: its pyproject.toml does not say what builds it: {error}",
@@ -109,8 +111,8 @@ def _member(archive: Path, name: str) -> str | None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                found = [each for each in opened.namelist() if each.partition("/")[2] == name]
-                return opened.open(found[0]).read(_LARGEST).decode() if found else None
+                members = [entry for entry in opened.namelist() if entry.partition("/")[2] == name]
+                return opened.open(members[0]).read(_LARGEST).decode() if members else None
         with tarfile.open(archive) as packed:
             for member in packed:
                 if member.name.removeprefix("./").partition("/")[2] == name and member.isfile():
@@ -123,11 +125,11 @@ def _member(archive: Path, name: str) -> str | None:
     return None
 
 
-def locate(sources: list[Source], found: Mapping[str, Source]) -> list[Source]:
+def locate(sources: list[Source], source_of: Mapping[str, Source]) -> list[Source]:
     """Sources with where they are now. Raises SetupError where an index has other files."""
     placed = []
     for source in sources:
-        there = found.get(source.name)
+        there = source_of.get(source.name)
         if there is None or there.sha256 != source.sha256:
             has = f"{there.file} with sha256 {there.sha256}" if there else "no sources of it"
             raise SetupError(

@@ -51,9 +51,9 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         with half_of(target) as half:
             shutil.copy2(source, half)
-            if (found := hashed(half)) != sha256:
+            if (actual := hashed(half)) != sha256:
                 raise FetchError(
-                    f"{source} is not what the lock names: sha256 {found}, wanted {sha256}"
+                    f"{source} is not what the lock names: sha256 {actual}, wanted {sha256}"
                 )
         return target
 
@@ -76,11 +76,11 @@ class Store:
         ):
             yield
 
-    def damaged(self, held: Held) -> bool:
+    def damaged(self, file: Held) -> bool:
         """Whether a file is no longer what its name says; such a one is removed."""
-        if hashed(held.path) == held.sha256:
+        if hashed(file.path) == file.sha256:
             return False
-        held.path.unlink()
+        file.path.unlink()
         return True
 
     def folder(self, files: Iterable[Held], within: str) -> Path:
@@ -89,26 +89,26 @@ class Store:
 
         A layer whose context held more would be built again with all that is added to it.
         """
-        wanted = {held.path.name: held for held in sorted(files)}
-        rows = (within, *(f"{h.sha256} {name}" for name, h in sorted(wanted.items())))
+        file_of = {entry.path.name: entry for entry in sorted(files)}
+        rows = (within, *(f"{h.sha256} {name}" for name, h in sorted(file_of.items())))
         key = hashlib.sha256("\n".join(rows).encode())
         folder = self.root / "contexts" / key.hexdigest()[:32]
         (folder / within).mkdir(parents=True, exist_ok=True)
         for path in (folder / within).iterdir():
-            if path.name not in wanted:
+            if path.name not in file_of:
                 path.unlink()
-        for name, held in wanted.items():
-            _link(held.path, folder / within / name)
+        for name, file in file_of.items():
+            _link(file.path, folder / within / name)
         return folder
 
     def clear(self) -> int:
         """Remove all that it holds; the bytes of it. All that a lock names can be fetched again."""
-        held = sum(
+        size = sum(
             path.stat().st_size for path in (self.root / "sha256").rglob("*") if path.is_file()
         )
         for name in ("sha256", "contexts"):
             shutil.rmtree(self.root / name, ignore_errors=True)
-        return held
+        return size
 
 
 def _link(source: Path, target: Path) -> None:
