@@ -26,8 +26,8 @@ def note_smokes(
     empty = {name for name, line in log if line.startswith(EMPTY)}
     smokes = {_key(root, target): target.name in empty for target in ran if target.kind == "smoke"}
     if smokes:
-        known = {**(workspace.read(SMOKES, dict) or {}), **smokes}
-        workspace.write(SMOKES, dict([*known.items()][-1000:]))
+        remembered = {**(workspace.read(SMOKES, dict) or {}), **smokes}
+        workspace.write(SMOKES, dict([*remembered.items()][-1000:]))
 
 
 def known_smokes(
@@ -36,9 +36,9 @@ def known_smokes(
     """Of each service, whether its smoke, as it is now, was empty when it last ran here; None where
     it never did.
     """
-    known: dict[str, bool] = workspace.read(SMOKES, dict) or {}
+    remembered: dict[str, bool] = workspace.read(SMOKES, dict) or {}
     smokes = (target for target in targets if target.kind == "smoke")
-    return {t.service: known.get(_key(root, t)) if known else None for t in smokes}
+    return {t.service: remembered.get(_key(root, t)) if remembered else None for t in smokes}
 
 
 def _key(root: Path, target: Target) -> str:

@@ -108,17 +108,17 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
     pipeline needs one.
     """
     kept = {name: job for name, job in parent.items() if name.startswith(".") or name == "default"}
-    made: dict[str, Any] = {
+    pipeline: dict[str, Any] = {
         "stages": ["shared", "services", "tag", "summary"],
         "variables": parent["variables"],
         **kept,
     }
     for job in matrix["shared"]:
-        made[f"check ({job['lane']})"] = _laid_out(".check", job)
+        pipeline[f"check ({job['lane']})"] = _laid_out(".check", job)
         if ".shared" in kept:
-            made[f"shared ({job['lane']})"] = _laid_out(".shared", job)
+            pipeline[f"shared ({job['lane']})"] = _laid_out(".shared", job)
     for job in matrix["services"] if ".services" in kept else ():
-        made[f"bake {job['name']} ({job['lane']})"] = {
+        pipeline[f"bake {job['name']} ({job['lane']})"] = {
             **_laid_out(".services", job),
             # the stage has jobs of other lanes too: this one waits for its own lane alone
             "needs": [f"shared ({job['lane']})"],
@@ -126,9 +126,9 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
     # what the summary reads: a variable holds no more than 128 KiB
     short = json.dumps({"shared": matrix["shared"], "unchanged": matrix["unchanged"]})
     variables = {"MATRIX": {"value": short, "expand": False}}
-    made |= {"tag": {"extends": ".tag"}} if ".tag" in kept else {}
+    pipeline |= {"tag": {"extends": ".tag"}} if ".tag" in kept else {}
     return json.dumps(
-        {**made, "summary": {"extends": ".summary", "variables": variables}}, indent=1
+        {**pipeline, "summary": {"extends": ".summary", "variables": variables}}, indent=1
     )
 
 

@@ -118,10 +118,10 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
         chosen = select(plan, (*chosen, *parities))
     with hold(project, console) as prepared:
         site = prepared.stocked(chosen)
-        known = known_smokes(project.workspace, project.root, plan.targets)
+        was_empty = known_smokes(project.workspace, project.root, plan.targets)
         options = BakeOptions(
             # A smoke that ran elsewhere would come from a cache, and say nothing.
-            sets=tuple(f"{n}-smoke.no-cache=true" for n in chosen if known.get(n, "") is None),
+            sets=tuple(f"{n}-smoke.no-cache=true" for n in chosen if was_empty.get(n, "") is None),
             load=site.engine.builder != "docker",
         )
         bake(site, plan.with_weights(chosen), options)

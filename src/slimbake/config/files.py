@@ -91,8 +91,8 @@ class ManifestFolder:
         relative = self.inside(text, within)
         mode = stat.S_IFDIR if relative == "." else self._find(relative, text)[1]
         if not stat.S_ISREG(mode):
-            wanted = "a folder, and a file is wanted"
-            raise RefusedError(f"'{text}' is {wanted if stat.S_ISDIR(mode) else 'no regular file'}")
+            folder = "a folder, and a file is wanted"
+            raise RefusedError(f"'{text}' is {folder if stat.S_ISDIR(mode) else 'no regular file'}")
         return relative
 
     def inside(self, text: str, within: str = "") -> str:

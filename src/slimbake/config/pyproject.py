@@ -189,8 +189,8 @@ class Pyprojects:
             )
         self._refuse_python(file, data)
         collected.add(self._indexes(file, data))
-        said = _strings(uv.get("constraint-dependencies"))
-        collected.constrain(Constraint(spec, file) for spec in said)
+        specs = _strings(uv.get("constraint-dependencies"))
+        collected.constrain(Constraint(spec, file) for spec in specs)
         collected.add(self._locked(file, data))
         return collected.value()
 
@@ -229,25 +229,25 @@ class Pyprojects:
 
     def _of_extras(self, file: str, data: Table, names: Iterable[str]) -> Listed:
         listed: Listed = []
-        own, poetry = (
+        optional, poetry = (
             _table(data, "project", "optional-dependencies"),
             _table(data, "tool", "poetry"),
         )
-        known = own or _table(poetry, "extras")
+        extras = optional or _table(poetry, "extras")
         project = normalised(str(_table(data, "project").get("name", "")))
         names, seen = [*names], set[str]()
         for name in names:  # and a project's own extras: `all = ["mine[web,db]"]`
             if name in seen:
                 continue
             seen.add(name)
-            key = self._named(file, "extra", name, known)
-            if own:
-                found = self._texts(file, own[key], f"[project.optional-dependencies] {key}")
+            key = self._named(file, "extra", name, extras)
+            if optional:
+                entries = self._texts(file, optional[key], f"[project.optional-dependencies] {key}")
             else:
                 table = _table(poetry, "dependencies")
-                chosen = {dep: table[dep] for dep in _strings(known[key]) if dep in table}
-                found = list(self._poetry(file, chosen, optional=True))
-            for entry in found:
+                chosen = {dep: table[dep] for dep in _strings(extras[key]) if dep in table}
+                entries = list(self._poetry(file, chosen, optional=True))
+            for entry in entries:
                 if project and name_of(entry[0]) == project:
                     names += _bracketed(entry[0])
                 else:
@@ -269,9 +269,9 @@ class Pyprojects:
             self._fault(file, key, f"[dependency-groups] {key}: {reasons}")
             return []
 
-    def _named(self, file: str, kind: str, name: str, known: Iterable[str]) -> str:
+    def _named(self, file: str, kind: str, name: str, keys: Iterable[str]) -> str:
         """The key that an extra or a group has in its file. Raises RefusedError."""
-        by_name = {normalised(key): key for key in known}
+        by_name = {normalised(key): key for key in keys}
         if key := by_name.get(normalised(name)):
             return key
         raise RefusedError(
@@ -372,19 +372,19 @@ class Pyprojects:
 
     def _sources(self, file: str, data: Table) -> dict[str, tuple[str, Any]]:
         """Package -> the file that says where it comes from, and what it says."""
-        found: dict[str, tuple[str, Any]] = {}
+        sources: dict[str, tuple[str, Any]] = {}
         root = self._workspace(posixpath.dirname(file))
         for at in dict.fromkeys((*([root] if root else ()), file)):
             listed = _table(self.table(at) or {}, "tool", "uv", "sources")
-            found |= {normalised(key): (at, value) for key, value in listed.items()}
+            sources |= {normalised(key): (at, value) for key, value in listed.items()}
         if "dependencies" in _table(data, "project"):
             poetry = _table(data, "tool", "poetry", "dependencies").items()
-            found |= {
+            sources |= {
                 normalised(key): (file, value)
                 for key, value in poetry
                 if isinstance(value, dict) and {"path", "git", "url"} & {*value}
             }
-        return found
+        return sources
 
     def _source(self, spec: str, file: str, source: Any) -> Requirements:
         """A dependency from where its source says; `file`: which says so."""

@@ -147,10 +147,10 @@ def push_image(name: str) -> None:
 
     Raises SetupError with the registry's words.
     """
-    words = ("docker", "image", "push", "--quiet", name)
+    command = ("docker", "image", "push", "--quiet", name)
     for attempt in range(PUSH_TRIES):
         time.sleep(attempt)
-        done = process.execute(words, timeout=PUSH_LIMIT)
+        done = process.execute(command, timeout=PUSH_LIMIT)
         if done.ok:
             return
         if _REFUSED.search(done.stderr):

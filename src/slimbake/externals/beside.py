@@ -33,11 +33,11 @@ def beside_images(
     """Each image that these services need. `needs`: service -> services of the compose file."""
     needing: dict[str, list[str]] = {}
     for service, names in needs.items():
-        for each in compose_services.needed(names):
-            needing.setdefault(each, []).append(service)
-    said = own_compose(file.parent)
-    places = Places(said.text)
-    lines = {name: places.key(("services", name, "image")).line for name in said.services}
+        for neighbour in compose_services.needed(names):
+            needing.setdefault(neighbour, []).append(service)
+    document = own_compose(file.parent)
+    places = Places(document.text)
+    lines = {name: places.key(("services", name, "image")).line for name in document.services}
     return tuple(
         BesideImage(
             image=image,
@@ -52,8 +52,8 @@ def beside_images(
 def lacking(images: Sequence[BesideImage]) -> tuple[BesideImage, ...]:
     """Those of these images that the engine does not have."""
     with ThreadPoolExecutor() as pool:
-        held = list(pool.map(lambda each: in_engine(each.image), images))
-    return tuple(image for image, there in zip(images, held, strict=True) if not there)
+        available = list(pool.map(lambda each: in_engine(each.image), images))
+    return tuple(image for image, there in zip(images, available, strict=True) if not there)
 
 
 def pull(images: Iterable[BesideImage], console: Console) -> None:

@@ -95,17 +95,17 @@ def only(paths: Sequence[str], lines: Iterable[str]) -> tuple[str, ...]:
     A line that brings back files brings back those that lie in these paths; of one with `*` that may
     be others, too, and it is left away.
     """
-    found = ["*", *(f"!{literal(path)}" for path in paths)]
+    kept = ["*", *(f"!{literal(path)}" for path in paths)]
     for line in lines:
         back = _clean(line.removeprefix("!").strip())
         if not line.startswith("!"):
-            found.append(line)
+            kept.append(line)
         elif any(f"{back}/".startswith(f"{literal(path)}/") or path == "." for path in paths):
-            found.append(f"!{back}")
+            kept.append(f"!{back}")
         else:
-            below = (literal(path) for path in paths)
-            found += [f"!{path}" for path in below if f"{path}/".startswith(f"{back}/")]
-    return tuple(found)
+            inner = (literal(path) for path in paths)
+            kept += [f"!{path}" for path in inner if f"{path}/".startswith(f"{back}/")]
+    return tuple(kept)
 
 
 def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:

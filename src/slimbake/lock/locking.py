@@ -95,8 +95,8 @@ class _Locking:
         self._bumps: dict[
             str, list[tuple[Pin, Pin]]
         ] = {}  # by lock: one that the wheelhouse has, and its successor
-        known = [source for sources in self._locks.sources.values() for source in sources]
-        self._sources = {source.origin: source for source in known}
+        locked = [source for sources in self._locks.sources.values() for source in sources]
+        self._sources = {source.origin: source for source in locked}
         shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
         live = {layer.lock for layer in locked_layers(fleet)} | shared
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
@@ -126,9 +126,10 @@ class _Locking:
         if externals:
             with self._work.step("external images"):
                 self._texts[EXTERNALS] = self._externals()
-        asked = asks(self._fleet, sharing, self._text)
+        questions = asks(self._fleet, sharing, self._text)
         records = {
-            name: LockRecord(value, text_digest(self._text(name))) for name, value in asked.items()
+            name: LockRecord(value, text_digest(self._text(name)))
+            for name, value in questions.items()
         }
         self._inspect()
         return write_locks(self._fleet.root, self._texts, records)
@@ -143,8 +144,10 @@ class _Locking:
         fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
         for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
             files = wheel_files(new, wheels) - wheel_files(old, wheels)
-            if found := sorted(filter(_RUN.fullmatch, files)):
-                self._console.say(f"{new.name} {new.version} brings {', '.join(found)}: review it")
+            if brought := sorted(filter(_RUN.fullmatch, files)):
+                self._console.say(
+                    f"{new.name} {new.version} brings {', '.join(brought)}: review it"
+                )
 
     def _text(self, name: str) -> str:
         return self._texts[name] if name in self._texts else self._locks.text(name) or ""
@@ -225,13 +228,15 @@ class _Locking:
 
     def _resolve(self, layer: Layer, source: Source | None = None) -> None:
         """Resolve a layer if it is stale. `source`: what its wheel is built from."""
-        known, moving = self._known(layer), self._moving(layer, source)
-        below = {pin.name: pin for part in layer.chain for pin in self._pins[part.name]}
+        pins_before, moving = self._known(layer), self._moving(layer, source)
+        pins_beneath = {pin.name: pin for part in layer.chain for pin in self._pins[part.name]}
         if moving is None:
-            self._pins[layer.name] = tuple(pin for name, pin in known.items() if name not in below)
+            self._pins[layer.name] = tuple(
+                pin for name, pin in pins_before.items() if name not in pins_beneath
+            )
             return
         given = {pin.name: pin for part in settled(layer) for pin in self._pins[part.name]}
-        kept = {name: pin for name, pin in known.items() if name not in moving}
+        kept = {name: pin for name, pin in pins_before.items() if name not in moving}
         at = still_asked(layer, self._sources_of(kept))
         with self._work.step(layer.name, f"locking {layer.name}"):
             needed, sources = resolve_layer(
@@ -246,9 +251,9 @@ class _Locking:
             )
         for built in self._described(sources, layer).values():
             self._sources[built.origin] = built
-        pins = tuple(pin for pin in needed if pin.name not in below)
+        pins = tuple(pin for pin in needed if pin.name not in pins_beneath)
         self._pins[layer.name] = pins
-        bumps = ((known[pin.name], pin) for pin in pins if pin.name in known)
+        bumps = ((pins_before[pin.name], pin) for pin in pins if pin.name in pins_before)
         self._bumps[layer.lock] = [
             (old, new)
             for old, new in bumps
@@ -284,15 +289,15 @@ class _Locking:
         ] = {}  # the wheels of a layer ask alike
         for system in systems(self._fleet):
             name = system.layer.system_lock
-            held = {deb.name for deb in self._locks.debs(name)}
+            locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
-            if new or name in self._old or self._all or held & self._upgrade:
-                asked = (system.packages, system.layer.platforms)
+            if new or name in self._old or self._all or locked & self._upgrade:
+                request = (system.packages, system.layer.platforms)
                 with self._work.step(name, f"locking {name}: {', '.join(system.packages)}"):
-                    if asked not in answers:
+                    if request not in answers:
                         apt = Apt(self._fleet, self._machine, self._console)
-                        answers[asked] = apt.lock(*asked)
-                lines, similar = answers[asked]
+                        answers[request] = apt.lock(*request)
+                lines, similar = answers[request]
                 self._texts[name] = SYSTEM_HEADER + lines
                 unknown |= similar
         if unknown:

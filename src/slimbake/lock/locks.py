@@ -253,8 +253,8 @@ class Locks:
         except WRONG:
             return {}
 
-    def compared(self, name: str, asked: str) -> Stale | None:
-        """Why a lock is stale that has to answer `asked`, a digest; None where it is fresh."""
+    def compared(self, name: str, question: str) -> Stale | None:
+        """Why a lock is stale that has to answer `question`, a digest; None where it is fresh."""
         record, text = self.records.get(name), self.text(name)
         file = f"{LOCKS}/{lock_file(name)}"
         if record is None:
@@ -262,11 +262,11 @@ class Locks:
             return Stale(name, "it was never locked" if text is None else where, text is None)
         if text is None:
             return Stale(name, f"{file} is missing", damaged=True)
-        if record.asked != asked:
+        if record.asked != question:
             return Stale(name, "")
         debian, digest = name.endswith(".system"), text_digest(text)
         # Of weights, what is asked is the text itself.
-        packages = not debian and name not in (EXTERNALS, LAYERS) and asked != digest
+        packages = not debian and name not in (EXTERNALS, LAYERS) and question != digest
         if (
             record.lock != digest
             or (packages and not text.startswith(HEADER))
@@ -289,10 +289,12 @@ def read_locks(root: Path) -> Locks:
     folder = root / LOCKS
     if not folder.is_dir():
         return Locks({})
-    with os.scandir(folder) as found:  # without a look at each file: a fleet has tens of thousands
+    with os.scandir(
+        folder
+    ) as entries:  # without a look at each file: a fleet has tens of thousands
         ours = (
             e
-            for e in found
+            for e in entries
             if e.name.endswith(".txt") or e.name in map(lock_file, (LAYERS, INPUTS))
         )
         names = sorted(entry.name for entry in ours if entry.is_file())

@@ -18,17 +18,17 @@ def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
     Only layers all of whose wheels the store holds can be judged; of others nothing is said.
     """
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    for each in every:
-        if not each.removal.remove:
+    for holder in every:
+        if not holder.removal.remove:
             continue
-        files = [wheel_files(pin, store) for pin in locks.pins(each.layer.lock)]
-        known = frozenset[str]().union(*files)
+        files = [wheel_files(pin, store) for pin in locks.pins(holder.layer.lock)]
+        paths = frozenset[str]().union(*files)
         if not all(files) or not files:
             continue
         for key in ("remove", "keep"):
-            for glob in getattr(each.removal, key):
-                if not any(map(matcher([glob]), known)):
-                    yield f"{each.place}.{key}: {glob}"
+            for glob in getattr(holder.removal, key):
+                if not any(map(matcher([glob]), paths)):
+                    yield f"{holder.place}.{key}: {glob}"
 
 
 def wheel_files(pin: Pin, store: Store) -> frozenset[str]:

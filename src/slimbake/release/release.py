@@ -130,7 +130,7 @@ def _released(
     site: Site,
     place: BuildPlace,
     request: BakeRequest,
-    held: tuple[OnRegistry, ...],
+    on_registry_images: tuple[OnRegistry, ...],
     build: BuiltImages,
     fingerprints: Mapping[str, str],
     scan: Scan | None,
@@ -141,7 +141,7 @@ def _released(
     ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
     weights = {
         **request.pushed,
-        **{i.target: i.reference for i in held},
+        **{i.target: i.reference for i in on_registry_images},
         **{i.name: i.image or i.pushed for i in build.images},
     }
     plan = mounted(plan, weights, ids)
@@ -163,19 +163,21 @@ def _released(
     failed |= over
     good = tuple(image for image in build.images if image.name not in failed)
     documents = sboms(site, good, request.platform) if request.push or scan else {}
-    scanned = scans(site, scan, good, documents, held) if scan else Scans({})
+    scanned = scans(site, scan, good, documents, on_registry_images) if scan else Scans({})
     _expect_none(scanned.refused, "the scan stops the release", request)
     failed |= scanned.refused
-    checked = {*(image.name for image in good), *(image.target for image in held)} - {*failed}
+    checked = {*(image.name for image in good), *(image.target for image in on_registry_images)} - {
+        *failed
+    }
     passed = _apart(plan, request.targets, checked)
     good = tuple(image for image in good if image.name in passed)
-    held = tuple(image for image in held if image.target in passed)
+    on_registry_images = tuple(image for image in on_registry_images if image.target in passed)
     names = {
         target.name: reference(target, request.registry, request.tag)
         for target in plan.targets
         if target.name in passed
     }
-    pushed = {image.target: image.reference for image in held}
+    pushed = {image.target: image.reference for image in on_registry_images}
     _tag(good, names)
     if request.push:
         pushed |= publish(
@@ -187,11 +189,11 @@ def _released(
             documents,
             fingerprints=_unedited(site, request, fingerprints),
         )
-        retag(held, names, site.around.ca_bundle)
+        retag(on_registry_images, names, site.around.ca_bundle)
     smokes = known_smokes(site.workspace, site.root, plan.targets)
     return Released(
         measurement=measurement,
-        on_registry=held,
+        on_registry=on_registry_images,
         built=_built(plan, build),
         unchanged=build.unchanged,
         names=names,
@@ -205,7 +207,7 @@ def _released(
                 starts,
                 name in scanned.done,
                 build.ran,
-                {each for each in smokes if smokes[each]},
+                {smoke for smoke in smokes if smokes[smoke]},
             )
             for name in ids
             if name in names

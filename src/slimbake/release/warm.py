@@ -153,7 +153,7 @@ def _name(service: Service) -> str:
 
 
 def _target(service: Service, smoke: Target | None) -> Target:
-    asked = {
+    traced = {
         "smoke": smoke is not None,
         "verify": service.verify or "",
         "command": _command(service),
@@ -173,7 +173,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
             ("image", f"target:{service.layer.name}"),
             *mounted_context(service),
         ),
-        args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(asked))),
+        args=(*(smoke.args if smoke else surroundings(service)), ("TRACED", json.dumps(traced))),
         platforms=service.platforms,
     )
 

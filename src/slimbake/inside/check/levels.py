@@ -85,8 +85,8 @@ def watch(name: str) -> dict[int, Callable[[], str]]:
     def note(where: str, of: Any, error: Any) -> None:
         way = traceback.walk_tb(getattr(error, "__traceback__", None))
         if any(checked(frame.f_code.co_filename) for frame, _ in way):
-            words = f"{type(error).__name__} in {where}, which it does not notice"
-            unseen[id(of)] = lambda _=of: words  # type: ignore[misc]
+            fault = f"{type(error).__name__} in {where}, which it does not notice"
+            unseen[id(of)] = lambda _=of: fault  # type: ignore[misc]
 
     def unawaited(coroutine: Any) -> None:
         (maker, *_), *_ = coroutine.cr_origin or [("",)]
@@ -198,8 +198,8 @@ def _answer(
                 raise error_of(f"{name} ran under a trace function, which can skip its lines")
             ran = b"" if result is not unrun else b"not"
             result = unrun  # what it holds and has not run shows now
-            if words := [text for each in [*unseen.values()] if (text := each())]:
-                raise error_of(f"{name} has {words[0]}")
+            if faults := [text for fault in [*unseen.values()] if (text := fault())]:
+                raise error_of(f"{name} has {faults[0]}")
             # The judge sends the nonce when the level begins; nobody reads it before it has ended.
             (mark := seal.copy()).update(name.encode() + ran + read(channel, size))
             write(channel, mark.digest())
