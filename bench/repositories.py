@@ -6,9 +6,12 @@ bench/README.md has the words for people.
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,13 +22,24 @@ from slimbake.config import manifest
 from slimbake.errors import ManifestError, UsageError
 
 _NOT_PYTHON = "which is more or other than Python"
+LIMIT = 300  # seconds of a bake
+# What the exit code of a bake says of its only service.
+ENDS = {0: "started", 6: "built", 124: "out of time"}
 
 
 def main() -> int:
     """Look at each repository, print the table, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="+", type=Path, help="repositories, as they lie")
+    parser.add_argument("--bake", action="store_true", help="bake each service that becomes own")
+    parser.add_argument("--only", default="", help="with --bake: services whose name matches this")
+    parser.add_argument(
+        "--python",
+        action="append",
+        help="with --bake: a version whose image is here, in place of those that are not; repeatable",
+    )
     arguments = parser.parse_args()
+    bakes: list[list[str]] = []
     rows, whys, total = [], Counter[str](), Counter[str]()
     refused = 0
     for folder in arguments.folders:
@@ -35,6 +49,8 @@ def main() -> int:
             print(f"{folder.name}: {error.message}", file=sys.stderr)
             continue
         refused += not _is_valid(folder, decided)
+        if arguments.bake:
+            bakes += _bakes(folder, decided, arguments.only, arguments.python or ())
         found = Counter(_outcome(decided))
         total += found
         whys.update(
@@ -57,11 +73,43 @@ def main() -> int:
     print()
     kept = [[why, str(number)] for why, number in whys.most_common()]
     print(tables.markdown("What keeps services of Python", ("why", "services"), kept))
-    tables.save("repositories", {"rows": rows, "whys": dict(whys)})
+    if bakes:
+        ends = Counter(bake[3] for bake in bakes)
+        print(tables.markdown("Baked", ("repository", "service", "Python", "end", "why"), bakes))
+        print(", ".join(f"{number} {end}" for end, number in ends.items()))
+    tables.save("repositories", {"rows": rows, "whys": dict(whys), "bakes": bakes})
     return 1 if refused else 0
 
 
 COLUMNS = ("own", "own, with a shell", "kept", "kept, not Python")
+
+
+def _bakes(
+    folder: Path, decided: Started, only: str, pythons: Sequence[str]
+) -> Iterator[list[str]]:
+    """Bake each service that slimbake builds, alone, with the fleet's Python, in a copy of its
+    repository in which nothing else is edited.
+    """
+    [fleet] = re.findall(r'(?m)^python: "(.*)"$', decided.text)
+    python = fleet if fleet in pythons or not pythons else pythons[-1]
+    for draft in decided.drafts:
+        if draft.outcome == "kept" or not re.search(only, draft.name):
+            continue
+        with TemporaryDirectory(prefix="slimbake-bench-") as apart:
+            copy = shutil.copytree(folder, Path(apart, folder.name), symlinks=True)
+            text = start(copy / "services.yaml", InitRequest(service=draft.name)).text
+            text = re.sub(r'(?m)^python: ".*"$', f'python: "{python}"', text)
+            (copy / "services.yaml").write_text(text)
+            words = ["timeout", "--signal=INT", "--kill-after=20", str(LIMIT), sys.executable]
+            words += ["-m", "slimbake", "bake", draft.name]
+            done = subprocess.run(words, cwd=copy, capture_output=True, text=True, check=False)
+        end = ENDS.get(done.returncode, "not built")
+        named = re.findall(r"(?m)^(?:slimbake|services\.yaml:\d+): .*(?:\n  .*)*", done.stderr)
+        why = "" if end == "started" else " ".join("\n".join(named).split())[:400]
+        given = draft.python if draft.python in ("", python) else f"{python} for {draft.python}"
+        row = [_called(folder)[0], draft.name, given or python, end, why]
+        print(" | ".join(row), file=sys.stderr)
+        yield row
 
 
 def _outcome(decided: Started) -> list[str]:
