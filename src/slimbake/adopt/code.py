@@ -64,8 +64,8 @@ def code_of(
     build: Build,
     repository: Repository,
 ) -> Code:
-    """How the code lies. `named`: what commands name, as today's image has it; `read`: the files of
-    the repository that packages are installed from.
+    """How the code lies. `named`: what commands name, as today's image has it; `read`: the files and
+    folders of the repository that packages are installed from.
 
     Raises KeepError where files of the repository lie otherwise in the image than in it.
     """
@@ -111,24 +111,33 @@ def _sorted(
     read: Collection[str],
     repository: Repository,
 ) -> tuple[list[Pair], list[Pair]]:
-    """What lies together as in the repository, and single files elsewhere that commands name."""
+    """What lies together as in the repository; and what is taken along from elsewhere: files that
+    commands name, and folders that are installed as packages.
+    """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
     count: dict[tuple[str, str], int] = {}
     for pair in pairs:
         weight = 1 if repository.is_file(pair.source) else 1000
         count[_top(pair)] = count.get(_top(pair), 0) + weight
-    own = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=None)
+    own = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=(".", "/"))
     code, apart = [], []
     for pair in pairs:
         if _top(pair) == own:
             code.append(pair)
-        elif repository.is_file(pair.source) and _is_named(pair.target, named):
+        elif (
+            _is_named(pair.target, named)
+            if repository.is_file(pair.source)
+            else pair.source in read
+        ):
             apart.append(pair)
         elif not (
             repository.is_file(pair.source) and (pair.source in read or lists_packages(pair.source))
         ):
             what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
-            advice = "copy it to where it lies beside the code in the repository"
+            advice = (
+                f"copy it to {_inside(APP, pair.source, '.')} and {own[0]} to "
+                f"{_inside(APP, own[0], '.')}, and name in PYTHONPATH where their modules lie"
+            )
             raise KeepError(pair.place, what, advice)
     if (
         code

@@ -114,9 +114,8 @@ class Needs:
     def is_environment(self, path: str) -> bool:
         """Whether a path of an image holds installed packages, or lies where they are."""
         known = ("/usr/local", "/root/.local", *self.environments)
-        inside = any(path == each or path.startswith(f"{each}/") for each in known)
         return (
-            inside
+            any(path == folder or path.startswith(f"{folder}/") for folder in known)
             or "/site-packages" in path
             or bool(re.search(r"/\.?(?:local|venv)(?:/|$)", path))
         )
@@ -247,9 +246,10 @@ class _Reader:
                 name, value = words[at][:2], words[at][2:]
             following = words[at + 1] if at + 1 < len(words) else ""
             takes = name in _SAYING or name in _WITH_WORD or name in _ENVIRONMENT
-            path = re.match(r"[/\d:]|https?:", following)
+            path = re.match(r"(?!.*\.(?:whl|zip|gz)$)(?:[/\d:]|https?:)", following)
             at += 1
-            if not value and (takes or (path and long)):
+            project = path and self._folder(absolute(self._workdir, following.partition("[")[0]))
+            if not value and (takes or (path and long and not project)):
                 value, at = following, at + 1
             self._option(name, value)
         return True

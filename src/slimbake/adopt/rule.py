@@ -123,19 +123,19 @@ def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
     origins = Origins(every, build, repository)
     needs = needs_of(stage, origins, repository)
     service = _Service(stage, needs, compose, repository)
-    commands = service.commands()
-    named = [word for command in commands.values() for word in command.words]
-    code = code_of(origins.pairs(stage), stage.workdir, named, list(needs.files), build, repository)
+    named = [word for command in service.commands().values() for word in command.words]
+    folders = (word.partition("[")[0] for word in needs.requirements if word.startswith("."))
+    read = [*needs.files, *map(posixpath.normpath, folders)]
+    code = code_of(origins.pairs(stage), stage.workdir, named, read, build, repository)
     shell, entry = service.entry(code, build.context)
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
     notes = (*made.notes, *needs.notes, *service.notes, *_of_compose(compose))
-    version = python_of(stage.image) or ""
     return replace(
         made,
         outcome="own, with a shell" if shell else "own",
         entry=entry,
-        python=version or next(filter(None, (python_of(s.image) or "" for s in every)), ""),
+        python=next(filter(None, (python_of(s.image) for s in (stage, *every))), ""),
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
         torch=needs.torch,
         wants_torch=_torch(needs, stage, repository),

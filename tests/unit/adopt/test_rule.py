@@ -303,6 +303,26 @@ CMD ["python", "services/api/main.py"]
     }
 
 
+def test_a_folder_that_is_installed_may_lie_apart_from_the_code(tmp_path: Path) -> None:
+    files = {"api/main.py": "", "libs/text/pyproject.toml": PROJECT, "libs/text/a.py": ""}
+    text = """FROM python:3.12
+WORKDIR /srv
+COPY libs/text /tmp/text
+RUN pip install /tmp/text
+COPY api ./
+"""
+    assert code(tmp_path, text + CMD, files) == {
+        "context": ".",
+        "include": ["api", "libs/text"],
+        "workdir": "/app/api",
+        "requirements": ["./libs/text"],
+        "command": ["python", "main.py"],
+    }
+    assert "libs/text is copied to /tmp/text" in why(
+        tmp_path, text.replace("RUN pip install /tmp/text\n", "") + CMD, files
+    )
+
+
 def test_a_package_below_the_root_is_run_from_app(tmp_path: Path) -> None:
     text = 'FROM python:3.12\nCOPY ./app /app\nCMD ["python", "-m", "app.main"]\n'
     assert code(tmp_path, text, {"app/main.py": ""}) == {
@@ -457,6 +477,9 @@ def test_a_file_that_a_builder_exports_is_installed_from_where_it_is_copied_to(
         ("uv pip install --system -r requirements.txt", "requirements.txt"),
         ("pip wheel -w /wheels -r requirements.txt", "requirements.txt"),
         ("pip install /app/libs/common -e './libs/other[x]'", ["./libs/common", "./libs/other[x]"]),
+        ("pip install --no-cache-dir '/app/libs/other[x]'", ["./libs/other[x]"]),
+        ("pip install --upgrade https://e.org/a-1.zip", ["https://e.org/a-1.zip"]),
+        ("pip install --cache-dir /app/x --proxy http://e.org:1 fastapi", ["fastapi"]),
     ],
 )
 def test_pip_installs_names_files_and_folders(tmp_path: Path, install: str, found: Any) -> None:
