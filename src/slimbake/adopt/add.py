@@ -216,8 +216,8 @@ def _folder(root: Path, old: Manifest, name: str) -> str:
     if (root / usual).exists():
         return usual
     there = (path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir())
-    known = (path.relative_to(root).as_posix() for path in there)
-    return next((each for each in known if in_folder(root, each, name, 0)), usual)
+    folders = (path.relative_to(root).as_posix() for path in there)
+    return next((folder for folder in folders if in_folder(root, folder, name, 0)), usual)
 
 
 def _port(old: Manifest) -> int:

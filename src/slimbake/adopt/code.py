@@ -119,10 +119,10 @@ def _sorted(
     for pair in pairs:
         weight = 1 if repository.is_file(pair.source) else 1000
         count[_top(pair)] = count.get(_top(pair), 0) + weight
-    own = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=(".", "/"))
+    main_top = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=(".", "/"))
     code, apart = [], []
     for pair in pairs:
-        if _top(pair) == own:
+        if _top(pair) == main_top:
             code.append(pair)
         elif (
             _is_named(pair.target, named)
@@ -135,8 +135,8 @@ def _sorted(
         ):
             what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
             advice = (
-                f"copy it to {_inside(APP, pair.source, '.')} and {own[0]} to "
-                f"{_inside(APP, own[0], '.')}, and name in PYTHONPATH where their modules lie"
+                f"copy it to {_inside(APP, pair.source, '.')} and {main_top[0]} to "
+                f"{_inside(APP, main_top[0], '.')}, and name in PYTHONPATH where their modules lie"
             )
             raise KeepError(pair.place, what, advice)
     if (

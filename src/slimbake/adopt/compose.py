@@ -74,8 +74,8 @@ def compose_files(repository: Repository) -> tuple[list[str], list[str]]:
     for name in OWN:
         for file in (path for path in named if posixpath.basename(path) == name):
             usual.setdefault(posixpath.dirname(file), file)
-    own = [usual[""]] if "" in usual else sorted(usual.values())
-    return own, [f for f in named if f not in own]
+    chosen = [usual[""]] if "" in usual else sorted(usual.values())
+    return chosen, [f for f in named if f not in chosen]
 
 
 def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
@@ -86,9 +86,9 @@ def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
     for file in files:
         top = reader.top(file)
         name = _text(top.get("name")) or name
-        for key, said in reader.services(file, top).items():
-            merged[key] = _merged(merged[key], said) if key in merged else said
-    services = tuple(_service(key, said, repository) for key, said in merged.items())
+        for key, raw in reader.services(file, top).items():
+            merged[key] = _merged(merged[key], raw) if key in merged else raw
+    services = tuple(_service(key, raw, repository) for key, raw in merged.items())
     return ComposeFacts(
         tuple(files), name if "$" not in name else "", services, tuple(reader.notes)
     )
@@ -116,29 +116,29 @@ class _Reader:
 
     def services(self, file: str, top: Raw, depth: int = 0) -> dict[str, Raw]:
         """The services of a file, with those that it includes."""
-        found: dict[str, Raw] = {}
+        by_name: dict[str, Raw] = {}
         if file in self._included:  # in a circle, or twice
-            return found
+            return by_name
         self._included.add(file)
         for included in _listed(top.get("include")):
             paths = _listed(included.get("path")) if isinstance(included, dict) else [included]
             for path in map(_text, paths):
                 inner = joined(posixpath.dirname(file), path)
-                found |= self.services(inner, self.top(inner), depth + 1)
+                by_name |= self.services(inner, self.top(inner), depth + 1)
         services = top.get("services")
-        for name, said in services.items() if isinstance(services, dict) else ():
-            if isinstance(said, dict):
-                found[name] = self._extended(file, name, said, depth)
-        return found
+        for name, raw in services.items() if isinstance(services, dict) else ():
+            if isinstance(raw, dict):
+                by_name[name] = self._extended(file, name, raw, depth)
+        return by_name
 
-    def _extended(self, file: str, name: str, said: Raw, depth: int) -> Raw:
+    def _extended(self, file: str, name: str, service: Raw, depth: int) -> Raw:
         """A service with what it extends; `""` has its place and folder."""
         places = self._file(file)[1]
         line = places.key(("services", name)).line if places else 0
-        own = _long(said, posixpath.dirname(file), self._path) | {"": Place(file, line)}
-        extends = said.get("extends")
+        entry = _long(service, posixpath.dirname(file), self._path) | {"": Place(file, line)}
+        extends = service.get("extends")
         if not extends or depth > _DEEP:
-            return own
+            return entry
         other, where = (
             (_text(extends.get("service")), _text(extends.get("file")))
             if isinstance(extends, dict)
@@ -146,13 +146,13 @@ class _Reader:
         )
         source = joined(posixpath.dirname(file), where) if where else file
         listed = self.top(source).get("services")
-        below = listed.get(other) if isinstance(listed, dict) else None
-        if not isinstance(below, dict):
+        parent = listed.get(other) if isinstance(listed, dict) else None
+        if not isinstance(parent, dict):
             self.notes.append(
                 Note("breaks", Place(file, line), f"{name} extends {other}, which is not there")
             )
-            return own
-        return _merged(self._extended(source, other, below, depth + 1), own)
+            return entry
+        return _merged(self._extended(source, other, parent, depth + 1), entry)
 
     def _file(self, file: str) -> tuple[Raw, Places | None]:
         if file not in self._read:
@@ -177,10 +177,10 @@ class _Reader:
         return self._read[file]
 
 
-def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
+def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
     """The keys of a service that may be written in several ways, in one; paths from the root."""
-    found = dict(said)
-    build = said.get("build")
+    entry = dict(service)
+    build = service.get("build")
     if build is not None:
         build = dict(build) if isinstance(build, dict) else {"context": build}
         if "context" in build:
@@ -194,114 +194,114 @@ def _long(said: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
             name: joined(folder, value) if ":" not in value else value
             for name, value in further.items()
         }
-        found["build"] = build
-    if "environment" in said:
-        found["environment"] = _mapping(said["environment"], passed=True)
-    depends = said.get("depends_on")
+        entry["build"] = build
+    if "environment" in service:
+        entry["environment"] = _mapping(service["environment"], passed=True)
+    depends = service.get("depends_on")
     if isinstance(depends, list):
-        found["depends_on"] = {_text(name): {} for name in depends}
+        entry["depends_on"] = {_text(name): {} for name in depends}
     files = (
         path.get("path") if isinstance(path, dict) else path
-        for path in _listed(said.get("env_file"))
+        for path in _listed(service.get("env_file"))
     )
-    if "env_file" in said:
-        found["env_file"] = [joined(folder, _text(file)) for file in files]
+    if "env_file" in service:
+        entry["env_file"] = [joined(folder, _text(file)) for file in files]
     for key in _LISTS:
-        if key in found:
-            found[key] = _listed(found[key])
-    return found
+        if key in entry:
+            entry[key] = _listed(entry[key])
+    return entry
 
 
-def _merged(below: Raw, above: Raw) -> Raw:
+def _merged(base: Raw, above: Raw) -> Raw:
     """Two descriptions of a service, as Compose puts one on top of the other."""
-    found = dict(below)
+    merged = dict(base)
     for key, value in above.items():
-        old = found.get(key)
+        old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict) and key != "healthcheck":
-            found[key] = _merged(old, value)
+            merged[key] = _merged(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key in _LISTS:
-            found[key] = [*old, *(item for item in value if item not in old)]
+            merged[key] = [*old, *(item for item in value if item not in old)]
         else:
-            found[key] = value
-    return found
+            merged[key] = value
+    return merged
 
 
-def _service(name: str, said: Raw, repository: Repository) -> ComposeService:
-    place: Place = said[""]
-    environment = said.get("environment", {})
-    volumes, mounts = _volumes(said.get("volumes", ()), posixpath.dirname(place.file), repository)
-    stays = [key for key in said if key and key not in _READ]
+def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
+    place: Place = entry[""]
+    environment = entry.get("environment", {})
+    volumes, mounts = _volumes(entry.get("volumes", ()), posixpath.dirname(place.file), repository)
+    stays = [key for key in entry if key and key not in _READ]
     stays += [f"the mount of {mount}" for mount in mounts]
-    secret = [key for key in _RUN if _is_secret(str(said.get(key, "")))]
+    secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
     stays += [f"{key}, which has what may be secret" for key in secret]
-    said = {key: value for key, value in said.items() if key not in secret}
-    depends = said.get("depends_on", {})
+    entry = {key: value for key, value in entry.items() if key not in secret}
+    depends = entry.get("depends_on", {})
     return ComposeService(
         name=name,
         place=place,
-        build=_build(said["build"], posixpath.dirname(place.file))
-        if isinstance(said.get("build"), dict)
+        build=_build(entry["build"], posixpath.dirname(place.file))
+        if isinstance(entry.get("build"), dict)
         else None,
-        image=expand(_text(said.get("image")), {}),
-        entrypoint=_command(said.get("entrypoint"), place),
-        command=_command(said.get("command"), place),
+        image=expand(_text(entry.get("image")), {}),
+        entrypoint=_command(entry.get("entrypoint"), place),
+        command=_command(entry.get("command"), place),
         environment=environment,
-        env_files=tuple(each for each in said.get("env_file", ()) if each),
-        ports=tuple(_ports(said.get("ports", ()))),
-        expose=tuple(number for each in said.get("expose", ()) if (number := _number(each))),
+        env_files=tuple(file for file in entry.get("env_file", ()) if file),
+        ports=tuple(_ports(entry.get("ports", ()))),
+        expose=tuple(number for port in entry.get("expose", ()) if (number := _number(port))),
         volumes=volumes,
-        tmpfs=tuple(_text(each).partition(":")[0] for each in said.get("tmpfs", ())),
-        user=_text(said.get("user")),
-        workdir=_text(said.get("working_dir")),
-        stop_signal=_text(said.get("stop_signal")),
-        health=_health(said.get("healthcheck"), place),
+        tmpfs=tuple(_text(mount).partition(":")[0] for mount in entry.get("tmpfs", ())),
+        user=_text(entry.get("user")),
+        workdir=_text(entry.get("working_dir")),
+        stop_signal=_text(entry.get("stop_signal")),
+        health=_health(entry.get("healthcheck"), place),
         depends_on={
             other: _text(how.get("condition")) if isinstance(how, dict) else ""
             for other, how in (depends.items() if isinstance(depends, dict) else ())
         },
-        gpu="nvidia" in str(_text(said.get("runtime"))) or _has_gpu(said),
-        profiles=bool(said.get("profiles")),
+        gpu="nvidia" in str(_text(entry.get("runtime"))) or _has_gpu(entry),
+        profiles=bool(entry.get("profiles")),
         stays=tuple(dict.fromkeys(stays)),
     )
 
 
 def _is_secret(text: str) -> bool:
     """Whether a text, or what Python writes of a list, has a secret besides variables."""
-    words = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
-    return any(looks_secret("", each) for each in (" ".join(words), *words))
+    parts = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
+    return any(looks_secret("", part) for part in (" ".join(parts), *parts))
 
 
-def _has_gpu(said: Raw) -> bool:
-    deploy = said.get("deploy")
+def _has_gpu(entry: Raw) -> bool:
+    deploy = entry.get("deploy")
     for key in ("resources", "reservations", "devices"):
         deploy = deploy.get(key) if isinstance(deploy, dict) else None
-    return bool(deploy) or bool(said.get("gpus"))
+    return bool(deploy) or bool(entry.get("gpus"))
 
 
-def _build(said: Raw, folder: str) -> Build:
-    context = said.get("context") or folder or "."
+def _build(build: Raw, folder: str) -> Build:
+    context = build.get("context") or folder or "."
     return Build(
         context=context,
-        dockerfile=said.get("dockerfile") or joined(context, "Dockerfile"),
-        target=_text(said.get("target")),
+        dockerfile=build.get("dockerfile") or joined(context, "Dockerfile"),
+        target=_text(build.get("target")),
         # as Compose fills them in where nothing is set
-        args={name: expand(value, {}) for name, value in said["args"].items()},
-        contexts={n: v for n, v in said["additional_contexts"].items() if ":" not in v},
+        args={name: expand(value, {}) for name, value in build["args"].items()},
+        contexts={n: v for n, v in build["additional_contexts"].items() if ":" not in v},
     )
 
 
-def _command(said: Any, place: Place) -> Command | None:
+def _command(command: Any, place: Place) -> Command | None:
     """Compose splits a text into words, and starts no shell. No words: the image's go, too."""
-    if isinstance(said, list):
-        words = tuple(map(_text, said))
+    if isinstance(command, list):
+        arguments = tuple(map(_text, command))
     else:
-        text = _text(said)
+        text = _text(command)
         try:
-            words = exact(text) or tuple(shlex.split(text))
+            arguments = exact(text) or tuple(shlex.split(text))
         except ValueError:
-            words = (text,)
-    words = tuple(map(_filled, words))
-    return Command(words, place) if words or said in ([], "") else None
+            arguments = (text,)
+    arguments = tuple(map(_filled, arguments))
+    return Command(arguments, place) if arguments or command in ([], "") else None
 
 
 def _filled(word: str) -> str:
@@ -309,44 +309,48 @@ def _filled(word: str) -> str:
     return "$".join(expand(part, {}, keep=True) for part in word.split("$$"))
 
 
-def _health(said: Any, place: Place) -> Health | None:
-    if not isinstance(said, dict):
+def _health(settings: Any, place: Place) -> Health | None:
+    if not isinstance(settings, dict):
         return None
     times: Raw = {
-        key: _text(said[key]) for key in _TIMES if key in said and "$" not in _text(said[key])
+        key: _text(settings[key])
+        for key in _TIMES
+        if key in settings and "$" not in _text(settings[key])
     }
     if "retries" in times:
         times["retries"] = int(times["retries"]) if times["retries"].isdecimal() else 3
-    test = said.get("test")
-    words = tuple(map(_text, test)) if isinstance(test, list) else ("CMD-SHELL", _text(test))
-    if _text(said.get("disable")) == "true" or words[:1] == ("NONE",):
+    test = settings.get("test")
+    arguments = tuple(map(_text, test)) if isinstance(test, list) else ("CMD-SHELL", _text(test))
+    if _text(settings.get("disable")) == "true" or arguments[:1] == ("NONE",):
         return Health(None, {}, place)
-    shell = ("/bin/sh", "-c") if words[0] == "CMD-SHELL" else ()
-    words = tuple(map(_filled, words[1:]))
-    return Health(Command(words, place, shell) if any(words) else Command((), place), times, place)
+    shell = ("/bin/sh", "-c") if arguments[0] == "CMD-SHELL" else ()
+    arguments = tuple(map(_filled, arguments[1:]))
+    return Health(
+        Command(arguments, place, shell) if any(arguments) else Command((), place), times, place
+    )
 
 
-def _ports(said: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
-    for item in said:
+def _ports(ports: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
+    for item in ports:
         if isinstance(item, dict):
-            host, own = _text(item.get("published")), _text(item.get("target"))
+            host, target = _text(item.get("published")), _text(item.get("target"))
         else:
             text = expand(_text(item), {}).partition("/")[0]
-            *front, own = text.split(":")
+            *front, target = text.split(":")
             host = front[-1] if front else ""
-        if number := _number(expand(own, {})):
+        if number := _number(expand(target, {})):
             yield _number(expand(host, {})) or None, number
 
 
 def _volumes(
-    said: Sequence[Any], folder: str, repository: Repository
+    volumes: Sequence[Any], folder: str, repository: Repository
 ) -> tuple[dict[str, str], list[str]]:
     """Named volumes with their paths, and what else is mounted. A folder beside the compose file that
     the repository lacks is for what containers write: a volume.
     """
     named: dict[str, str] = {}
     others: list[str] = []
-    for item in said:
+    for item in volumes:
         if isinstance(item, dict):
             source, target = _text(item.get("source")), _text(item.get("target"))
         else:
@@ -360,29 +364,29 @@ def _volumes(
     return named, others
 
 
-def _mapping(said: Any, passed: bool = False) -> dict[str, str]:
+def _mapping(entries: Any, passed: bool = False) -> dict[str, str]:
     """A mapping, or a list of NAME=VALUE; of a name alone, the shell's value where it is passed on."""
-    found: dict[str, str] = {}
-    if isinstance(said, dict):
-        pairs = [(key, value is None, _text(value)) for key, value in said.items()]
+    values: dict[str, str] = {}
+    if isinstance(entries, dict):
+        pairs = [(key, value is None, _text(value)) for key, value in entries.items()]
     else:
-        split = (_text(item).partition("=") for item in _listed(said))
+        split = (_text(item).partition("=") for item in _listed(entries))
         pairs = [(name, not equals, value) for name, equals, value in split]
     for name, alone, value in pairs:
         if not alone:
-            found[name] = value
+            values[name] = value
         elif passed:
-            found[name] = f"${{{name}}}"
-    return found
+            values[name] = f"${{{name}}}"
+    return values
 
 
-def _number(said: Any) -> int:
-    text = _text(said).partition("/")[0]
+def _number(value: Any) -> int:
+    text = _text(value).partition("/")[0]
     return int(text) if text.isdecimal() and 0 < int(text) < 65536 else 0
 
 
-def _listed(said: Any) -> list[Any]:
-    return said if isinstance(said, list) else [] if said is None else [said]
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _text(value: Any) -> str:

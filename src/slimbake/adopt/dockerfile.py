@@ -58,34 +58,34 @@ class _Reader:
         stage.odd.append(KeepError(place, what, advice))
 
     def _from(self, instruction: Instruction, place: Place) -> None:
-        words = expand(instruction.rest, self._before).split() or [""]
-        name = words[2].lower() if len(words) > 2 else ""
-        stage = find(self.stages, words[0]) if words[0] and not words[0].isdecimal() else None
+        parts = expand(instruction.rest, self._before).split() or [""]
+        name = parts[2].lower() if len(parts) > 2 else ""
+        stage = find(self.stages, parts[0]) if parts[0] and not parts[0].isdecimal() else None
         if stage is None:
-            self.stages.append(Stage(name, words[0], place))
+            self.stages.append(Stage(name, parts[0], place))
             return
         lists = {key: list(getattr(stage, key)) for key in _LISTS}
         maps = {"values": dict(stage.values), "env": dict(stage.env)}
         self.stages.append(replace(stage, name=name, **lists, **maps))  # type: ignore[arg-type]
 
     def _arguments(
-        self, instruction: Instruction, known: Mapping[str, str]
+        self, instruction: Instruction, values: Mapping[str, str]
     ) -> Iterator[tuple[str, str]]:
         for word in _shell_words(instruction.rest):
-            name, found, default = word.partition("=")
+            name, equals, default = word.partition("=")
             if name in self._given:
                 yield name, self._given[name]
             else:
-                yield name, expand(default, known) if found else self._before.get(name, "")
+                yield name, expand(default, values) if equals else self._before.get(name, "")
 
     def _arg(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         for name, value in self._arguments(instruction, stage.values):
             stage.values[name] = value
 
     def _env(self, instruction: Instruction, stage: Stage, place: Place) -> None:
-        known = dict(stage.values)  # one instruction sees what those before it set
+        values = dict(stage.values)  # one instruction sees what those before it set
         for name, text in _settings(instruction.rest):
-            stage.values[name] = stage.env[name] = expand(text, known)
+            stage.values[name] = stage.env[name] = expand(text, values)
 
     def _workdir(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         folder = expand(_unquoted(instruction.rest), stage.values)
@@ -131,30 +131,36 @@ class _Reader:
         text = "".join(document.body for document in instruction.documents) or instruction.rest
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
-        words = exact(instruction.rest)
-        if words[2:] and posixpath.basename(words[0]) in ("sh", "bash") and words[1] == "-c":
-            text, words = words[2], ()
-        stage.runs.append(Run(text, stage.workdir, place, dict(stage.values), words))
+        arguments = exact(instruction.rest)
+        if (
+            arguments[2:]
+            and posixpath.basename(arguments[0]) in ("sh", "bash")
+            and arguments[1] == "-c"
+        ):
+            text, arguments = arguments[2], ()
+        stage.runs.append(Run(text, stage.workdir, place, dict(stage.values), arguments))
 
     def _mount(self, value: str, stage: Stage, place: Place) -> None:
-        said = {key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))}
-        source = said.get("source") or said.get("src") or ""
-        target = said.get("target") or said.get("dst") or said.get("destination") or ""
-        kind = said.get("type", "bind")
+        options = {
+            key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))
+        }
+        source = options.get("source") or options.get("src") or ""
+        target = options.get("target") or options.get("dst") or options.get("destination") or ""
+        kind = options.get("type", "bind")
         if kind in ("secret", "ssh"):
             what = f"a RUN reads a {kind}: its packages are of an index with a login"
             self._odd(stage, place, what, "give uv the login on each machine that builds")
         elif kind == "bind" and target:
             copy = Copy(source or ".", absolute(stage.workdir, target), False, place, mount=True)
-            if origin := said.get("from"):
+            if origin := options.get("from"):
                 stage.takes.append((origin, copy))
             else:
                 stage.copies.append(copy)
 
     def _copy(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         given = dict(instruction.flags)
-        words = [expand(word, stage.values) for word in _words(instruction.rest)]
-        *sources, target = words or [""]
+        paths = [expand(word, stage.values) for word in _words(instruction.rest)]
+        *sources, target = paths or [""]
         if instruction.documents:
             self._odd(stage, place, "a file that stands in the Dockerfile", "put it beside it")
             return
@@ -201,12 +207,12 @@ _READERS: Mapping[str, Callable[[_Reader, Instruction, Stage, Place], None]] = {
 def exact(rest: str) -> tuple[str, ...]:
     """The words of exec form; () where it is none."""
     try:
-        words = json.loads(rest) if rest.startswith("[") else None
+        parsed = json.loads(rest) if rest.startswith("[") else None
     except ValueError:
         return ()
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    if not isinstance(parsed, list) or not all(isinstance(word, str) for word in parsed):
         return ()
-    return tuple(words)
+    return tuple(parsed)
 
 
 def absolute(folder: str, path: str) -> str:
@@ -215,8 +221,8 @@ def absolute(folder: str, path: str) -> str:
 
 
 def _command(rest: str, stage: Stage, place: Place) -> Command | None:
-    if words := exact(rest):
-        return Command(words, place)
+    if arguments := exact(rest):
+        return Command(arguments, place)
     return None if rest.replace(" ", "") in ("", "[]") else Command((rest,), place, stage.shell)
 
 

@@ -97,9 +97,9 @@ class Origins:
             posixpath.join(context, _PATTERN.split(written)[0].rpartition("/")[0])
         )
         prefix = "" if context == "." else f"{context}/"
-        below = self._repository.below(top)
+        files = self._repository.below(top)
         folders = [f for f in self._repository.folders if f.startswith(f"{top}/") or top == "."]
-        for path in (*sorted(folders), *below):
+        for path in (*sorted(folders), *files):
             if matches(written, path.removeprefix(prefix)):
                 yield self._pair(path, copy)
 

@@ -58,11 +58,11 @@ def python_for(drafts: Iterable[Draft]) -> str:
     """The version of Python of a fleet: the one that most images have and most projects allow; where
     several do, the newest usual one.
     """
-    own = [draft for draft in drafts if draft.outcome != "kept"]
+    built = [draft for draft in drafts if draft.outcome != "kept"]
 
     def fitness(version: str) -> tuple[int, bool, int]:
-        allowed = sum(all(_allows(w, version) for w in draft.wants_python) for draft in own)
-        had = sum(_nearest(draft.python) == version for draft in own if draft.python)
+        allowed = sum(all(_allows(w, version) for w in draft.wants_python) for draft in built)
+        had = sum(_nearest(draft.python) == version for draft in built if draft.python)
         return allowed + had, had > 0 or _minor(version) <= _minor(_USUAL), _minor(version)
 
     return max(PYTHONS, key=fitness)
@@ -77,11 +77,11 @@ def _minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
-def _allows(wanted: str, version: str) -> bool:
+def _allows(requirement: str, version: str) -> bool:
     """Whether a requirement on Python's version, also as Poetry writes it, allows one."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    parts = [part.strip() for part in wanted.split(",")]
+    parts = [part.strip() for part in requirement.split(",")]
     plain = [
         re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", re.sub(r"^~(?=\d)", "~=", p)) for p in parts
     ]
@@ -95,9 +95,11 @@ def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
     """The drafts with the fleet's Python: one whose project refuses it keeps its Dockerfile, and for
     one whose image has another there is a note.
     """
-    found = []
+    result = []
     for draft in drafts:
-        refused = [wanted for wanted in draft.wants_python if not _allows(wanted, version)]
+        refused = [
+            requirement for requirement in draft.wants_python if not _allows(requirement, version)
+        ]
         if draft.outcome != "kept" and refused:
             what = f"its project wants Python {refused[0]}, and the others have {version}"
             draft = kept(draft, Note("other", draft.origin[-1], what, "use one version"))
@@ -106,8 +108,8 @@ def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
             advice = "`slimbake lock` and the start check tell whether it works"
             note = Note("breaks", draft.origin[-1], what, advice)
             draft = replace(draft, notes=(*draft.notes, note))
-        found.append(draft)
-    return found
+        result.append(draft)
+    return result
 
 
 def kept(draft: Draft, why: Note) -> Draft:
@@ -164,7 +166,7 @@ def _corrected(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | 
         if isinstance(value, dict) and inner in value and len(value) > 1:
             entry[key] = {name: item for name, item in value.items() if name != inner}
         elif isinstance(value, list) and inner.isdecimal() and int(inner) < len(value) > 1:
-            entry[key] = [each for number, each in enumerate(value) if number != int(inner)]
+            entry[key] = [item for number, item in enumerate(value) if number != int(inner)]
         else:
             del entry[key]
         note = _note("lost", draft, problem)

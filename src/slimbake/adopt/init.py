@@ -96,29 +96,29 @@ def start(file: Path, request: InitRequest) -> Started:
     Raises UsageError where nothing in it can become a service.
     """
     repository = survey(file.parent.resolve())
-    found = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
-    if not found.drafts:
-        raise UsageError(*_nothing(request, found.notes))
-    python = python_for(found.drafts)
-    drafts = with_python(found.drafts, python)
+    adopted = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
+    if not adopted.drafts:
+        raise UsageError(*_nothing(request, adopted.notes))
+    python = python_for(adopted.drafts)
+    drafts = with_python(adopted.drafts, python)
     torch, torch_notes = _torch(drafts)
 
     def text(drafts: Sequence[Draft], torch: str = "") -> str:
-        return manifest_text(found.project, python, drafts, torch=torch)
+        return manifest_text(adopted.project, python, drafts, torch=torch)
 
     drafts, lost = fitting(file, drafts, text)
     if torch and not isinstance(checked(file, text(drafts, torch)), Manifest):
         torch, torch_notes = "", []  # none asks for it
-    notes = [*found.notes, *lost, *torch_notes, *(n for draft in drafts for n in draft.notes)]
-    return Started(text(drafts, torch), tuple(drafts), tuple(dict.fromkeys(notes)), found.left)
+    notes = [*adopted.notes, *lost, *torch_notes, *(n for draft in drafts for n in draft.notes)]
+    return Started(text(drafts, torch), tuple(drafts), tuple(dict.fromkeys(notes)), adopted.left)
 
 
 def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
     """The compose files that are named, or that lie in a folder that is."""
-    for each in named:
-        path = posixpath.normpath(each)
+    for argument in named:
+        path = posixpath.normpath(argument)
         inside = [f for f in repository.below(path) if posixpath.dirname(f) == path]
-        own = [
+        candidates = [
             f
             for f in inside
             if f.endswith((".yaml", ".yml"))
@@ -127,21 +127,21 @@ def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
         ]
         if repository.is_file(path):
             yield path
-        elif own:
-            yield min(own, key=len)
+        elif candidates:
+            yield min(candidates, key=len)
         else:
             raise UsageError(
-                f"{each} is not there", "name a compose file, or a folder that has one"
+                f"{argument} is not there", "name a compose file, or a folder that has one"
             )
 
 
 def _torch(drafts: Sequence[Draft]) -> tuple[str, list[Note]]:
     """Which build of torch a fleet has, and what that changes."""
-    own = [draft for draft in drafts if draft.outcome != "kept"]
-    said = Counter(draft.torch for draft in own if draft.torch and draft.torch != "auto")
-    plain = [draft for draft in own if draft.wants_torch]
+    adopted = [draft for draft in drafts if draft.outcome != "kept"]
+    counts = Counter(draft.torch for draft in adopted if draft.torch and draft.torch != "auto")
+    plain = [draft for draft in adopted if draft.wants_torch]
     gpu = [draft for draft in plain if draft.gpu]
-    build = max(said, key=lambda name: said[name], default="pypi" if gpu else "")
+    build = max(counts, key=lambda name: counts[name], default="pypi" if gpu else "")
     place = next((draft.wants_torch for draft in plain if draft.wants_torch), None)
     if place is None or build == "pypi":
         return build, []
@@ -168,8 +168,8 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
 
 def _further(file: Path, decided: Started, request: InitRequest, console: Console) -> list[str]:
     """With a manifest that is there: what it lacks, or the one service that is wanted."""
-    known = {service.name for service in manifest(file).services}
-    lacking = [draft for draft in decided.drafts if draft.name not in known]
+    existing = {service.name for service in manifest(file).services}
+    lacking = [draft for draft in decided.drafts if draft.name not in existing]
     if not request.service:
         lines = [f"{file.name} exists already, and `init` does not change it"]
         return lines + (
@@ -185,16 +185,16 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
     old = yaml_text(file)
     others = {key: v for key, v in draft.entry.items() if key != "depends_on"}
     drafts = (draft, replace(draft, entry=others), replace(draft, entry=draft.kept))
-    for each in drafts:
-        text = insert(old, each.name, each.entry, file.name)
-        found = checked(file, text)
-        if isinstance(found, Manifest):
+    for attempt in drafts:
+        text = insert(old, attempt.name, attempt.entry, file.name)
+        result = checked(file, text)
+        if isinstance(result, Manifest):
             break
-        hint = "\n".join(map(str, found))
+        hint = "\n".join(map(str, result))
     else:
         raise UsageError(f"the service '{draft.name}' cannot be added", hint)
     if request.dry_run:
-        return service_lines(each)
+        return service_lines(attempt)
     write_text(file, text)
     console.say(f"wrote {file.name}")
     return [
@@ -235,12 +235,12 @@ def report(decided: Started) -> list[str]:
 def _ranked(notes: Sequence[Note]) -> Iterator[str]:
     """The notes by rank, each once; what stays in the compose file in one line of each place."""
     for rank, title in RANKS.items():
-        found = _once([note for note in notes if note.rank == rank], rank)
-        if found:
+        ranked = _once([note for note in notes if note.rank == rank], rank)
+        if ranked:
             yield from ("", f"what {title}:")
-            yield from (f"  {line}" for note in found[:_SHOWN] for line in str(note).split("\n"))
-            if len(found) > _SHOWN:
-                yield f"  and {len(found) - _SHOWN} more"
+            yield from (f"  {line}" for note in ranked[:_SHOWN] for line in str(note).split("\n"))
+            if len(ranked) > _SHOWN:
+                yield f"  and {len(ranked) - _SHOWN} more"
 
 
 def _once(notes: Sequence[Note], rank: Rank) -> list[Note]:
@@ -252,10 +252,10 @@ def _once(notes: Sequence[Note], rank: Rank) -> list[Note]:
             stays.setdefault(note.place.file, {}).update(dict.fromkeys(note.what.split(", ")))
         else:
             places.setdefault((note.what, note.advice), []).append(note.place)
-    found = [Note(rank, Place(file), ", ".join(what)) for file, what in stays.items()]
+    combined = [Note(rank, Place(file), ", ".join(what)) for file, what in stays.items()]
     for (what, advice), at in places.items():
         others = counted(len({*at}) - 1, "more place")
-        found.append(
+        combined.append(
             Note(rank, min(at), f"{what} (and in {others})" if len({*at}) > 1 else what, advice)
         )
-    return found
+    return combined

@@ -87,10 +87,10 @@ def _in_block(text: str, end: int, style: _Style, name: str, entry: Entry) -> st
 
 def _first(before: str, after: str, name: str, entry: Entry) -> str:
     """In place of `{}`."""
-    rest, found, following = after.partition("\n")
+    rest, separator, following = after.partition("\n")
     newline = _newline(before + after)
     return "".join(
-        (before, rest, found or newline, *_block(name, entry, _Style(), newline), following)
+        (before, rest, separator or newline, *_block(name, entry, _Style(), newline), following)
     )
 
 

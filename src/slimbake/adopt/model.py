@@ -217,8 +217,8 @@ class Candidate:
 
     @property
     def origin(self) -> tuple[Place, ...]:
-        own = (Place(self.build.dockerfile),)
-        return (self.compose.place, *own) if self.compose else own
+        dockerfile = (Place(self.build.dockerfile),)
+        return (self.compose.place, *dockerfile) if self.compose else dockerfile
 
 
 Entry = dict[str, Any]

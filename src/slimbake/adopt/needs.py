@@ -113,9 +113,9 @@ class Needs:
 
     def is_environment(self, path: str) -> bool:
         """Whether a path of an image holds installed packages, or lies where they are."""
-        known = ("/usr/local", "/root/.local", *self.environments)
+        folders = ("/usr/local", "/root/.local", *self.environments)
         return (
-            any(path == folder or path.startswith(f"{folder}/") for folder in known)
+            any(path == folder or path.startswith(f"{folder}/") for folder in folders)
             or "/site-packages" in path
             or bool(re.search(r"/\.?(?:local|venv)(?:/|$)", path))
         )
@@ -173,8 +173,8 @@ class _Reader:
         builder = self._origins.builder(name)
         source = absolute("/", copy.source)
         if builder is None:
-            known = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
-            if known or name in self._origins.contexts:
+            is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
+            if is_uv or name in self._origins.contexts:
                 return
             raise KeepError(copy.place, f"{source} is copied of {name}", "install it as a package")
         if copy.mount or UV.search(builder.image):
@@ -200,10 +200,10 @@ class _Reader:
         if _FETCHED.search(run.text) and "|" in run.text:
             return
         try:
-            found = [(list(run.exact), run.workdir)] if run.exact else None
-            for words, workdir in found or commands(run.text, run.workdir, run.values, self._has):
+            exact = [(list(run.exact), run.workdir)] if run.exact else None
+            for command, workdir in exact or commands(run.text, run.workdir, run.values, self._has):
                 self._workdir = workdir
-                self._step(words)
+                self._step(command)
         except OnlyAShellError as error:
             raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
 
@@ -213,8 +213,8 @@ class _Reader:
     def _keep(self, what: str, advice: str) -> KeepError:
         return KeepError(self._place, what, advice)
 
-    def _step(self, words: list[str]) -> None:
-        program, *rest = posixpath.basename(words[0]), *words[1:]
+    def _step(self, command: list[str]) -> None:
+        program, *rest = posixpath.basename(command[0]), *command[1:]
         if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
             program, *rest = [*filter(None, [rest[0].removeprefix("-m")]), *rest[1:]] or [program]
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
@@ -226,25 +226,25 @@ class _Reader:
         if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
             raise self._keep(f"{program} installs", _EXPORTS[program])
         if not (read := _PROGRAMS.get(program)) or not read(self, rest):
-            shown = ", ".join(words if len(words) < 8 else (*words[:7], "..."))
-            raise self._keep(f"RUN {' '.join(words)[:80]}", _MAKES.format(words=shown))
+            shown = ", ".join(command if len(command) < 8 else (*command[:7], "..."))
+            raise self._keep(f"RUN {' '.join(command)[:80]}", _MAKES.format(words=shown))
 
     # Each of these returns whether it knows what its words do.
 
-    def _pip(self, words: list[str]) -> bool:
-        if words[:1] not in (["install"], ["wheel"], ["sync"]):
-            return words[:1] in (["cache"], ["config"], ["list"], ["check"], ["freeze"])
-        at, sync = 1, words[0] == "sync"
-        while at < len(words):
-            name, _, value = words[at].partition("=")
+    def _pip(self, arguments: list[str]) -> bool:
+        if arguments[:1] not in (["install"], ["wheel"], ["sync"]):
+            return arguments[:1] in (["cache"], ["config"], ["list"], ["check"], ["freeze"])
+        at, sync = 1, arguments[0] == "sync"
+        while at < len(arguments):
+            name, _, value = arguments[at].partition("=")
             long = name.startswith("--")
-            if not words[at].startswith("-"):
-                self._named(words[at]) if not sync else self._listed(words[at])
+            if not arguments[at].startswith("-"):
+                self._named(arguments[at]) if not sync else self._listed(arguments[at])
                 at += 1
                 continue
-            if re.match(r"-[re]\S", words[at]) and not long:  # -rrequirements.txt
-                name, value = words[at][:2], words[at][2:]
-            following = words[at + 1] if at + 1 < len(words) else ""
+            if re.match(r"-[re]\S", arguments[at]) and not long:  # -rrequirements.txt
+                name, value = arguments[at][:2], arguments[at][2:]
+            following = arguments[at + 1] if at + 1 < len(arguments) else ""
             takes = name in _SAYING or name in _WITH_WORD or name in _ENVIRONMENT
             path = re.match(r"(?!.*\.(?:whl|zip|gz)$)(?:[/\d:]|https?:)", following)
             at += 1
@@ -328,9 +328,9 @@ class _Reader:
 
     def _around(self, path: str) -> str:
         """The same, or that of the nearest project around it, as uv and Poetry look for one."""
-        while not (found := self._folder(path)) and path != "/":
+        while not (folder := self._folder(path)) and path != "/":
             path = posixpath.dirname(path)
-        return found
+        return folder
 
     def _folder(self, path: str) -> str:
         """The folder of the repository whose project lies at a path of the image; "" for none."""
@@ -339,66 +339,75 @@ class _Reader:
                 return posixpath.dirname(file) or "."
         return ""
 
-    def _uv(self, words: list[str]) -> bool:
-        if words[:1] == ["pip"]:
-            return self._pip(words[1:])
-        if words[:1] == ["venv"]:
-            return self._venv(words[1:] or [".venv"])
-        if words[:1] in (["sync"], ["export"]):
-            said = _said(words[1:])
-            at = said.get("--directory", said.get("--project", [""]))[-1]
+    def _uv(self, arguments: list[str]) -> bool:
+        if arguments[:1] == ["pip"]:
+            return self._pip(arguments[1:])
+        if arguments[:1] == ["venv"]:
+            return self._venv(arguments[1:] or [".venv"])
+        if arguments[:1] in (["sync"], ["export"]):
+            options = _said(arguments[1:])
+            at = options.get("--directory", options.get("--project", [""]))[-1]
             folder = self._around(absolute(self._workdir, at))
             table = self._table(folder)
-            if package := said.get("--package", [""])[-1]:
+            if package := options.get("--package", [""])[-1]:
                 folder = self._member(folder, package)
                 table = self._table(folder)
             tool = table.get("tool", {}).get("uv", {})
             whole = "build-system" in table or tool.get("package") is True
-            alone = {"--no-install-project", "--no-install-workspace"} & said.keys()
-            groups = [*said.get("--group", ())]
-            known = list(table.get("dependency-groups", {}))
-            without = {"--no-dev", "--no-default-groups"} & said.keys()
-            if not without and self._values.get("UV_NO_DEV", "0") == "0" and "dev" in known:
+            alone = {"--no-install-project", "--no-install-workspace"} & options.keys()
+            groups = [*options.get("--group", ())]
+            all_groups = list(table.get("dependency-groups", {}))
+            without = {"--no-dev", "--no-default-groups"} & options.keys()
+            if not without and self._values.get("UV_NO_DEV", "0") == "0" and "dev" in all_groups:
                 groups.append("dev")
-            groups = known if "--all-groups" in said else groups
-            extras = said.get("--extra", [])
-            if "--all-extras" in said:
+            groups = all_groups if "--all-groups" in options else groups
+            extras = options.get("--extra", [])
+            if "--all-extras" in options:
                 extras = list(table.get("project", {}).get("optional-dependencies", {}))
-            if only := said.get("--only-group"):
+            if only := options.get("--only-group"):
                 return self._groups(folder, only)
-            found = _asked(folder, extras, groups, whole=whole and not alone and words[0] == "sync")
-            return self._asked(folder, found, said, exports=words[0] == "export")
-        return words[:1] in (["cache"], ["lock"], ["python"])
+            requirements = _asked(
+                folder, extras, groups, whole=whole and not alone and arguments[0] == "sync"
+            )
+            return self._asked(folder, requirements, options, exports=arguments[0] == "export")
+        return arguments[:1] in (["cache"], ["lock"], ["python"])
 
-    def _poetry(self, words: list[str]) -> bool:
-        if words[:1] not in (["install"], ["export"], ["sync"]):
-            return words[:1] in (["config"], ["self"], ["lock"], ["cache"], ["check"], ["env"])
-        said = _said(words[1:])
+    def _poetry(self, arguments: list[str]) -> bool:
+        if arguments[:1] not in (["install"], ["export"], ["sync"]):
+            return arguments[:1] in (["config"], ["self"], ["lock"], ["cache"], ["check"], ["env"])
+        options = _said(arguments[1:])
         folder = self._around(
-            absolute(self._workdir, said.get("--directory", said.get("-C", [""]))[-1])
+            absolute(self._workdir, options.get("--directory", options.get("-C", [""]))[-1])
         )
         table = self._table(folder)
         tool = table.get("tool", {}).get("poetry", {})
-        known = tool.get("group", {}) | ({"dev": {}} if "dev-dependencies" in tool else {})
-        listed = {key: _listed(said.get(key, ())) for key in ("--with", "--without", "--only")}
+        group_tables = tool.get("group", {}) | ({"dev": {}} if "dev-dependencies" in tool else {})
+        listed = {key: _listed(options.get(key, ())) for key in ("--with", "--without", "--only")}
         groups = [
             name
-            for name, group in known.items()
+            for name, group in group_tables.items()
             if (not group.get("optional") and name not in listed["--without"])
             or name in listed["--with"]
         ]
-        if words[0] == "export" or {"--no-dev", "--only-root"} & said.keys():
+        if arguments[0] == "export" or {"--no-dev", "--only-root"} & options.keys():
             groups = listed["--with"]
         if only := listed["--only"]:
             groups = [name for name in only if name != "main"]
             if "main" not in only:
                 return self._groups(folder, groups)
-        extras = _listed(said.get("--extras", said.get("-E", ())))
-        if "--all-extras" in said:
+        extras = _listed(options.get("--extras", options.get("-E", ())))
+        if "--all-extras" in options:
             extras = list(tool.get("extras", {}))
-        whole = tool.get("package-mode", True) and "--no-root" not in said and words[0] != "export"
+        whole = (
+            tool.get("package-mode", True)
+            and "--no-root" not in options
+            and arguments[0] != "export"
+        )
         return self._asked(
-            folder, _asked(folder, extras, groups, whole=whole), said, exports=words[0] == "export"
+            folder,
+            _asked(folder, extras, groups, whole=whole),
+            options,
+            exports=arguments[0] == "export",
         )
 
     def _groups(self, folder: str, groups: Sequence[str]) -> bool:
@@ -408,31 +417,40 @@ class _Reader:
         return bool(folder)
 
     def _asked(
-        self, folder: str, found: Sequence[str], said: Mapping[str, list[str]], *, exports: bool
+        self,
+        folder: str,
+        requirements: Sequence[str],
+        options: Mapping[str, list[str]],
+        *,
+        exports: bool,
     ) -> bool:
         if not folder:
             raise self._keep("the repository has no pyproject.toml to install from", "copy it")
         self._needs.files[joined(folder, "pyproject.toml")] = None
         if exports:
-            output = said.get("-o", said.get("--output", said.get("--output-file", [""])))[-1]
-            self._needs.made[absolute(self._workdir, output)] = tuple(found)
+            output = options.get("-o", options.get("--output", options.get("--output-file", [""])))[
+                -1
+            ]
+            self._needs.made[absolute(self._workdir, output)] = tuple(requirements)
             return bool(output)
         self._needs.environments.add(absolute(self._workdir, ".venv"))
         bare = {joined(folder, "pyproject.toml"), _dotted(folder)}
         for name in [e for e in self._needs.requirements if e.partition("[")[0] in bare]:
-            if any(each.startswith("./") or each == "." for each in found):
+            if any(
+                requirement.startswith("./") or requirement == "." for requirement in requirements
+            ):
                 del self._needs.requirements[name]
-        self._needs.requirements |= dict.fromkeys(found)
+        self._needs.requirements |= dict.fromkeys(requirements)
         return True
 
-    def _venv(self, words: list[str]) -> bool:
+    def _venv(self, arguments: list[str]) -> bool:
         self._needs.environments |= {
-            absolute(self._workdir, word) for word in words if not word.startswith("-")
+            absolute(self._workdir, word) for word in arguments if not word.startswith("-")
         }
         return True
 
-    def _apt(self, words: list[str]) -> bool:
-        plain = [word for word in words if not word.startswith("-")]
+    def _apt(self, arguments: list[str]) -> bool:
+        plain = [word for word in arguments if not word.startswith("-")]
         if plain[:1] == ["install"]:
             for word in plain[1:]:
                 name = word.partition("=")[0].partition(":")[0]
@@ -445,8 +463,8 @@ class _Reader:
                 self._needs.system.pop(word, None)
         return bool(plain)
 
-    def _apk(self, words: list[str]) -> bool:
-        plain = [word for word in words if not word.startswith(("-", "."))]
+    def _apk(self, arguments: list[str]) -> bool:
+        plain = [word for word in arguments if not word.startswith(("-", "."))]
         needed = [word for word in plain[1:] if not _FOR_MUSL.fullmatch(word)]
         if plain[:1] == ["add"] and needed:
             raise self._keep(
@@ -454,18 +472,20 @@ class _Reader:
             )
         return bool(plain)
 
-    def _users(self, words: list[str]) -> bool:
-        name = next((word for word in reversed(words) if re.fullmatch(r"[a-z_][\w-]*", word)), "")
-        said = " ".join(words)
-        match = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", said)
-        home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", said)
+    def _users(self, arguments: list[str]) -> bool:
+        name = next(
+            (word for word in reversed(arguments) if re.fullmatch(r"[a-z_][\w-]*", word)), ""
+        )
+        line = " ".join(arguments)
+        match = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", line)
+        home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", line)
         self._needs.users.setdefault(name, match[1] if match else "")
         self._needs.homes[home[1] if home else f"/home/{name}"] = None
         return True
 
-    def _mkdir(self, words: list[str]) -> bool:
-        made = (word for word in words if not word.startswith("-") and "{" not in word)
-        self._needs.folders |= {absolute(self._workdir, word): self._place for word in made}
+    def _mkdir(self, arguments: list[str]) -> bool:
+        folders = (word for word in arguments if not word.startswith("-") and "{" not in word)
+        self._needs.folders |= {absolute(self._workdir, word): self._place for word in folders}
         return True
 
     def _table(self, folder: str) -> dict[str, Any]:
@@ -501,28 +521,28 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
 }
 
 
-def _said(words: Sequence[str]) -> dict[str, list[str]]:
+def _said(arguments: Sequence[str]) -> dict[str, list[str]]:
     """Options with their values, of a command that takes nothing else."""
-    found: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     name = ""
-    for word in words:
+    for word in arguments:
         if word.startswith("-"):
             name, equals, value = word.partition("=")
-            found.setdefault(name, []).extend([value] if equals else [])
+            options.setdefault(name, []).extend([value] if equals else [])
         elif name:
-            found[name].append(word)
-    return found
+            options[name].append(word)
+    return options
 
 
 def _listed(values: Sequence[str]) -> list[str]:
-    return [each for value in values for each in re.split(r"[,\s]+", value) if each]
+    return [item for value in values for item in re.split(r"[,\s]+", value) if item]
 
 
 def _asked(folder: str, extras: Sequence[str], groups: Sequence[str], *, whole: bool) -> list[str]:
     """A project with its extras and groups, in the manifest's words; `whole`: it is installed itself."""
     bracket = f"[{','.join(extras)}]" if extras else ""
-    own = f"{_dotted(folder)}{bracket}" if whole else joined(folder, f"pyproject.toml{bracket}")
-    return [own, *(joined(folder, f"pyproject.toml:{name}") for name in dict.fromkeys(groups))]
+    project = f"{_dotted(folder)}{bracket}" if whole else joined(folder, f"pyproject.toml{bracket}")
+    return [project, *(joined(folder, f"pyproject.toml:{name}") for name in dict.fromkeys(groups))]
 
 
 def _dotted(folder: str) -> str:

@@ -61,7 +61,7 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     """What a service becomes."""
     compose = candidate.compose
     kept = _kept(candidate)
-    made = Draft(
+    fallback = Draft(
         name=candidate.name,
         origin=candidate.origin,
         outcome="kept",
@@ -71,22 +71,22 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         notes=candidate.notes,
     )
     try:
-        return _own(made, candidate, repository)
+        return _own(fallback, candidate, repository)
     except KeepError as error:
         why = Note("other", error.place, error.what, error.advice)
-        notes = (*made.notes, *_of_compose(compose))
-        own = re.search(
+        notes = (*fallback.notes, *_of_compose(compose))
+        has_entrypoint = re.search(
             r"(?mi)^[ \t]*ENTRYPOINT\b", repository.text(candidate.build.dockerfile) or ""
         )
-        if own and compose and compose.entrypoint:
-            what = f"{made.name}: its `entrypoint` follows that of the Dockerfile"
+        if has_entrypoint and compose and compose.entrypoint:
+            what = f"{fallback.name}: its `entrypoint` follows that of the Dockerfile"
             notes += (Note("breaks", compose.place, what, "write ENTRYPOINT there"),)
-        return replace(made, why=why, notes=notes)
+        return replace(fallback, why=why, notes=notes)
     except RecursionError:
         why = Note(
             "other", candidate.origin[-1], "its stages are nested too deeply", "flatten them"
         )
-        return replace(made, why=why)
+        return replace(fallback, why=why)
 
 
 def _kept(candidate: Candidate) -> Entry:
@@ -99,22 +99,24 @@ def _kept(candidate: Candidate) -> Entry:
     if compose:
         commands = filter(None, (compose.entrypoint, compose.command))
         entry["command"] = [word for command in commands for word in command.words]
-        entry["port"] = next((own for _, own in compose.ports), "")
+        entry["port"] = next((inside for _, inside in compose.ports), "")
         entry |= _containers(compose, candidate.ready, {}, Code())
     if compose and (health := compose.health):
         test = [*health.command.shell, *health.command.words] if health.command else []
-        said = {**({"test": test} if test else {}), **health.times}
-        entry["healthcheck"] = health.command is not None and said
+        settings = {**({"test": test} if test else {}), **health.times}
+        entry["healthcheck"] = health.command is not None and settings
     return {key: value for key, value in entry.items() if value not in ("", {}, [])}
 
 
-def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
+def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft:
     """The same, built by slimbake. Raises KeepError."""
     build, compose = candidate.build, candidate.compose
     text = repository.text(build.dockerfile)
     if text is None:
         there = "is not there" if not repository.has(build.dockerfile) else "cannot be read"
-        raise KeepError(made.origin[0], f"{build.dockerfile} {there}", "name one that is a text")
+        raise KeepError(
+            fallback.origin[0], f"{build.dockerfile} {there}", "name one that is a text"
+        )
     every = stages(text, build.dockerfile, build.args)
     stage = find(every, build.target)
     if stage is None:
@@ -130,9 +132,9 @@ def _own(made: Draft, candidate: Candidate, repository: Repository) -> Draft:
     shell, entry = service.entry(code, build.context)
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
-    notes = (*made.notes, *needs.notes, *service.notes, *_of_compose(compose))
+    notes = (*fallback.notes, *needs.notes, *service.notes, *_of_compose(compose))
     return replace(
-        made,
+        fallback,
         outcome="own, with a shell" if shell else "own",
         entry=entry,
         python=next(filter(None, (python_of(s.image) for s in (stage, *every))), ""),
@@ -188,13 +190,13 @@ class _Service:
             command = stage.command
         if entrypoint and entrypoint.shell:  # Docker takes no arguments then
             command = None
-        found: dict[str, Command | None] = {"entrypoint": entrypoint, "command": command}
+        by_key: dict[str, Command | None] = {"entrypoint": entrypoint, "command": command}
         if entrypoint and not command and compose:  # else it would be a tool that people start
-            found = {"command": entrypoint}
-        if not any(item and item.words for item in found.values()):
+            by_key = {"command": entrypoint}
+        if not any(item and item.words for item in by_key.values()):
             what = "it has no CMD and no ENTRYPOINT: it starts nothing"
             raise KeepError(stage.place, what, "write CMD, or `command` in the compose file")
-        return {key: item for key, item in found.items() if item and item.words}
+        return {key: item for key, item in by_key.items() if item and item.words}
 
     def entry(self, code: Code, folder: str) -> tuple[bool, Entry]:
         """The entry, and whether a shell runs its command. `folder`: today's context."""
@@ -237,8 +239,8 @@ class _Service:
 
     def _user(self) -> tuple[str, str]:
         """The user in numbers, "" for slimbake's own; and its home."""
-        said = (self._compose and self._compose.user) or self._stage.user
-        name, _, group = said.partition(":")
+        user = (self._compose and self._compose.user) or self._stage.user
+        name, _, group = user.partition(":")
         number = name if name.isdecimal() else self._needs.users.get(name, "")
         if not number.isdecimal() or number == "0":
             return "", NONROOT_HOME
@@ -247,80 +249,84 @@ class _Service:
 
     def _homes(self, code: Code, home: str) -> Iterator[tuple[str, str]]:
         """Where homes of today's users are: a writable folder of slimbake's image."""
-        known = dict(code.moves)
+        moves = dict(code.moves)
         for path in ("/root", *self._needs.homes):
-            if path not in known and path.count("/") <= 2:
+            if path not in moves and path.count("/") <= 2:
                 yield path, home
 
-    def _words(self, said: Command, code: Code, workdir: str, *, first: bool) -> list[str]:
+    def _words(self, command: Command, code: Code, workdir: str, *, first: bool) -> list[str]:
         """The words of a command; a shell's text stays one, and keeps its shell."""
-        words = [self._moved(word, code) for word in said.words]
-        if said.shell:
-            words = [self._moved(each, code) for each in plain_words(said.words[0])]
-            if not words:
-                text = self._moved(said.words[0], code)
-                words = [posixpath.basename(said.shell[0]), *said.shell[1:], text]
-        return self._started(words, said, code, workdir) if first else words
+        arguments = [self._moved(word, code) for word in command.words]
+        if command.shell:
+            arguments = [self._moved(word, code) for word in plain_words(command.words[0])]
+            if not arguments:
+                text = self._moved(command.words[0], code)
+                arguments = [posixpath.basename(command.shell[0]), *command.shell[1:], text]
+        return self._started(arguments, command, code, workdir) if first else arguments
 
-    def _started(self, words: list[str], said: Command, code: Code, workdir: str) -> list[str]:
+    def _started(
+        self, arguments: list[str], original: Command, code: Code, workdir: str
+    ) -> list[str]:
         """The words of a command with a program that the image has, behind tini or dumb-init, too."""
-        own = list(reaped(words))
-        before = words[: len(words) - len(own)]
-        own = self._program(own, said, code, workdir)
-        if posixpath.basename(own[0]) in SHELLS:
-            self._needs_shell(posixpath.basename(own[0]), " ".join(own), said.place)
-        return [*before, *own]
+        command = list(reaped(arguments))
+        before = arguments[: len(arguments) - len(command)]
+        command = self._program(command, original, code, workdir)
+        if posixpath.basename(command[0]) in SHELLS:
+            self._needs_shell(posixpath.basename(command[0]), " ".join(command), original.place)
+        return [*before, *command]
 
     def _moved(self, text: str, code: Code) -> str:
         """A text with its paths as slimbake's image has them; programs are on PATH."""
         text = code.moved(text)
-        known = self._needs.environments | {"/usr/local", "/root/.local"}
-        for folder in {*known, *map(code.moved, known)}:
+        environments = self._needs.environments | {"/usr/local", "/root/.local"}
+        for folder in {*environments, *map(code.moved, environments)}:
             text = re.sub(rf"(?<![\w./-]){re.escape(folder)}/bin/(?=\w)", "", text)
         return text
 
-    def _program(self, words: list[str], said: Command, code: Code, workdir: str) -> list[str]:
+    def _program(
+        self, arguments: list[str], original: Command, code: Code, workdir: str
+    ) -> list[str]:
         """The words with a program that slimbake's image has."""
-        while words[1:] and words[0] in RUNNERS and words[1] == "run":
-            words = words[2:]
-            while words and words[0].startswith("-"):
-                if not _FLAG.fullmatch(words[0]):
-                    what = f"`run {words[0]}`: init does not know this option"
-                    raise KeepError(said.place, what, "start the program itself")
-                words = words[1:]
-            if words and words[0].endswith(".py"):
-                words = ["python", *words]
-        if not words:
-            raise KeepError(said.place, "its command has no program", "write one")
-        words[0] = code.program(words[0])
-        if re.fullmatch(rf"(?:.*/bin/)?{_PYTHON.pattern}", words[0]):
-            named = next((word for word in words[1:] if not word.startswith("-")), "")
+        while arguments[1:] and arguments[0] in RUNNERS and arguments[1] == "run":
+            arguments = arguments[2:]
+            while arguments and arguments[0].startswith("-"):
+                if not _FLAG.fullmatch(arguments[0]):
+                    what = f"`run {arguments[0]}`: init does not know this option"
+                    raise KeepError(original.place, what, "start the program itself")
+                arguments = arguments[1:]
+            if arguments and arguments[0].endswith(".py"):
+                arguments = ["python", *arguments]
+        if not arguments:
+            raise KeepError(original.place, "its command has no program", "write one")
+        arguments[0] = code.program(arguments[0])
+        if re.fullmatch(rf"(?:.*/bin/)?{_PYTHON.pattern}", arguments[0]):
+            named = next((word for word in arguments[1:] if not word.startswith("-")), "")
             if (
                 named.endswith(".py")
-                and "-m" not in words
+                and "-m" not in arguments
                 and not self._source(named, code, workdir)
             ):
                 what = f"the image has no {named}: a compose file mounts it"
-                raise KeepError(said.place, what, "name a `target` that copies it")
-            return ["python", *words[1:]]
-        script = next((w for w in words if self._source(w, code, workdir)), "")
+                raise KeepError(original.place, what, "name a `target` that copies it")
+            return ["python", *arguments[1:]]
+        script = next((w for w in arguments if self._source(w, code, workdir)), "")
         source = self._source(script, code, workdir) if script else ""
-        if source and (words[0] == script or posixpath.basename(words[0]) in SHELLS):
-            return self._scripted(words, script, source, said)
-        if words[0].startswith(("/", "./")) and not words[0].startswith(
+        if source and (arguments[0] == script or posixpath.basename(arguments[0]) in SHELLS):
+            return self._scripted(arguments, script, source, original)
+        if arguments[0].startswith(("/", "./")) and not arguments[0].startswith(
             ("/usr/", "/bin/", "/sbin/")
         ):
             raise KeepError(
-                said.place, f"{words[0]} is no file of the repository", "copy it from there"
+                original.place, f"{arguments[0]} is no file of the repository", "copy it from there"
             )
-        return words
+        return arguments
 
     def _source(self, word: str, code: Code, workdir: str) -> str:
         """The file of the repository that a word names; "" for none."""
         source = code.source(joined(workdir, word))
         return source if self._repository.is_file(source) else ""
 
-    def _scripted(self, words: list[str], script: str, source: str, said: Command) -> list[str]:
+    def _scripted(self, arguments: list[str], script: str, source: str, said: Command) -> list[str]:
         """A command that is a script of the repository."""
         text = self._repository.text(source) or ""
         line = text.partition("\n")[0]
@@ -334,17 +340,19 @@ class _Service:
         if "\r" in line:
             raise KeepError(Place(source, 1), "its lines end with CR LF", "save it with LF")
         if _PYTHON.fullmatch(program):
-            return ["python", script, *words[1:]] if words[0] == script else words
+            return ["python", script, *arguments[1:]] if arguments[0] == script else arguments
         if program not in SHELLS:
             raise KeepError(
                 Place(source, 1), f"it is run by {program or 'nothing known'}", "name a shell"
             )
         self._needs_shell(program, text, Place(source))
-        if words[0] == script and not (self._repository.executable(source) and line[:2] == "#!"):
-            words = [program, *words]
-        if words[0] == script and "/" not in script:
-            words = [f"./{script}", *words[1:]]
-        return words
+        if arguments[0] == script and not (
+            self._repository.executable(source) and line[:2] == "#!"
+        ):
+            arguments = [program, *arguments]
+        if arguments[0] == script and "/" not in script:
+            arguments = [f"./{script}", *arguments[1:]]
+        return arguments
 
     def _needs_shell(self, name: str, text: str, place: Place) -> None:
         """Have a shell in the image, and what its text calls of essentials."""
@@ -362,7 +370,7 @@ class _Service:
         }
 
     def _env(self, code: Code) -> dict[str, str]:
-        found: dict[str, str] = {}
+        variables: dict[str, str] = {}
         for name, value in self._stage.env.items():
             if _OF_BUILDS.match(name):
                 if name == "PATH":
@@ -372,26 +380,26 @@ class _Service:
                 advice = f"`environment: {{{name}: ${{{name}}}}}` takes it from the shell"
                 self.notes.append(Note("lost", self._stage.place, what, advice))
             else:
-                found[name] = self._moved(value, code)
-        return found
+                variables[name] = self._moved(value, code)
+        return variables
 
     def _path(self, value: str, code: Code) -> None:
         for folder in filter(None, value.split(":")):
-            known = self._needs.is_environment(folder) or self._needs.is_environment(
+            in_environment = self._needs.is_environment(folder) or self._needs.is_environment(
                 posixpath.dirname(folder)
             )
             usual = re.fullmatch(r"(?:/usr(?:/local)?)?/s?bin|.*(?:poetry|uv|cargo)\b.*", folder)
-            if not known and not usual and folder.startswith("/"):
+            if not in_environment and not usual and folder.startswith("/"):
                 what = f"PATH has {code.moved(folder)}"
                 raise KeepError(self._stage.place, what, "name programs with their folder")
 
     def _ports(self) -> Entry:
         compose, entry = self._compose, Entry()
-        known = [own for _, own in compose.ports] if compose else []
-        known += compose.expose if compose else ()
-        if not known and not (compose and (compose.command or compose.entrypoint)):
-            known = self._stage.ports
-        if ports := list(dict.fromkeys(known)):
+        numbers = [target for _, target in compose.ports] if compose else []
+        numbers += compose.expose if compose else ()
+        if not numbers and not (compose and (compose.command or compose.entrypoint)):
+            numbers = self._stage.ports
+        if ports := list(dict.fromkeys(numbers)):
             entry["port"], *more = ports
             if more:
                 entry["expose"] = more
@@ -399,7 +407,7 @@ class _Service:
 
     def _folders(self, code: Code, volumes: Sequence[str]) -> list[str]:
         """Folders that the Dockerfile makes for its program to write to."""
-        found: list[str] = []
+        folders: list[str] = []
         targets = [old for old, _ in code.moves] + [self._stage.workdir]
         for path in self._needs.folders:
             moved = code.moved(path)
@@ -411,8 +419,8 @@ class _Service:
             if not (
                 covered or home or inner or kept or self._needs.is_environment(path)
             ) and _ABSOLUTE.fullmatch(moved):
-                found.append(moved)
-        return [p for p in found if not any(p != e and p.startswith(f"{e}/") for e in found)]
+                folders.append(moved)
+        return [p for p in folders if not any(p != e and p.startswith(f"{e}/") for e in folders)]
 
     def _health(self, code: Code, workdir: str, entry: Entry) -> None:
         """The compose file's health check, or the Dockerfile's for the command that it is for."""
@@ -425,44 +433,44 @@ class _Service:
         elif health:
             self._healthcheck(health, code, workdir, entry)
 
-    def _healthcheck(self, said: Health, code: Code, workdir: str, entry: Entry) -> None:
-        if said.command is None:
+    def _healthcheck(self, health: Health, code: Code, workdir: str, entry: Entry) -> None:
+        if health.command is None:
             if "port" in entry:
                 entry["healthcheck"] = False
             return
-        found: Entry = {}
-        if said.command.words:
-            words = [self._moved(word, code) for word in said.command.words]
-            if said.command.shell:
-                text = _OR_FAIL.sub("", words[0])
-                words = list(plain_words(text))
-                if not words:
-                    words = [
-                        posixpath.basename(said.command.shell[0]),
-                        *said.command.shell[1:],
+        check: Entry = {}
+        if health.command.words:
+            arguments = [self._moved(word, code) for word in health.command.words]
+            if health.command.shell:
+                text = _OR_FAIL.sub("", arguments[0])
+                arguments = list(plain_words(text))
+                if not arguments:
+                    arguments = [
+                        posixpath.basename(health.command.shell[0]),
+                        *health.command.shell[1:],
                         text,
                     ]
                     shell = self._script
-                    self._needs_shell(words[0], text, said.place)
+                    self._needs_shell(arguments[0], text, health.place)
                     self._script = shell  # its command is none
-            words = self._program(words, said.command, code, workdir)
-            if words[0] in _FETCHERS:
-                self._system[words[0]] = None
-            found["test"] = words
+            arguments = self._program(arguments, health.command, code, workdir)
+            if arguments[0] in _FETCHERS:
+                self._system[arguments[0]] = None
+            check["test"] = arguments
         elif "port" not in entry:
             return
-        found |= said.times
-        if found:
-            entry["healthcheck"] = found["test"] if [*found] == ["test"] else found
+        check |= health.times
+        if check:
+            entry["healthcheck"] = check["test"] if [*check] == ["test"] else check
 
     def _unset(self, entry: Entry) -> None:
         """Note the variables that a shell's line needs and nothing sets."""
-        known = {**self._stage.env, **(self._compose.environment if self._compose else {})}
+        variables = {**self._stage.env, **(self._compose.environment if self._compose else {})}
         if self._compose and self._compose.env_files:
             return
         for command in self.commands().values():
             text = command.words[-1] if "-c" in (*command.shell, *command.words) else ""
-            if names := unset(text, known):
+            if names := unset(text, variables):
                 shown = ", ".join(names)
                 what = f"its command needs {shown}, and nothing sets it"
                 given = ", ".join(f"{name}: VALUE" for name in names)
@@ -494,7 +502,7 @@ def _containers(
 ) -> Entry:
     """How a compose file runs the containers of a service."""
     entry: Entry = {}
-    published = next((host for host, own in compose.ports[:1] if host and host != own), None)
+    published = next((host for host, target in compose.ports[:1] if host and host != target), None)
     if published:
         entry["publish"] = published
     if compose.volumes:

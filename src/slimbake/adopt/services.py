@@ -40,8 +40,8 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     """What becomes of a repository. `files`: the compose files, () to look for them; `only`: the one
     service that is wanted.
     """
-    found, others = compose_files(repository)
-    projects = [list(files)] if files else [[each] for each in found]
+    defaults, others = compose_files(repository)
+    projects = [list(files)] if files else [[file] for file in defaults]
     read = [file for project in projects for file in project]
     every = [compose_facts(repository, project) for project in projects]
     notes = [note for facts in every for note in facts.notes]
@@ -62,14 +62,14 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         for candidate in named
         if candidate.compose and candidate.compose.image
     }
-    known: dict[str, dict[str, str]] = {}
-    for each in named:
-        if each.compose:
-            known.setdefault(each.compose.place.file, {})[each.compose.name] = each.name
+    names_in: dict[str, dict[str, str]] = {}
+    for service in named:
+        if service.compose:
+            names_in.setdefault(service.compose.place.file, {})[service.compose.name] = service.name
     drafts = [
         _depending(
             draft(_linked(candidate, images, repository), repository),
-            known.get(candidate.compose.place.file if candidate.compose else "", {}),
+            names_in.get(candidate.compose.place.file if candidate.compose else "", {}),
         )
         for candidate in named
         if not only or candidate.name == only
@@ -89,12 +89,12 @@ def _others(others: Sequence[str], read: Sequence[str]) -> Iterator[Note]:
         shown = ", ".join(others[:_SHOWN]) + (
             f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         )
-        known = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
+        files_read = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
         yield Note(
             "other",
             Place(others[0]),
             f"compose files: {shown}",
-            f"{known}; `--compose FILE` names another",
+            f"{files_read}; `--compose FILE` names another",
         )
 
 
@@ -113,7 +113,7 @@ def _composed(
     depends = {service.name: set(service.depends_on) for service in facts.services}
     root = facts.files[0] if facts.files else ""
     startable = {n for n in ready if depends[n] <= ready} if root in OWN else set()
-    found, left, notes = [], [], []
+    candidates, left, notes = [], [], []
     for service in facts.services:
         build = service.build or builds.get(service.image)
         if build is None:
@@ -135,8 +135,10 @@ def _composed(
                 named = {f"{folder}-{name}": path for name, path in service.volumes.items()}
                 service = replace(service, volumes=named)
             beside = tuple(name for name in service.depends_on if name in startable)
-            found.append(Candidate(name=service.name, build=build, compose=service, ready=beside))
-    return found, left, notes
+            candidates.append(
+                Candidate(name=service.name, build=build, compose=service, ready=beside)
+            )
+    return candidates, left, notes
 
 
 def _alone(
@@ -148,7 +150,7 @@ def _alone(
     used = {candidate.build.dockerfile for candidate in composed}
     files = [file for file in repository.files if _is_dockerfile(file, repository)]
     plain = {posixpath.dirname(file) for file in files if "." not in posixpath.basename(file)}
-    found, others = [], []
+    candidates, others = [], []
     for file in files:
         if file in used:
             continue
@@ -160,13 +162,13 @@ def _alone(
             others.append(file)
             continue
         build, notes = _context(file, repository)
-        found.append(Candidate(name=_called(file, repository), build=build, notes=notes))
+        candidates.append(Candidate(name=_called(file, repository), build=build, notes=notes))
     shown = ", ".join(others[:_SHOWN]) + (
         f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     )
     what = f"Dockerfiles beside others: {shown}"
     advice = "a compose file that builds one makes it a service; `dockerfile:` in the manifest, too"
-    return found, [Note("other", Place(others[0]), what, advice)] if others else []
+    return candidates, [Note("other", Place(others[0]), what, advice)] if others else []
 
 
 def _is_dockerfile(path: str, repository: Repository) -> bool:
@@ -183,7 +185,7 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
     what it copies.
     """
     folder = posixpath.dirname(file) or "."
-    own = Build(context=folder, dockerfile=file)
+    default = Build(context=folder, dockerfile=file)
     text = repository.text(file)
     at = folder
     while text is not None:
@@ -194,7 +196,7 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
         if at == ".":
             break
         at = posixpath.dirname(at) or "."
-    return own, ()
+    return default, ()
 
 
 def _has_sources(text: str, build: Build, repository: Repository) -> bool:
@@ -211,22 +213,26 @@ def _has_sources(text: str, build: Build, repository: Repository) -> bool:
     )
 
 
-def _linked(each: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
+def _linked(candidate: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
     """A candidate with the images that its stages stand on and that are built here."""
-    text = repository.text(each.build.dockerfile)
-    below = {stage.image for stage in stages(text, "", each.build.args)} if text else set()
-    linked = {n: f"target:{images[n]}" for n in below if n in images and images[n] != each.name}
-    return replace(each, images=linked)
+    text = repository.text(candidate.build.dockerfile)
+    base_images = (
+        {stage.image for stage in stages(text, "", candidate.build.args)} if text else set()
+    )
+    linked = {
+        n: f"target:{images[n]}" for n in base_images if n in images and images[n] != candidate.name
+    }
+    return replace(candidate, images=linked)
 
 
-def _depending(made: Draft, known: dict[str, str]) -> Draft:
+def _depending(service_draft: Draft, name_of: dict[str, str]) -> Draft:
     """A draft with `depends_on` by the manifest's names: of services that it has."""
 
     def ours(entry: dict[str, object]) -> dict[str, object]:
-        said = entry.get("depends_on")
+        dependencies = entry.get("depends_on")
         names = (
-            {known[n]: how for n, how in said.items() if n in known}
-            if isinstance(said, dict)
+            {name_of[n]: how for n, how in dependencies.items() if n in name_of}
+            if isinstance(dependencies, dict)
             else {}
         )
         rest = {key: value for key, value in entry.items() if key != "depends_on"}
@@ -238,20 +244,20 @@ def _depending(made: Draft, known: dict[str, str]) -> Draft:
             rest["depends_on"] = list(names)
         return rest
 
-    return replace(made, entry=ours(made.entry), kept=ours(made.kept))
+    return replace(service_draft, entry=ours(service_draft.entry), kept=ours(service_draft.kept))
 
 
 def _called(file: str, repository: Repository) -> str:
     """What a service is called that no compose file names: after its Dockerfile, or its folder."""
     name = _FILE.fullmatch(posixpath.basename(file))
-    own = (name[1] or name[2] or "") if name else ""
+    service_name = (name[1] or name[2] or "") if name else ""
     folder = posixpath.dirname(file)
-    while not own and folder:
-        own = (
+    while not service_name and folder:
+        service_name = (
             posixpath.basename(folder) if posixpath.basename(folder).lower() not in _UNNAMED else ""
         )
         folder = posixpath.dirname(folder)
-    return own or repository.root.name
+    return service_name or repository.root.name
 
 
 def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[Candidate]:

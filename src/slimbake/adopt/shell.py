@@ -36,16 +36,16 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
     def value(found: re.Match[str]) -> str:
         if found[0] == r"\$":
             return found[0] if keep else "$"
-        known = values.get(found["bare"] or found["name"])
-        if len(known or "") > _LONGEST:
+        current = values.get(found["bare"] or found["name"])
+        if len(current or "") > _LONGEST:
             return found[0]
         how, other = found["how"] or "", found["other"] or ""
-        is_set = bool(known) if how.startswith(":") else known is not None
+        is_set = bool(current) if how.startswith(":") else current is not None
         if how.endswith("+"):
             return other if is_set else ""
         if how.endswith("-") and not is_set:
             return other
-        return (known or "") if known is not None or not keep else found[0]
+        return (current or "") if current is not None or not keep else found[0]
 
     for _ in range(_NESTED):
         before, text = text, _VARIABLE.sub(value, text)
@@ -57,9 +57,11 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
 def unset(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
     """The variables of a shell's text that have neither a value nor a default in it."""
     names = (match[1] or match[2] for match in _UNSET.finditer(text))
-    made = set(re.findall(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=|\bfor (\w+) in\b", text))
-    known = {name for pair in made for name in pair}
-    return tuple(dict.fromkeys(name for name in names if name not in values and name not in known))
+    assignments = set(re.findall(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=|\bfor (\w+) in\b", text))
+    assigned = {name for pair in assignments for name in pair}
+    return tuple(
+        dict.fromkeys(name for name in names if name not in values and name not in assigned)
+    )
 
 
 def plain_words(text: str) -> tuple[str, ...]:
@@ -68,10 +70,10 @@ def plain_words(text: str) -> tuple[str, ...]:
     if _ONLY_A_SHELL.search(bare) or _ASSIGNMENT.match(bare):
         return ()
     try:
-        words = tuple(shlex.split(bare))
+        command = tuple(shlex.split(bare))
     except ValueError:
         return ()
-    return () if words and words[0] in ("cd", "export", "set", "source", ".") else words
+    return () if command and command[0] in ("cd", "export", "set", "source", ".") else command
 
 
 def commands(
@@ -85,23 +87,23 @@ def commands(
     text = _NOWHERE.sub(" ", expand(text, values, keep=True))
     if match := re.search(r"\$\(|`", text):
         raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
-    known: dict[str, str] = {}
+    variables: dict[str, str] = {}
     branches = _Branches(lambda path: exists(posixpath.join(workdir, path)))
-    for words, before in _split(text):
-        while words and _ASSIGNMENT.match(words[0]):
-            name, _, value = words.pop(0).partition("=")
-            known[name] = value
-        words = branches.reached([expand(word, known, keep=True) for word in words], before)
-        if not words or (before == "||" and words in (["true"], [":"])):
+    for command, before in _split(text):
+        while command and _ASSIGNMENT.match(command[0]):
+            name, _, value = command.pop(0).partition("=")
+            variables[name] = value
+        command = branches.reached([expand(word, variables, keep=True) for word in command], before)
+        if not command or (before == "||" and command in (["true"], [":"])):
             continue
         if before not in ("", "&&", ";"):
-            raise OnlyAShellError(f"`{before}` before `{words[0]}`")
-        if words[0] in _KEYWORDS:
-            raise OnlyAShellError(f"`{words[0]}` of a shell")
-        if words[0] == "cd" and len(words) == 2:
-            workdir = posixpath.normpath(posixpath.join(workdir, words[1]))
+            raise OnlyAShellError(f"`{before}` before `{command[0]}`")
+        if command[0] in _KEYWORDS:
+            raise OnlyAShellError(f"`{command[0]}` of a shell")
+        if command[0] == "cd" and len(command) == 2:
+            workdir = posixpath.normpath(posixpath.join(workdir, command[1]))
             continue
-        yield words, workdir
+        yield command, workdir
 
 
 class _Branches:
@@ -112,10 +114,10 @@ class _Branches:
         self._open: list[tuple[bool, bool]] = []  # of each `if`: this branch runs; one has run
         self._asks = False  # between `if` and `then`
 
-    def reached(self, words: list[str], before: str) -> list[str]:
+    def reached(self, command: list[str], before: str) -> list[str]:
         """A command without its keyword; [] for one that does not run, and for a condition."""
-        while words and words[0] in ("if", "elif", "then", "else", "fi"):
-            keyword, *words = words
+        while command and command[0] in ("if", "elif", "then", "else", "fi"):
+            keyword, *command = command
             if keyword == "if":
                 self._open.append((True, False))
                 before, self._asks = "", True
@@ -130,23 +132,29 @@ class _Branches:
                 runs, done = self._open.pop()
                 if keyword == "then":
                     self._open.append((runs, done or runs))
-        if self._asks and words:
+        if self._asks and command:
             runs, done = self._open.pop()
             if all(
-                each for each, _ in self._open
+                runs for runs, _ in self._open
             ):  # else its value may be unknown, and is not asked
-                holds = not done and self._holds(words)
+                holds = not done and self._holds(command)
                 runs = runs or holds if before == "||" else runs and holds
             self._open.append((runs, done))
             return []
-        return words if all(runs for runs, _ in self._open) else []
+        return command if all(runs for runs, _ in self._open) else []
 
-    def _holds(self, words: list[str]) -> bool:
+    def _holds(self, command: list[str]) -> bool:
         """Whether a comparison of texts holds. Raises OnlyAShellError for another condition."""
-        said = words[1:-1] if words[0] in ("[", "[[") else words[1:] if words[0] == "test" else []
-        if any("$" in word for word in said):
-            raise OnlyAShellError(f"`if {' '.join(words)}`: a value is not known")
-        match said:
+        condition = (
+            command[1:-1]
+            if command[0] in ("[", "[[")
+            else command[1:]
+            if command[0] == "test"
+            else []
+        )
+        if any("$" in word for word in condition):
+            raise OnlyAShellError(f"`if {' '.join(command)}`: a value is not known")
+        match condition:
             case [one, "=" | "==", other]:
                 return one == other
             case [one, "!=", other]:
@@ -157,12 +165,12 @@ class _Branches:
                 return self._exists(path)
             case ["-z", text]:
                 return not text
-        raise OnlyAShellError(f"`if {' '.join(words)}`")
+        raise OnlyAShellError(f"`if {' '.join(command)}`")
 
 
 def _split(text: str) -> Iterator[tuple[list[str], str]]:
     """The words of each command, and the operator that it follows."""
-    words: list[str] = []
+    command: list[str] = []
     before = ""
     for line in text.replace("\\\n", " ").split("\n"):
         if line.strip().startswith("#"):
@@ -175,12 +183,12 @@ def _split(text: str) -> Iterator[tuple[list[str], str]]:
             raise OnlyAShellError("quotes that go over lines") from None
         for token in (*tokens, ";"):
             if not _OPERATOR.fullmatch(token):
-                words.append(token)
+                command.append(token)
                 continue
             if token not in ("&&", "||", ";", "|"):
                 raise OnlyAShellError(f"`{token}`")
-            if words:
-                yield words, before
-            words, before = [], token
-    if words:
-        yield words, before
+            if command:
+                yield command, before
+            command, before = [], token
+    if command:
+        yield command, before

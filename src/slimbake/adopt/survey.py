@@ -42,12 +42,12 @@ def survey(root: Path) -> Repository:
         if len(files) > MOST:
             partial = True
             break
-    found = tuple(sorted(files))
+    sorted_files = tuple(sorted(files))
     return Repository(
         root,
         functools.partial(content, root),
-        found,
+        sorted_files,
         frozenset(folders),
         partial,
-        _known=frozenset(found),
+        _known=frozenset(sorted_files),
     )

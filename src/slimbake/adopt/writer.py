@@ -61,9 +61,9 @@ def manifest_text(project: str, python: str, drafts: Sequence[Draft], *, torch: 
     lines += ["", "services:" if drafts else "services: {}"]
     shared = _shared([draft.entry for draft in drafts])
     named: set[str] = set()
-    for number, each in enumerate(drafts):
+    for number, service_draft in enumerate(drafts):
         lines += [""] if number else []
-        lines += _service(each, shared.get(number, ("", {})), named)
+        lines += _service(service_draft, shared.get(number, ("", {})), named)
     return "\n".join(lines) + "\n"
 
 
@@ -77,13 +77,13 @@ def _shared(entries: Sequence[Entry]) -> dict[int, tuple[str, dict[str, str]]]:
     for (name, value), having in owners.items():
         if len(having) > 1:
             groups.setdefault(tuple(having), {})[name] = value
-    found: dict[int, tuple[str, dict[str, str]]] = {}
+    shared: dict[int, tuple[str, dict[str, str]]] = {}
     for numbers, values in sorted(groups.items(), key=lambda g: -len(g[0]) * len(g[1])):
-        free = [number for number in numbers if number not in found]
+        free = [number for number in numbers if number not in shared]
         if len(values) >= _FEWEST and len(free) > 1:
-            name = f"shared-{len({name for name, _ in found.values()}) + 1}"
-            found |= dict.fromkeys(free, (name, values))
-    return found
+            name = f"shared-{len({name for name, _ in shared.values()}) + 1}"
+            shared |= dict.fromkeys(free, (name, values))
+    return shared
 
 
 def _service(draft: Draft, shared: tuple[str, Mapping[str, str]], named: set[str]) -> Iterator[str]:
