@@ -117,7 +117,7 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     chosen: set[str] = set()
     requested = {_first((name,)) for name in names}
     shell = bool(SHELLS & requested) or within(INSIDE / "base", "/usr/bin/sh").exists()
-    shelled: set[str] = set()  # packages of programs that need a shell
+    shelled: set[str] = set()  # programs that need a shell
     waiting = [*requested]
     while waiting:
         name = waiting.pop()
@@ -135,13 +135,13 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         for elf in sorted(filter(is_elf, files)):
             more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
         more |= _interpreters(files)
-        if not shell and name in requested and any(map(_needs_shell, files)):
-            shelled.add(name)
+        if not shell and name in requested:
+            shelled |= {str(path) for path in files if _needs_shell(path)}
         waiting += sorted(more - {""} - {*runtime})
     if shelled:
         print(
-            f"slimbake: warning: system: the image has no shell for programs of"
-            f" {', '.join(sorted(shelled))}: if your code runs them, `shell: true` brings one",
+            f"slimbake: warning: system: the image has no shell for {', '.join(sorted(shelled))}: if"
+            " your code runs one of them, `shell: true` brings it",
             file=sys.stderr,
         )
     return chosen
