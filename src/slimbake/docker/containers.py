@@ -58,8 +58,10 @@ def remove_owned(by: Callable[[str], bool]) -> list[str]:
         (("ps", "--all"), "Names", _REMOVE),
         (("network", "ls"), "Name", ("network", "rm")),
     ):
-        form = f'--format={{{{.ID}}}} {{{{.{name}}}}} {{{{.Label "{OWNER}"}}}}'
-        rows = _quiet(*listing, f"--filter=label={OWNER}", form).splitlines()
+        rows = _quiet(
+            *(*listing, f"--filter=label={OWNER}"),
+            f'--format={{{{.ID}}}} {{{{.{name}}}}} {{{{.Label "{OWNER}"}}}}',
+        ).splitlines()
         removed += [
             n for id_, n, owner in map(str.split, rows) if by(owner) and _quiet(*remove, id_)
         ]
@@ -122,8 +124,14 @@ class Detached:
 
     def state(self) -> tuple[int | None, int]:
         """Its exit code, None while it runs; its first process, as the engine's machine has it."""
-        form = "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}"
-        status, code, pid = (*_quiet("inspect", form, self.name).split(), "gone", "1", "0")[:3]
+        status, code, pid = (
+            *_quiet(
+                "inspect",
+                "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}",
+                self.name,
+            ).split(),
+            *("gone", "1", "0"),
+        )[:3]
         return (None if status in {"created", "running"} else int(code)), int(pid)
 
     def last_lines(self, number: int = 12) -> list[str]:
@@ -153,8 +161,8 @@ def detached(name: str, arguments: Sequence[str]) -> Iterator[Detached]:
         )
         if done.returncode == NOT_RUN:
             raise SetupError("the engine could not run a container", done.stderr.strip())
-        why = done.stderr.strip().splitlines()
-        yield Detached(name, f"cannot be run: {why[-1] if why else ''}" if done.returncode else "")
+        why = done.stderr.strip().rpartition("\n")[2]
+        yield Detached(name, f"cannot be run: {why}" if done.returncode else "")
     finally:
         _quiet(*_REMOVE, name)
 
@@ -167,7 +175,7 @@ def _quiet(*arguments: str) -> str:
 @contextlib.contextmanager
 def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
     """A file or folder of an image as a tar stream; None where it has none there. Raises
-    SetupError.
+    SetupError, also where the stream was read to its end and broke off there.
     """
     container = call("container", "create", "--network=none", *_labels(), image).strip()
     try:
@@ -176,7 +184,11 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as running:
-            yield running.stdout if running.stdout.peek(1) else None  # type: ignore[union-attr]
+            there = running.stdout.peek(1)  # type: ignore[union-attr]
+            yield running.stdout if there else None
+            # Where the reader came to the end of what is there, that is all only if Docker says so.
+            if there and not running.stdout.read(1) and running.wait():  # type: ignore[union-attr]
+                raise SetupError(f"docker cp of {path} broke off")
     finally:
         _quiet(*_REMOVE, container)
 

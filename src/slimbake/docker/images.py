@@ -147,10 +147,9 @@ def push_image(name: str) -> None:
 
     Raises SetupError with the registry's words.
     """
-    command = ("docker", "image", "push", "--quiet", name)
     for attempt in range(PUSH_TRIES):
         time.sleep(attempt)
-        done = process.execute(command, timeout=PUSH_LIMIT)
+        done = process.execute(("docker", "image", "push", "--quiet", name), timeout=PUSH_LIMIT)
         if done.ok:
             return
         if _REFUSED.search(done.stderr):

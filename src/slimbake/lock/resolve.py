@@ -112,7 +112,7 @@ class Uv(PipCompile):
         )
 
     def resolve(self, locked: Mapping[str, str]) -> tuple[Needed, ...]:
-        """What the layer needs, also of what it stands on.
+        """The packages of the layer and of the layers beneath it.
 
         `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """

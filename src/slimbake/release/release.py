@@ -146,8 +146,8 @@ def _released(
     }
     plan = mounted(plan, weights, ids)
     beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
-    with ThreadPoolExecutor(1) as beside_starts:  # which wait for services, and this for the engine
-        measured = beside_starts.submit(measure_images, images, site.workspace, build.layouts)
+    with ThreadPoolExecutor(1) as background:  # sizes are measured while services start
+        measured = background.submit(measure_images, images, site.workspace, build.layouts)
         starts = start_checks(site, plan, ids, request.platform, beside)
         failed = {
             name: f"the start check of {name} failed; its tag stays where it was\n{indent(why, '  ')}"

@@ -98,6 +98,7 @@ def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
                     raise SetupError(f"{folder} of the image has a file of {member.size:,} bytes")
                 if content := tar.extractfile(member):
                     yield member.name.rpartition("/")[2], content.read()
+        stream.read(KEPT)  # to its end: `copied` then knows whether the stream broke off
 
 
 def why(entries: Iterable[Why], subject: str) -> tuple[Why, ...]:

@@ -1,5 +1,6 @@
 """Containers that run to their end, and builds: what the engine is given, what failures say."""
 
+import contextlib
 import json
 import os
 import socket
@@ -11,7 +12,14 @@ import pytest
 from tests.unit.docker.conftest import Program
 
 from slimbake import docker
-from slimbake.docker.containers import Contained, contained, of_this_process, orphaned, remove_owned
+from slimbake.docker.containers import (
+    Contained,
+    contained,
+    copied,
+    of_this_process,
+    orphaned,
+    remove_owned,
+)
 from slimbake.errors import SetupError
 
 
@@ -62,6 +70,19 @@ def test_a_container_that_ends_is_removed_at_once(program: Program, said: str) -
     done = contained("name", ("image",), "", 60)
     assert done == Contained(3, said, "why", out_of_memory=True)
     assert "rm --force --volumes name" in program.asked
+
+
+def test_a_copy_that_breaks_off_is_an_error_and_one_of_nothing_is_none(program: Program) -> None:
+    for answer, code in (("half a tar", 1), ("a whole tar", 0), ("", 1)):
+        program.answer("container create", "id\n")
+        program.answer("cp id:/a", answer, code=code)
+        broken = pytest.raises(SetupError) if answer and code else contextlib.nullcontext()
+        with broken, copied("image", "/a") as stream:
+            assert (stream.read() if stream else b"") == answer.encode()
+        program.answer("cp id:/a", answer * 100_000, code=code)
+        with copied("image", "/a") as stream:  # who wants no more of it asks no more
+            assert (stream is None) == (not answer)
+    assert program.asked[-1] == "rm --force --volumes id"
 
 
 # --- builds without a context of their own
