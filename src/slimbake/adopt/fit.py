@@ -13,7 +13,7 @@ from slimbake.config.model import Manifest
 from slimbake.errors import ManifestError, Problem
 from slimbake.host.files import apart
 
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 _USUAL = "3.13"  # where nothing says which: wheels of the newest may still be missing
 # What an image does without: it was the compose file's, or a container's.
 _MAY_GO = frozenset(

@@ -69,7 +69,7 @@ def test_a_failed_import_names_what_removed_it(module: str, by: str, python: Pyt
 
 def test_a_module_of_a_package_asked_for_by_name_is_reported(python: Python) -> None:
     words = "No module named 'thing.fast': a-rule removed it; `slimbake why thing.fast` tells more"
-    assert last(python, "from thing import fast") == f"ModuleNotFoundError: {words}"
+    assert last(python, "from thing import fast").startswith(f"ModuleNotFoundError: {words}")
     assert "cannot import name 'never' from 'thing'" in last(python, "from thing import never")
 
 

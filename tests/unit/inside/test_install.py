@@ -232,7 +232,7 @@ def unpacking(inside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def laid(inside: Path) -> dict[str, tuple[str, float, bytes]]:
     """All that the layer has put below the prefix."""
     found = state(inside.parent / "prefix")
-    return {path: found[path] for path in found if path not in ("lib", "lib/python3.11")}
+    return {path: found[path] for path in found if path not in ("lib", str(Path(SITE_HERE).parent))}
 
 
 LINE = "services.yaml: bases.web.remove: keep/*.bin"

@@ -133,7 +133,7 @@ def watch(name: str) -> dict[int, Callable[[], str]]:
             (Future, read, _pass, lambda future, *_: unseen.pop(id(future), None))
             for read in ("result", "exception")
         ),
-        (warnings, "_warn_unawaited_coroutine", unawaited, _pass),  # CPython's own (3.8 to 3.14)
+        (warnings, "_warn_unawaited_coroutine", unawaited, _pass),  # CPython's own (3.8 to 3.15)
     )
     for hook in hooks:
         _around(*hook)

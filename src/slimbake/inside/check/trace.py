@@ -107,19 +107,20 @@ def _watch(
     seconds: float,
     quiet: float,
     port: int | None = None,
-) -> None:
+) -> bool:
     """Wait until a process ends, for so many seconds, and until it has used nothing new for `quiet`
-    seconds; once something listens at `port`, for SERVES seconds.
+    seconds; once something listens at `port`, for SERVES seconds. Returns whether anything did.
     """
-    last, used = time.monotonic(), 0
+    last, used, listens = time.monotonic(), 0, False
     until = last + seconds
     while process.poll() is None and time.monotonic() < min(until, last + quiet):
         if (count := traced.distinct()) > used:
             used, last = count, time.monotonic()
-        if port and port in listeners():
-            port, quiet, last = None, SERVES, time.monotonic()
+        if port and not listens and port in listeners():
+            listens, quiet, last = True, SERVES, time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOKS)
+    return listens
 
 
 @turn()
@@ -139,20 +140,22 @@ def trace_starts(arguments: Sequence[str]) -> None:
 def _starts(service: Mapping[str, Any]) -> dict[str, Any]:
     command, verify = service["command"], service["verify"]
     os.environ["HOME"] = surroundings.home()
-    fault, traced = "", Trace()
-    if service["smoke"]:
-        fault = _check(traced, ("smoke", "--as-nonroot"))
+    fault, serves, traced = "", False, Trace()
     if command:
         source = (INSIDE / "context" / verify).read_text("utf-8") if verify else ASKS
-        trace_service(traced, service, source, **surroundings.as_service())
+        serves = trace_service(traced, service, source, **surroundings.as_service())
+    # A verify that has asked the service what its users ask shows all that a smoke would.
+    if service["smoke"] and not (serves and verify):
+        fault, _ = _check(traced, ("smoke", "--as-nonroot"))
     seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
-def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> None:
-    """Run the service and its verify, of this text; how they end does not matter.
+def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> bool:
+    """Run the service and its verify, of this text; how they end does not matter. Returns whether
+    the service listened.
 
     A smoke calls its service in process: what only a server imports is seen here. `service`: see
     `trace_starts`; `user`: as subprocess.Popen takes it.
@@ -168,7 +171,8 @@ def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user
     }
     # It calls each route more than once: a bake has no time for the last of them.
     given = json.dumps(question)
-    _check(traced, ("verify",), given, quiet=QUIET, port=service["port"], **user)
+    _, listened = _check(traced, ("verify",), given, quiet=QUIET, port=service["port"], **user)
+    return listened
 
 
 def _check(
@@ -179,8 +183,10 @@ def _check(
     quiet: float = LIMIT,
     port: int | None = None,
     **user: Any,
-) -> str:
-    """Run a program of check.pyz; "" where it holds, else what it said last."""
+) -> tuple[str, bool]:
+    """Run a program of check.pyz: "" where it holds, else what it said last; and whether anything
+    listened at `port`.
+    """
     with (
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+") as question,
@@ -197,14 +203,14 @@ def _check(
             start_new_session=True,
             **user,
         )
-        _watch(check, traced, LIMIT + GRACE, quiet, port)
+        listened = _watch(check, traced, LIMIT + GRACE, quiet, port)
         for pid in (check.pid, *descendants(check.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         code = check.wait()
         output.seek(0)
         last = output.read().splitlines()[-LAST_LINES:]
-    return "\n".join((f"its {arguments[0]} failed", *last)) if code else ""
+    return "\n".join((f"its {arguments[0]} failed", *last)) if code else "", listened
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from . import hook, layout, resources
 from .select import Selected
 
 PACKAGE = "_slimbake_cold"
-START = f"0{PACKAGE}"  # the first by name: other packages may import what is cold
+# What installs the hook at a start of Python, the first of their kind by name: other packages may
+# import what is cold. Python 3.15 runs the lines of `.pth` files, and only then what `.start` files
+# name (PEP 829); Python 3.18 ignores the lines. Of two files of one stem the first would be ignored.
+STARTS = {
+    f"0{PACKAGE}.pth": f"import {PACKAGE}.hook; {PACKAGE}.hook.install()\n",
+    f"0{PACKAGE}_hook.start": f"{PACKAGE}.hook:install\n",
+}
 SHIPPED = (hook, layout, resources)
-ENTRY_POINTS = (
-    3,
-    15,
-)  # the Python from which on `.start` files name what runs at a start (PEP 829)
 
 
 def go_cold(layer: LayerFiles, selected: Selected, settings: Mapping[str, Any]) -> list[Path]:
@@ -56,16 +58,8 @@ def _install_hook(site: Path) -> Iterator[Path]:
         name = f"{module.__name__.rpartition('.')[2]}.py"
         (site / PACKAGE / name).write_bytes(pkgutil.get_data(__package__, name) or b"")
     yield from (site / PACKAGE).iterdir()
-    name, text = start_file(site)
-    (site / name).write_text(text)
-
-
-def start_file(site: Path) -> tuple[str, str]:
-    """The file that has a Python install the hook at its start: its name, and its text."""
-    version = tuple(map(int, site.parent.name.removeprefix("python").split(".")))
-    if version >= ENTRY_POINTS:
-        return f"{START}.start", f"{PACKAGE}.hook:install\n"
-    return f"{START}.pth", f"import {PACKAGE}.hook; {PACKAGE}.hook.install()\n"
+    for name, text in STARTS.items():
+        (site / name).write_text(text)
 
 
 def store_bytes(

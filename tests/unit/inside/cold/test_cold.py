@@ -1,5 +1,6 @@
 """Cold modules are as they were on disk, to all that Python asks loaders for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,10 @@ assert open is builtins.open is io.open is _io.open and io.open_code is _io.open
 for each in _io.open, _io.open_code: assert type(each) is type(len), each
 for name, had in before.items():
     for key, value in had.items():
-        if not name.startswith('_slimbake') and callable(value):
-            assert vars(sys.modules[name])[key] is value, (name, key)
+        now = vars(sys.modules[name]).get(key)
+        lazy = 'lazy' in type(value).__name__  # Python 3.15 puts in what is there, when it is used
+        if not name.startswith('_slimbake') and callable(value) and not lazy:
+            assert now is value, (name, key)
 """
     assert there.says(text) == ""
 
@@ -207,7 +210,7 @@ print(sum(len(store._blocks) for store in hook._stores))
 import thing.none
 """
     done = there.start("-c", text)
-    assert done.stdout.startswith("None None _NamespacePath") and done.stdout.endswith("\n0\n")
+    assert re.match("None None _?NamespacePath", done.stdout) and done.stdout.endswith("\n0\n")
     assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'thing.none'"
 
 
@@ -255,11 +258,11 @@ def test_two_layers_share_a_namespace_package(tmp_path: Path) -> None:
     assert len(list(there.root.glob("cold/*.cold"))) == 2
     text = """\
 import pkgutil, space, space.one.late, space.two
-print(space.one.value, space.one.late.value, space.two.value, type(space.__path__).__name__)
+print(space.one.value, space.one.late.value, space.two.value, type(space.__path__).__name__.lstrip("_"))
 print([(m.name, m.ispkg) for m in pkgutil.iter_modules(space.__path__)])
 """
     assert there.says(text).splitlines() == [
-        "1 2 3 _NamespacePath",
+        "1 2 3 NamespacePath",
         "[('one', True), ('two', True)]",
     ]
 

@@ -8,7 +8,7 @@ from tests.unit.inside.cold.images import Image, image
 
 from slimbake.inside.check.inventory import cold_digests
 from slimbake.inside.cold.layout import BLOCK, HEAD, KEPT, Store
-from slimbake.inside.cold.pack import start_file, store_bytes
+from slimbake.inside.cold.pack import STARTS, store_bytes
 from slimbake.inside.step import StepError
 
 THING = {
@@ -97,23 +97,19 @@ def test_few_blocks_stay_in_memory(tmp_path: Path) -> None:
     assert sum(map(len, store._blocks.values())) <= KEPT * BLOCK
 
 
-@pytest.mark.parametrize(
-    ("python", "file"),
-    [
-        (
-            "python3.14",
-            ("0_slimbake_cold.pth", "import _slimbake_cold.hook; _slimbake_cold.hook.install()\n"),
-        ),
-        ("python3.15", ("0_slimbake_cold.start", "_slimbake_cold.hook:install\n")),
-    ],
-)
-def test_a_start_installs_the_hook(tmp_path: Path, python: str, file: tuple[str, str]) -> None:
-    assert start_file(tmp_path / python / "site-packages") == file
+@pytest.mark.parametrize("ignored", STARTS)
+def test_either_file_installs_the_hook(there: Image, ignored: str) -> None:
+    """Python 3.18 ignores the lines of `.pth` files; Python 3.14 knows no `.start` files."""
+    (there.site / ignored).unlink()
+    (entry,) = (each.read_text() for each in there.site.glob("0*"))
+    program = f"pkgutil.resolve_name({entry.strip()!r})()" if ignored.endswith(".pth") else "0"
+    assert (
+        there.says(f"import pkgutil; {program}; import thing.late; print(thing.late.value)") == "1"
+    )
 
 
 def test_what_a_start_file_names_may_be_called_twice(there: Image) -> None:
     """Python 3.15 reads the folder of a venv twice, and has loaded `pkgutil` to resolve names."""
-    (there.site / start_file(there.site)[0]).unlink()
     text = """import pkgutil, sys, thing
 for _ in range(2):
     pkgutil.resolve_name('_slimbake_cold.hook:install')()
@@ -142,7 +138,7 @@ print(len(sys.meta_path) - len({*map(id, sys.meta_path)}), len(sys.path_hooks) -
 def test_changed_path_hooks_lose_no_cold_module(there: Image, change: str) -> None:
     text = f"""\
 import importlib, sys
-from importlib.machinery import *
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 LOADERS = (ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, ['.py'])
 import thing
 {change}
@@ -170,7 +166,7 @@ def test_the_finder_of_another_package_finds_what_is_on_disk(there: Image) -> No
     # As beartype puts it there: before Python's own, which it knows by its name.
     text = """\
 import sys
-from importlib.machinery import *
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 class Loader(SourceFileLoader):
     pass
 python = FileFinder.path_hook().__qualname__
@@ -222,7 +218,7 @@ def test_a_program_that_a_package_hands_to_another_python_stays_on_disk(tmp_path
 
 def test_modules_that_a_pth_or_start_file_imports_stay_on_disk(tmp_path: Path) -> None:
     files = {"early.py": b"import thing.late\n", "a.pth": b"import early\n"}
-    later = {"later.py": b"", "later.start": b"later:run\n"}
+    later = {"later.py": b"def run(): ...\n", "later.start": b"later:run\n"}
     there = image(tmp_path, {"early": files, "later": later, "thing": THING})
     assert (there.site / "early.py").exists() and (there.site / "later.py").exists()
     assert there.says("import sys; print('thing.late' in sys.modules)") == "True"
