@@ -122,7 +122,7 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     for version in ("1", "2"):
         index.add("core", version)
     index.add("left", "1", ["core<2"])
-    repo.fleet("[]", a="requirements.txt", b="[core]")
+    repo.fleet("[]", a="requirements.txt", b="[core==2, left]", c="[core]")
     (repo.root / "a/requirements.txt").write_text("left\ncore>=2\n")
     done = repo.run("lock")
     assert (done.code, done.stdout) == (2, "")
@@ -131,6 +131,7 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
         "  (asked for in the manifest, a/requirements.txt)\n"
     ) in done.stderr
     assert "left depend on core<2" in " ".join(done.stderr.split())
+    assert "no solution for b" in done.stderr, "all at once"
     assert "correct a name or relax one of these requirements" in done.stderr.splitlines()[-1]
     assert not (repo.root / "bake/locks").exists()
 

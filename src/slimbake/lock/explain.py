@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
@@ -29,27 +28,18 @@ class ResolutionError(SlimbakeError):
     exit_code = MANIFEST
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A layer that holds a package, and the ways that lead there: each from a requirement down to
-    the package.
+def holders(
+    package: str, layers: Iterable[Layer], locked: Locked
+) -> Iterator[tuple[Layer, Pin, list[tuple[str, ...]]]]:
+    """The layers that hold a package, parents first, with its pin and the ways that lead there: each
+    from a requirement down to the package.
     """
-
-    layer: Layer
-    pin: Pin
-    chains: tuple[tuple[str, ...], ...]
-
-
-def holders(package: str, layers: Iterable[Layer], locked: Locked) -> tuple[Holder, ...]:
-    """The layers that hold a package, parents first."""
-    matches = []
     for layer in layers:
-        pin = next((pin for pin in locked.get(layer.name, ()) if pin.name == package), None)
-        if pin:
-            pin_of = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
-            chains = sorted(_chains(pin, pin_of, ()), key=lambda chain: (len(chain), chain))
-            matches.append(Holder(layer, pin, tuple(chains)))
-    return tuple(matches)
+        for pin in locked.get(layer.name, ()):
+            if pin.name == package:
+                pin_of = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
+                chains = _chains(pin, pin_of, ())
+                yield layer, pin, sorted(chains, key=lambda chain: (len(chain), chain))
 
 
 def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -67,17 +57,17 @@ def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[
 def explanation(package: str, layers: Iterable[Layer], locked: Locked) -> str:
     """Who needs a package, and in which layer it is; "" where no lock holds it."""
     lines = []
-    for owner in holders(package, layers, locked):
-        lines.append(f"{package} {owner.pin.version} in {owner.layer.name}")
-        lines += [f"  {' -> '.join(chain)}" for chain in owner.chains[:_SHOWN]]
-        if len(owner.chains) > _SHOWN:
-            lines.append(f"  and {len(owner.chains) - _SHOWN} more ways")
+    for layer, pin, chains in holders(package, layers, locked):
+        lines.append(f"{package} {pin.version} in {layer.name}")
+        lines += [f"  {' -> '.join(chain)}" for chain in chains[:_SHOWN]]
+        if len(chains) > _SHOWN:
+            lines.append(f"  and {len(chains) - _SHOWN} more ways")
     return "\n".join(lines)
 
 
 def _way(package: str, layer: Layer, locked: Locked) -> str:
     """The requirement behind a package of a layer, and what leads from there to it."""
-    chains = (chain for owner in holders(package, [layer], locked) for chain in owner.chains)
+    chains = (chain for *_, ways in holders(package, [layer], locked) for chain in ways)
     return " -> ".join(next(chains, (package,)))
 
 
@@ -174,6 +164,14 @@ def no_solution(layer: Layer, details: str) -> ResolutionError:
         f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
         f"{shown}\n{details}",
         "correct a name or relax one of these requirements"
+        + ", or bake its Dockerfile as it is (`dockerfile:`)" * (layer.kind == "service")
         + ("; or take the service off that base" if stands else "")
         + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in details),
     )
+
+
+def all_unsolved(errors: Sequence[ResolutionError]) -> ResolutionError:
+    """One error of several layers that have no solution, each with what to do about it."""
+    *others, last = errors
+    parts = (f"{error.message}\n  {error.hint}" for error in others)
+    return ResolutionError("\n".join((*parts, last.message)), last.hint)

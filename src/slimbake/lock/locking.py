@@ -23,7 +23,7 @@ from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.auto import alignment, arrange, cut
-from slimbake.lock.explain import ResolutionError, refuse_no_torch, refuse_torch
+from slimbake.lock.explain import ResolutionError, all_unsolved, refuse_no_torch, refuse_torch
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
@@ -115,8 +115,11 @@ class _Locking:
             if layer.kind != "service":
                 self._resolve(layer)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            for done in [pool.submit(self._resolve, layer) for layer in above]:
-                done.result()
+            running = [pool.submit(self._resolve, layer) for layer in above]
+            failures = [error for one in running if (error := one.exception())]
+        if failures:
+            unsolved = [error for error in failures if isinstance(error, ResolutionError)]
+            raise all_unsolved(unsolved) if len(unsolved) == len(failures) else failures[0]
         refuse_torch(above, self._pins)
         refuse_no_torch(layers, self._pins)
         sharing = self._share()
