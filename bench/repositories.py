@@ -60,7 +60,7 @@ def main() -> int:
         )
         rows.append(
             [
-                "@".join(_called(folder)),
+                "@".join(called(folder)),
                 *(str(found[name]) for name in COLUMNS),
             ]
         )
@@ -107,7 +107,7 @@ def _bakes(
         named = re.findall(r"(?m)^(?:slimbake|services\.yaml:\d+): .*(?:\n  .*)*", done.stderr)
         why = "" if end == "started" else " ".join("\n".join(named).split())[:400]
         given = draft.python if draft.python in ("", python) else f"{python} for {draft.python}"
-        row = [_called(folder)[0], draft.name, given or python, end, why]
+        row = [called(folder)[0], draft.name, given or python, end, why]
         print(" | ".join(row), file=sys.stderr)
         yield row
 
@@ -155,7 +155,7 @@ def _is_valid(folder: Path, decided: Started) -> bool:
     return True
 
 
-def _called(folder: Path) -> tuple[str, str]:
+def called(folder: Path) -> tuple[str, str]:
     """The name and the commit of a repository: as the file COMMIT in it says, else as Git does."""
     if (folder / "COMMIT").is_file():
         *name, commit = (folder / "COMMIT").read_text().split()
