@@ -70,7 +70,7 @@ class Image:
                 document = json.load(blob(document["manifests"][0]["digest"]))
             config = json.load(blob(document["config"]["digest"]))["config"]
             files: dict[str, str] = {}
-            for layer in document["layers"]:
+            for layer in document["layers"] or ():
                 stored = plain(io.BufferedReader(blob(layer["digest"])))
                 with tarfile.open(fileobj=stored, mode="r|") as tar:
                     files |= dict(_contents(tar))
@@ -118,7 +118,8 @@ def _compared(folder: Path, draft: Draft, python: str) -> Iterator[str]:
         except subprocess.CalledProcessError as error:
             yield f"not built: {' '.join(error.stderr.split())[-200:]}"
             return
-    left_out = {path for path in twin.files if matcher(NOT_CODE)(path)}
+    not_code = matcher((*NOT_CODE, *(f"{glob}/**" for glob in NOT_CODE)))
+    left_out = {path for path in twin.files if not_code(path)}
     here = {*image.files.values()}
     missing = [p for p, digest in twin.files.items() if digest not in here and p not in left_out]
     there = {*twin.files.values()}

@@ -16,10 +16,8 @@ _SHOWN = 6  # chains of one package
 Locked = Mapping[str, tuple[Pin, ...]]  # layer -> the pins that it adds
 
 # What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and
-# harmless.
-_CUDA = re.compile(
-    r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|triton|tensorrt.*|onnxruntime-gpu|.*-cu1\d"
-)
+# harmless; triton is a compiler, which openai-whisper requires on CPUs too.
+_CUDA = re.compile(r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|tensorrt.*|onnxruntime-gpu|.*-cu1\d")
 
 
 class ResolutionError(SlimbakeError):
