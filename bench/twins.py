@@ -40,6 +40,7 @@ PROJECT = "slimbake-twin"
 KEPT = ("COPY", "ADD", "WORKDIR", "ENV", "ARG", "CMD", "ENTRYPOINT", "EXPOSE")
 WITHOUT = ("requirements", "system", "wheels", "healthcheck", "torch", "smoke")
 OURS = ("opt/slimbake/", "usr/", "lib/", "lib64/", "etc/", "var/", "home/app/")  # of the runtime
+PLAIN = re.compile(r"(?:exec )?([\w ./:=-]+)")
 PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
 HEADINGS = (
     *("repository", "service", "files", "left out", "missing", "more"),
@@ -75,8 +76,10 @@ class Image:
                 with tarfile.open(fileobj=stored, mode="r|") as tar:
                     files |= dict(_contents(tar))
         words = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+        if words[:2] == ["/bin/sh", "-c"]:  # one plain program needs no shell
+            words[0] = "sh"
+            words = plain_words[1].split() if (plain_words := PLAIN.fullmatch(words[2])) else words
         command = ["python" if PYTHON.fullmatch(word) else word for word in words]
-        command[:1] = [word.removeprefix("/bin/") for word in command[:1]]  # of a shell
         folder = (config.get("WorkingDir") or "/").strip("/")
         return cls(files, folder, command, sorted(config.get("ExposedPorts") or ()))
 
