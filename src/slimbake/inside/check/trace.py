@@ -30,6 +30,7 @@ from .turn import turn
 GRACE = 10  # more seconds, in which it ends
 LIMIT = 300  # seconds for a smoke or a verify
 QUIET = 30  # seconds: what has used nothing new for so long is traced
+IDLE = 10  # the same of what has no port: it may wait for ever, without a network
 SERVES = 1  # the same once it listens at its port: a later call may find its modules cold
 LOOKS = 0.2  # seconds between two looks at what processes have used
 LAST_LINES = 12
@@ -171,8 +172,9 @@ def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user
     }
     # It calls each route more than once: a bake has no time for the last of them.
     given = json.dumps(question)
-    _, listened = _check(traced, ("verify",), given, quiet=QUIET, port=service["port"], **user)
-    return listened
+    port = service["port"]
+    quiet = QUIET if port else IDLE
+    return _check(traced, ("verify",), given, quiet=quiet, port=port, **user)[1]
 
 
 def _check(
