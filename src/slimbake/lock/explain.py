@@ -162,14 +162,7 @@ def no_solution(layer: Layer, details: str) -> ResolutionError:
         f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
         f"{shown}\n{details}",
         "correct a name or relax one of these requirements"
-        + ", or bake its Dockerfile as it is (`dockerfile:`)" * (layer.kind == "service")
+        + ", or bake a Dockerfile of its own (`dockerfile:`)" * (layer.kind == "service")
         + ("; or take the service off that base" if stands else "")
         + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in details),
     )
-
-
-def all_unsolved(errors: Sequence[ResolutionError]) -> ResolutionError:
-    """One error of several layers that have no solution, each with what to do about it."""
-    *others, last = errors
-    parts = (f"{error.message}\n  {error.hint}" for error in others)
-    return ResolutionError("\n".join((*parts, last.message)), last.hint)

@@ -14,6 +14,7 @@ from slimbake.config.model import IndexLine
 from slimbake.config.naming import base_layer
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
+from slimbake.errors import together
 from slimbake.fleet import resolve
 from slimbake.fleet.layering.sharing import Sharing
 from slimbake.fleet.model import Fleet, Layer
@@ -23,7 +24,7 @@ from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.auto import alignment, arrange, cut
-from slimbake.lock.explain import ResolutionError, all_unsolved, refuse_no_torch, refuse_torch
+from slimbake.lock.explain import ResolutionError, refuse_no_torch, refuse_torch
 from slimbake.lock.locks import (
     EXTERNALS,
     LAYERS,
@@ -119,7 +120,8 @@ class _Locking:
             failures = [error for one in running if (error := one.exception())]
         if failures:
             unsolved = [error for error in failures if isinstance(error, ResolutionError)]
-            raise all_unsolved(unsolved) if len(unsolved) == len(failures) else failures[0]
+            several = 1 < len(failures) == len(unsolved)
+            raise ResolutionError(together(unsolved).message) if several else failures[0]
         refuse_torch(above, self._pins)
         refuse_no_torch(layers, self._pins)
         sharing = self._share()

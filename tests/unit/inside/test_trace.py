@@ -149,28 +149,22 @@ def test_a_check_of_a_listening_server_has_less_time(folder: Path, listens: bool
     assert (time.monotonic() - began < limit) is listens
 
 
-@pytest.mark.parametrize("serves", [True, False])
-def test_a_verify_that_has_asked_its_service_shows_what_a_smoke_would(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serves: bool
-) -> None:
+def test_a_traced_verify_has_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context/verify.py").write_text("")
-    ran: list[str] = []
-    questions: list[dict[str, Any]] = []
+    given: list[Any] = []
 
-    def check(_: trace.Trace, program: tuple[str, ...], question: str = "", **__: Any) -> Any:
-        ran.append(program[0])
-        questions.append(json.loads(question or "{}"))
-        return "", serves
+    def check(*said: Any, **_: Any) -> str:
+        given.append(json.loads(said[2]))
+        return ""
 
     monkeypatch.setattr(trace, "INSIDE", tmp_path)
     monkeypatch.setattr(trace, "PREFIX", tmp_path / "none")
     monkeypatch.setattr(trace, "_check", check)
     monkeypatch.setenv("HOME", "/")
-    asked = {"smoke": True, "verify": "verify.py", "command": ["serve"], "fixed": 0, "port": None}
+    asked = {"smoke": False, "verify": "verify.py", "command": ["serve"], "fixed": 0, "port": None}
     trace._starts({**asked, "environment": {"TOKEN": "none"}})
-    assert questions[0]["env"] == {"TOKEN": "none"}
-    assert ran == (["verify"] if serves else ["verify", "smoke"])
+    assert [each["env"] for each in given] == [{"TOKEN": "none"}]
 
 
 def test_a_start_names_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

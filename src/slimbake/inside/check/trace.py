@@ -108,20 +108,19 @@ def _watch(
     seconds: float,
     quiet: float,
     port: int | None = None,
-) -> bool:
+) -> None:
     """Wait until a process ends, for so many seconds, and until it has used nothing new for `quiet`
-    seconds; once something listens at `port`, for SERVES seconds. Returns whether anything did.
+    seconds; once something listens at `port`, for SERVES seconds.
     """
-    last, used, listens = time.monotonic(), 0, False
+    last, used = time.monotonic(), 0
     until = last + seconds
     while process.poll() is None and time.monotonic() < min(until, last + quiet):
         if (count := traced.distinct()) > used:
             used, last = count, time.monotonic()
-        if port and not listens and port in listeners():
-            listens, quiet, last = True, SERVES, time.monotonic()
+        if port and port in listeners():
+            port, quiet, last = None, SERVES, time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LOOKS)
-    return listens
 
 
 @turn()
@@ -141,22 +140,20 @@ def trace_starts(arguments: Sequence[str]) -> None:
 def _starts(service: Mapping[str, Any]) -> dict[str, Any]:
     command, verify = service["command"], service["verify"]
     os.environ["HOME"] = surroundings.home()
-    fault, serves, traced = "", False, Trace()
+    fault, traced = "", Trace()
+    if service["smoke"]:
+        fault = _check(traced, ("smoke", "--as-nonroot"))
     if command:
         source = (INSIDE / "context" / verify).read_text("utf-8") if verify else ASKS
-        serves = trace_service(traced, service, source, **surroundings.as_service())
-    # A verify that has asked the service what its users ask shows all that a smoke would.
-    if service["smoke"] and not (serves and verify):
-        fault, _ = _check(traced, ("smoke", "--as-nonroot"))
+        trace_service(traced, service, source, **surroundings.as_service())
     seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
     return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
 
 
-def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> bool:
-    """Run the service and its verify, of this text; how they end does not matter. Returns whether
-    the service listened.
+def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> None:
+    """Run the service and its verify, of this text; how they end does not matter.
 
     A smoke calls its service in process: what only a server imports is seen here. `service`: see
     `trace_starts`; `user`: as subprocess.Popen takes it.
@@ -173,8 +170,7 @@ def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user
     # It calls each route more than once: a bake has no time for the last of them.
     given = json.dumps(question)
     port = service["port"]
-    quiet = QUIET if port else IDLE
-    return _check(traced, ("verify",), given, quiet=quiet, port=port, **user)[1]
+    _check(traced, ("verify",), given, quiet=QUIET if port else IDLE, port=port, **user)
 
 
 def _check(
@@ -185,10 +181,8 @@ def _check(
     quiet: float = LIMIT,
     port: int | None = None,
     **user: Any,
-) -> tuple[str, bool]:
-    """Run a program of check.pyz: "" where it holds, else what it said last; and whether anything
-    listened at `port`.
-    """
+) -> str:
+    """Run a program of check.pyz; "" where it holds, else what it said last."""
     with (
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+") as question,
@@ -205,14 +199,14 @@ def _check(
             start_new_session=True,
             **user,
         )
-        listened = _watch(check, traced, LIMIT + GRACE, quiet, port)
+        _watch(check, traced, LIMIT + GRACE, quiet, port)
         for pid in (check.pid, *descendants(check.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         code = check.wait()
         output.seek(0)
         last = output.read().splitlines()[-LAST_LINES:]
-    return "\n".join((f"its {arguments[0]} failed", *last)) if code else "", listened
+    return "\n".join((f"its {arguments[0]} failed", *last)) if code else ""
 
 
 def _of_packages(traced: Trace, layer: LayerFiles) -> dict[str, Any]:
