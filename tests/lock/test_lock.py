@@ -136,6 +136,19 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     assert not (repo.root / "bake/locks").exists()
 
 
+def test_of_files_that_conflict_a_later_one_wins_as_with_pip(repo: Repo, web: None) -> None:
+    files = {"a.txt": "frame\ncore==2\n", "b.txt": "tool\n", "both.txt": "-r a.txt\n-r b.txt\n"}
+    api = "services:\n  api: {context: api, requirements: %s}\n"
+    for listed, core in (("[a.txt, b.txt]", "1"), ("[b.txt, a.txt]", "2")):
+        repo.write(api % listed, {"api/app.py": "", **files})
+        done = repo.done("lock")
+        assert repo.pins("api") == [f"core=={core}", "frame==1", "leaf==2", "tool==1"]
+        assert "api: its requirements files have no solution together. A later one" in done.stderr
+        assert done.stderr.count(f"`pip check` may object: core {core}\n") == 1
+    repo.write(api % "[both.txt]", {})
+    assert "no solution for api" in repo.run("lock").stderr, "pip reads that as one"
+
+
 @pytest.mark.parametrize(
     ("asked", "cause", "hint"),
     [

@@ -94,9 +94,9 @@ def _fetched(project: Project) -> str:
     from slimbake.lock.wheelhouse import fetch, fetch_debian
     from slimbake.lock.wheelhouse.store import store
 
-    kept, here = store(), machine()
-    wheels = fetch(project.fleet, project.locks, here, kept, console, rehash=True)
-    debs = fetch_debian(project.fleet, project.locks, here, kept, console, rehash=True)
+    kept, here = store(console), machine()
+    wheels = fetch(project.fleet, project.locks, here, kept, console)
+    debs = fetch_debian(project.fleet, project.locks, here, kept, console)
     files = {file for layer in (*wheels.by_layer.values(), *debs.values()) for file in layer}
     total = megabytes(sum(file.path.stat().st_size for file in files))
     fetched = counted(wheels.fetched, "wheel")

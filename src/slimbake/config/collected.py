@@ -21,6 +21,7 @@ class Collected:
     hashes: dict[Hashed, None] = field(default_factory=dict)
     indexes: dict[IndexLine, None] = field(default_factory=dict)
     prereleases: dict[str, None] = field(default_factory=dict)
+    by_file: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.file:
@@ -37,6 +38,7 @@ class Collected:
         self.hashes.update(dict.fromkeys(other.hashes))
         self.indexes.update(dict.fromkeys(other.indexes))
         self.prereleases.update(dict.fromkeys(other.prereleases))
+        self.by_file += other.by_file
 
     def constrain(self, constraints: Iterable[Constraint]) -> None:
         """Versions that packages have, wherever they come from."""
@@ -53,4 +55,5 @@ class Collected:
             tuple(self.hashes),
             tuple(self.indexes),
             tuple(self.prereleases),
+            tuple(self.by_file),
         )

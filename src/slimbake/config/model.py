@@ -78,6 +78,8 @@ class Requirements:
     hashes: tuple[Hashed, ...] = ()
     indexes: tuple[IndexLine, ...] = ()
     prereleases: tuple[str, ...] = ()  # the files that allow them
+    # what each of several files of a list requires, in its order
+    by_file: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

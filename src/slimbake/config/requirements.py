@@ -90,7 +90,8 @@ class RequirementsReader:
             written = item.strip()
             try:
                 if _is_file(written):
-                    collected.add(self._named(written, ""))
+                    listed = self._named(written, "")
+                    collected.add(replace(listed, by_file=(listed.specs,)))
                     continue
                 self._take(written, "", collected)
                 if is_path(written):
@@ -240,8 +241,6 @@ class RequirementsReader:
         elif name in _CONSTRAINT and value:
             collected.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
-            if re.match(r"file:(?!//)", value):  # as Rye writes folders
-                value = value.removeprefix("file:")
             if is_path(value):
                 collected.add(self._package(value, self._beside(value, file)))
             elif "://" in value:
@@ -255,12 +254,10 @@ class RequirementsReader:
             collected.indexes[IndexLine(f"{file}:{place.line}", name, address)] = None
         elif name == "--pre":
             collected.prereleases[file] = None
-        elif name in _GRANTED:
-            pass
-        else:
-            hint = "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes"
+        elif name not in _GRANTED:
             raise RefusedError(
-                f"the option {name} is not supported" if not value or match else f"'{line}'", hint
+                f"the option {name} is not supported" if not value or match else f"'{line}'",
+                "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes",
             )
 
     def _included(self, value: str, folder: str, collected: Collected) -> None:

@@ -148,12 +148,11 @@ def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Sourc
 
 def no_solution(layer: Layer, details: str) -> ResolutionError:
     """The error for a layer that has no solution; `details` are uv's."""
-    asks = layer.asks
     files = dict.fromkeys(
         (
-            *asks.files,
-            *(f"{package.path}/pyproject.toml" for package in asks.packages),
-            *(constraint.file for constraint in asks.constraints),
+            *layer.asks.files,
+            *(f"{package.path}/pyproject.toml" for package in layer.asks.packages),
+            *(constraint.file for constraint in layer.asks.constraints),
         )
     )
     shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""

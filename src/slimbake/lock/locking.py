@@ -80,8 +80,9 @@ class _Locking:
         upgrade: Collection[str],
         work: Tracker,
     ) -> None:
-        indexes = replace(machine.packages, ages=fleet.manifest.lock)
-        self._machine = replace(machine, packages=indexes)
+        self._machine = replace(
+            machine, packages=replace(machine.packages, ages=fleet.manifest.lock)
+        )
         self._console, self._work = console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
@@ -96,13 +97,14 @@ class _Locking:
         self._bumps: dict[
             str, list[tuple[Pin, Pin]]
         ] = {}  # by lock: one that the wheelhouse has, and its successor
-        locked = [source for sources in self._locks.sources.values() for source in sources]
-        self._sources = {source.origin: source for source in locked}
+        self._sources = {
+            source.origin: source for sources in self._locks.sources.values() for source in sources
+        }
         shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
         live = {layer.lock for layer in locked_layers(fleet)} | shared
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
-        gone = (name for name in self._locks.packages - live if name.startswith(base_layer("")))
-        self._gone = sorted(gone)
+        gone = self._locks.packages - live
+        self._gone = sorted(name for name in gone if name.startswith(base_layer("")))
 
     def run(self) -> tuple[str, ...]:
         for line in index_lines(self._fleet, self._machine):
@@ -280,8 +282,10 @@ class _Locking:
             )
         for source in sources.values():
             if not source.wheel:
-                line = f"{source.name} {source.version} is built from {source.origin.partition('#')[0]}"
-                self._console.say(f"{line}, in a stage of its own")
+                self._console.say(
+                    f"{source.name} {source.version} is built from"
+                    f" {source.origin.partition('#')[0]}, in a stage of its own"
+                )
         return described(sources, self._machine, store(), self._console)
 
     def _resolve_systems(self) -> None:

@@ -45,9 +45,7 @@ def weights_text(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if _UNSENT.fullmatch(path.name):
-            continue
+    for path in sorted(each for each in folder.iterdir() if not _UNSENT.fullmatch(each.name)):
         if path.is_dir() and not path.is_symlink():
             yield from _files(path)
         elif path.is_file():
@@ -168,9 +166,8 @@ def expect_fresh(stale: Iterable[Stale]) -> None:
     if not lines:
         return
     shown = lines if len(lines) <= _SHOWN else (*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more")
-    what = "locks are out of date"
     raise StaleFiles(
-        f"{what}: {lines[0]}" if len(lines) == 1 else "\n  ".join((what, *shown)),
+        "locks are out of date" + (": " if len(lines) == 1 else "\n  ") + "\n  ".join(shown),
         f"run `slimbake lock`, and review what it changes in {LOCKS}/",
     )
 

@@ -71,7 +71,7 @@ def question(
         python,
         layer.torch,
         list(layer.platforms),
-        sorted(layer.asks.specs),
+        [*sorted(layer.asks.specs), *layer.asks.by_file[1:]],
         sorted((p.name, projects[p.path]) for p in layer.asks.packages),
         sorted((name, sorted(extras)) for name, extras in layer.asks.extras),
         sorted(constraint.spec for constraint in layer.asks.constraints),

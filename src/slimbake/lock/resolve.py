@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -116,34 +116,64 @@ class Uv(PipCompile):
 
         `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """
-        layer, output = self._layer, self._work / "needed.txt"
-        kept = (f"{name}=={version}\n" for name, version in locked.items() if "://" not in version)
-        output.write_text("".join(kept))
-        extras = {name: f"[{','.join(more)}]" for name, more in layer.asks.extras}
+        asks = self._layer.asks
+        extras = {name: f"[{','.join(more)}]" for name, more in asks.extras}
         local = (
             f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
-            for package in layer.asks.packages
+            for package in asks.packages
         )
-        specs = (self._at_commit(spec, locked) for spec in layer.asks.specs)
-        path = self._work / f"{layer.name}.in"
-        path.write_text("".join(f"{line}\n" for line in (*specs, *local)))
-        # What lies below has its version: the lock of a library does not count.
-        constraints = dict.fromkeys(
-            constraint.spec
-            for constraint in layer.asks.constraints
-            if not (constraint.library and name_of(constraint.spec) in self._below)
-        )
-        local_names = {package.name for package in layer.asks.packages}
+        specs = {spec: self._at_commit(spec, locked) for spec in asks.specs}
+        every = (*specs.values(), *local)
+        local_names = {package.name for package in asks.packages}
         options = [
             word
             for name in sorted(local_names)
             for word in ("--no-binary", name, "--no-emit-package", name)
         ]
-        options += ["--no-deps"] if layer.kind == "weights" else []
-        options += ["--annotation-style", "line"]
-        self.compile([path], output, options, [*constraints])
-        needed = parse_compiled(output.read_text())
+        options += ["--no-deps"] if self._layer.kind == "weights" else []
+        try:
+            needed = self._solved(every, locked, options)
+        except NoSolution:
+            if len(asks.by_file) < 2:
+                raise
+            path = self._work / "overrides.in"
+            files = ([specs[spec] for spec in file] for file in asks.by_file)
+            path.write_text("\n".join(self._one_by_one(files, locked)))
+            needed = self._solved(every, locked, [*options, "--overrides", str(path)])
         return tuple(package for package in needed if package.name not in local_names)
+
+    def _solved(
+        self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str] = ()
+    ) -> tuple[Needed, ...]:
+        path, output = self._work / f"{self._layer.name}.in", self._work / "needed.txt"
+        path.write_text("\n".join(lines))
+        kept = (f"{name}=={version}\n" for name, version in locked.items() if "://" not in version)
+        output.write_text("".join(kept))
+        # What lies below has its version: the lock of a library does not count.
+        constraints = dict.fromkeys(
+            constraint.spec
+            for constraint in self._layer.asks.constraints
+            if not (constraint.library and name_of(constraint.spec) in self._below)
+        )
+        self.compile([path], output, [*options, "--annotation-style", "line"], [*constraints])
+        return parse_compiled(output.read_text())
+
+    def _one_by_one(self, files: Iterable[Iterable[str]], locked: Mapping[str, str]) -> list[str]:
+        """What there is when pip installs files one after another, as requirements: each keeps what
+        fits it of what those before it brought, and moves the rest. Says what was moved.
+        """
+        versions, moved = dict[str, str](), set[str]()
+        for lines in files:
+            needed = self._solved(lines, {**locked, **versions})
+            new = {package.name: package.version for package in needed}
+            moved |= {name for name in new if versions.get(name, new[name]) != new[name]}
+            versions |= new
+        names = ", ".join(f"{name} {versions[name]}" for name in sorted(moved))
+        self.warnings.add(
+            f"{self._layer.name}: its requirements files have no solution together. A later one moves"
+            f" what an earlier one brought, as with pip, and `pip check` may object: {names}"
+        )
+        return [exactly(*pin) for pin in versions.items()]
 
     def _at_commit(self, spec: str, locked: Mapping[str, str]) -> str:
         """A requirement of a Git source with the commit that it has by now, so that a branch which
@@ -255,19 +285,21 @@ def _pin(needed: Needed, there: Found) -> Pin:
 
 def still_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
-    addresses = {address for _, address in _addresses(layer)}
+    addresses = _addresses(layer).values()
     return {name: source for name, source in sources.items() if source.asked in addresses}
 
 
 def with_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Sources, with the address by which a layer asks for each."""
-    address_of = dict(_addresses(layer))
+    address_of = _addresses(layer)
     return {
         name: replace(source, asked=address_of.get(name, "")) for name, source in sources.items()
     }
 
 
-def _addresses(layer: Layer) -> Iterator[tuple[str, str]]:
-    for spec in layer.asks.specs:
-        if " @ " in spec:
-            yield name_of(spec), spec.partition(" @ ")[2].partition(" ; ")[0]
+def _addresses(layer: Layer) -> dict[str, str]:
+    return {
+        name_of(spec): spec.partition(" @ ")[2].partition(" ; ")[0]
+        for spec in layer.asks.specs
+        if " @ " in spec
+    }

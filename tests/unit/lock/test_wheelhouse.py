@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,13 @@ def test_a_file_is_held_when_it_is_there_whole(kept: Store) -> None:
 def test_a_damaged_file_is_removed_and_a_good_one_stays(kept: Store) -> None:
     good, bad = put(kept, "a.whl", b"abc"), put(kept, "b.whl", b"abd")
     bad.path.write_bytes(b"xyz")
-    assert (kept.damaged(good), kept.damaged(bad)) == (False, True)
+    assert kept.held(bad.sha256, "b.whl", 3) == bad
+    said: list[str] = []
+    hashing = replace(kept, rehashed=Console(said.append))
+    assert hashing.held(good.sha256, "a.whl", 3) == good
+    assert hashing.held(bad.sha256, "b.whl", 3) is None
     assert (good.path.exists(), bad.path.exists()) == (True, False)
+    assert said == ["b.whl is damaged: slimbake downloads it again"]
 
 
 def test_a_folder_holds_exactly_its_files_and_is_the_same_for_the_same(kept: Store) -> None:
@@ -63,7 +69,7 @@ def test_a_file_fetched_again_replaces_the_damaged_one_everywhere(kept: Store) -
     a = put(kept, "a.whl", b"abc")
     folder = kept.folder([a], "wheels")
     a.path.write_bytes(b"xyz")  # through the link, the folder's too
-    assert kept.damaged(a)
+    assert replace(kept, rehashed=Console(print)).held(a.sha256, "a.whl", 3) is None
     put(kept, "a.whl", b"abc")
     assert (kept.folder([a], "wheels") / "wheels/a.whl").read_bytes() == b"abc"
     assert (folder / "wheels/a.whl").samefile(a.path)
@@ -149,6 +155,7 @@ def test_a_damaged_deb_is_fetched_again(tmp_path: Path, monkeypatch: pytest.Monk
     said: list[str] = []
     fetch_debian(db, locks, debian(), kept, Console(said.append))
     assert said == [] and kept.path(deb.sha256, deb.file).read_bytes() == b"other"
-    found = fetch_debian(db, locks, debian(), kept, Console(said.append), rehash=True)
+    hashing = replace(kept, rehashed=Console(said.append))
+    found = fetch_debian(db, locks, debian(), hashing, Console(said.append))
     assert said[0] == "libx_1_amd64.deb is damaged: slimbake downloads it again"
     assert found["db.system"][0].path.read_bytes() == whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,45 +53,31 @@ def fetch(
     machine: Machine,
     store: Store,
     console: Console,
-    rehash: bool = False,
     only: Collection[str] | None = None,
 ) -> Wheels:
     """Bring every wheel of the locks into the store, verified by hash; what is there is not asked
     for again.
 
-    `rehash`: all that is there is hashed again; `only`: of these locks, None for all. Raises
-    SetupError where something cannot be had, or is not what the lock names; what was fetched until
-    then stays, and the same command goes on from there. Raises ManifestError where a package has a
-    model that cannot be exported as a service asks.
+    `only`: of these locks, None for all. Raises SetupError where something cannot be had, or is not
+    what the lock names; what was fetched until then stays, and the same command goes on from there.
     """
     requests = tuple(
         request for request in _wanted(fleet, locks) if only is None or request.lock in only
     )
-    file_of = {request: _held(request, store) for request in requests}
-    damaged = (
-        {file for file in set(file_of.values()) if file and store.damaged(file)}
-        if rehash
-        else set()
-    )
-    for broken in sorted(damaged):
-        console.say(f"{broken.path.name} is damaged: slimbake downloads it again")
-    file_of = {request: None if file in damaged else file for request, file in file_of.items()}
-    missing = [request for request, file in file_of.items() if not file]
+    file_of = _there(requests, store)
+    missing = [request for request in requests if request not in file_of]
     if missing:
         with store.exclusively(console):
             # Another process may have brought some of it by now.
-            missing = [request for request in missing if not _held(request, store)]
-            if missing:
+            file_of |= _there(missing, store)
+            if missing := [request for request in missing if request not in file_of]:
                 located = _locate(missing, fleet, machine, console)
                 _bring(missing, located, store, machine, console)
-            file_of |= {
-                request: _held(request, store) for request, file in file_of.items() if not file
-            }
+                file_of |= _there(missing, store)
     by_layer: dict[str, list[Held]] = {}
-    for name, source in _sources(fleet, machine, store, console, rehash, only).items():
+    for name, source in _sources(fleet, machine, store, console, only).items():
         by_layer.setdefault(name, []).append(source)
     for requested, file in file_of.items():
-        assert file is not None  # noqa: S101 - it was just put there
         by_layer.setdefault(requested.lock, []).append(file)
     fetched = len({(request.pin.name, request.pin.version, request.wheel) for request in missing})
     return Wheels(
@@ -105,7 +91,6 @@ def _sources(
     machine: Machine,
     store: Store,
     console: Console,
-    rehash: bool,
     only: Collection[str] | None,
 ) -> dict[str, Held]:
     """The sources of packages that have no wheel, by the lock of what builds them; what is missing
@@ -117,17 +102,12 @@ def _sources(
         if package.source and (only is None or package.layer.name in only)
     }
     there = {name: kept.held(source, store) for name, source in source_of.items()}
-    for name, source_file in there.items() if rehash else ():
-        if source_file and not source_of[name].git and store.damaged(source_file):
-            console.say(f"{source_file.path.name} is damaged: slimbake downloads it again")
-            there[name] = None
     missing = {name: source_of[name] for name, file in there.items() if not file}
     if missing:
         console.say(f"fetching sources: {', '.join(source.file for source in missing.values())}")
         with store.exclusively(console):
             indexed = [source for source in missing.values() if not source.address]
-            sources = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else []
-            placed = {source.name: source for source in sources}
+            placed = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else {}
             for name, source in missing.items():
                 there[name] = kept.bring(placed.get(source.name, source), machine, store)
     return {name: file for name, file in there.items() if file}
@@ -163,8 +143,13 @@ def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
                     yield _Wanted(layer, layer.lock, (on or layer.platforms)[0], pin, wheel)
 
 
-def _held(request: _Wanted, store: Store) -> Held | None:
-    return store.held(request.wheel.sha256, request.wheel.file, request.wheel.bytes)
+def _there(requests: Iterable[_Wanted], store: Store) -> dict[_Wanted, Held]:
+    return {
+        request: file
+        for request in requests
+        for wheel in (request.wheel,)
+        if (file := store.held(wheel.sha256, wheel.file, wheel.bytes))
+    }
 
 
 def _locate(
@@ -231,7 +216,6 @@ def _bring(
         (request.pin.name, request.pin.version, request.wheel): request for request in missing
     }.values()
     needed = sum(request.wheel.bytes or 0 for request in once)
-    store.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(store.root).free
     if needed > free:
         raise _full(needed, free, store)
@@ -292,20 +276,15 @@ def fetch_debian(
     machine: Machine,
     store: Store,
     console: Console,
-    rehash: bool = False,
     only: Collection[str] | None = None,
 ) -> dict[str, tuple[Held, ...]]:
     """Bring every package of the system locks into the store: the lock's name -> its files.
 
-    What is missing is fetched by the external Python image's apt, and so needs an engine. `rehash`
-    and `only` as for wheels. Raises SetupError.
+    What is missing is fetched by the external Python image's apt, and so needs an engine. `only` as
+    for wheels. Raises SetupError.
     """
     names = [system.layer.system_lock for system in systems(fleet)]
     every = {name: locks.debs(name) for name in names if only is None or name in only}
-    there = {file for debs in every.values() for deb in debs if (file := _debs_held(store, deb))}
-    for file in sorted(there) if rehash else ():
-        if store.damaged(file):
-            console.say(f"{file.path.name} is damaged: slimbake downloads it again")
     missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
         here = sorted(deb for deb in missing if deb.arch in {arch, "all"})

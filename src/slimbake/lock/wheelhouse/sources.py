@@ -22,7 +22,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG
 from slimbake.inside.fetch import MOST, FetchError, download, opener
-from slimbake.lock.wheelhouse.store import Held, Store
+from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
 _LARGEST = 1 << 20  # bytes of a pyproject.toml
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
@@ -51,7 +51,7 @@ def _described(source: Source, machine: Machine, store: Store) -> Source:
 
 def held(source: Source, store: Store) -> Held | None:
     """The file of a source, where the store has it."""
-    key = source.sha256 or f"git-{source.repository[1]}"
+    key = source.sha256 or f"{COMMIT}{source.repository[1]}"
     return store.held(key, source.file, source.bytes)
 
 
@@ -64,18 +64,18 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
         return there
     if source.git:
         address, commit, subfolder = source.repository
-        target = store.path(f"git-{commit}", source.file)
+        target = store.path(f"{COMMIT}{commit}", source.file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with half_of(target) as half:
             git.export(address, commit, subfolder, half)
-        return Held(f"git-{commit}", target)
-    packages = machine.packages
+        return Held(f"{COMMIT}{commit}", target)
     url = source.found or source.address
     try:
         if url.startswith("file:"):
             path = Path(unquote(urlsplit(url).path))
             return Held(source.sha256, store.take(path, source.sha256, source.file))
         target = store.path(source.sha256, source.file)
+        packages = machine.packages
         open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
         download(url, target, source.sha256, open_, most=source.bytes or MOST)
         return Held(source.sha256, target)
@@ -125,9 +125,9 @@ def _member(archive: Path, name: str) -> str | None:
     return None
 
 
-def locate(sources: list[Source], source_of: Mapping[str, Source]) -> list[Source]:
-    """Sources with where they are now. Raises SetupError where an index has other files."""
-    placed = []
+def locate(sources: list[Source], source_of: Mapping[str, Source]) -> dict[str, Source]:
+    """Sources by name, with where they are now. Raises SetupError where an index has other files."""
+    placed = {}
     for source in sources:
         there = source_of.get(source.name)
         if there is None or there.sha256 != source.sha256:
@@ -136,5 +136,5 @@ def locate(sources: list[Source], source_of: Mapping[str, Source]) -> list[Sourc
                 f"{source.file}: the index now has {has}, the lock {source.sha256}",
                 f"if you trust the index: `slimbake lock --upgrade {source.name}`",
             )
-        placed.append(replace(source, found=there.found))
+        placed[source.name] = replace(source, found=there.found)
     return placed

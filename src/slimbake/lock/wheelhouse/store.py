@@ -18,6 +18,7 @@ from slimbake.host.files import half_of, locked_file
 from slimbake.inside.fetch import FetchError, hashed
 
 VARIABLE = "SLIMBAKE_WHEELHOUSE"
+COMMIT = "git-"  # before a Git commit, which stands for a SHA-256 there
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,17 +34,23 @@ class Store:
     """The wheelhouse's folder. It may be copied to a machine without a network as it is."""
 
     root: Path
+    rehashed: Console | None = None  # all that is there is hashed, and what is damaged said to it
 
     def path(self, sha256: str, file: str) -> Path:
         return self.root / "sha256" / sha256 / file
 
     def held(self, sha256: str, file: str, size: int | None) -> Held | None:
         """The file, where it is there whole: by its size, since all that is installed is verified
-        by hash anyway.
+        by hash anyway. A damaged one is removed where all is hashed again.
         """
         path = self.path(sha256, file)
-        there = path.is_file() and (size is None or path.stat().st_size == size)
-        return Held(sha256, path) if there else None
+        if not path.is_file() or size not in (None, path.stat().st_size):
+            return None
+        if self.rehashed and not sha256.startswith(COMMIT) and hashed(path) != sha256:
+            self.rehashed.say(f"{file} is damaged: slimbake downloads it again")
+            path.unlink()
+            return None
+        return Held(sha256, path)
 
     def take(self, source: Path, sha256: str, file: str) -> Path:
         """Bring in a copy of a file. Raises FetchError where it is another than its hash says."""
@@ -75,13 +82,6 @@ class Store:
             self.root / ".lock", "waiting for another slimbake, which fills the wheelhouse", console
         ):
             yield
-
-    def damaged(self, file: Held) -> bool:
-        """Whether a file is no longer what its name says; such a one is removed."""
-        if hashed(file.path) == file.sha256:
-            return False
-        file.path.unlink()
-        return True
 
     def folder(self, files: Iterable[Held], within: str) -> Path:
         """A folder that holds exactly these files, in its folder `within`; the same files, the same
@@ -126,11 +126,8 @@ def _alike(source: Path, target: Path) -> bool:
     return a.st_dev != b.st_dev and (a.st_size, a.st_mtime_ns) == (b.st_size, b.st_mtime_ns)
 
 
-def store() -> Store:
+def store(rehashed: Console | None = None) -> Store:
     """The store of this machine: where SLIMBAKE_WHEELHOUSE says, else among the user's caches."""
     named = os.environ.get(VARIABLE)
-    return Store(
-        Path(named).absolute()
-        if named
-        else Path(platformdirs.user_cache_dir("slimbake")) / "wheelhouse"
-    )
+    path = named or Path(platformdirs.user_cache_dir("slimbake")) / "wheelhouse"
+    return Store(Path(path).absolute(), rehashed)
