@@ -1,4 +1,4 @@
-"""Files, working folder, command and port of services that slimbake builds, beside their Dockerfiles'.
+"""Files, working folder, command, port and user of slimbake's services, beside their Dockerfiles'.
 
 A twin is a service's Dockerfile without what only a network can give: its RUN lines, and what it
 copies of other images; its image begins empty. Beside it stands the service's image without
@@ -37,14 +37,14 @@ from slimbake.inside.globs import matcher
 from slimbake.plan.targets import NOT_CODE
 
 PROJECT = "slimbake-twin"
-KEPT = ("COPY", "ADD", "WORKDIR", "ENV", "ARG", "CMD", "ENTRYPOINT", "EXPOSE")
+KEPT = ("COPY", "ADD", "WORKDIR", "ENV", "ARG", "CMD", "ENTRYPOINT", "EXPOSE", "USER")
 WITHOUT = ("requirements", "system", "wheels", "healthcheck", "torch", "smoke")
 OURS = ("opt/slimbake/", "usr/", "lib/", "lib64/", "etc/", "var/", "home/app/")  # of the runtime
 PLAIN = re.compile(r"(?:exec )?([\w ./:=-]+)")
 PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
 HEADINGS = (
     *("repository", "service", "files", "left out", "missing", "more"),
-    *("working folder", "command", "port"),
+    *("working folder", "command", "port", "user"),
 )
 
 
@@ -56,6 +56,7 @@ class Image:
     folder: str
     command: list[str]
     ports: list[str]
+    user: str
 
     @classmethod
     def of(cls, layout: Path) -> Image:
@@ -81,7 +82,8 @@ class Image:
             words = plain_words[1].split() if (plain_words := PLAIN.fullmatch(words[2])) else words
         command = ["python" if PYTHON.fullmatch(word) else word for word in words]
         folder = (config.get("WorkingDir") or "/").strip("/")
-        return cls(files, folder, command, sorted(config.get("ExposedPorts") or ()))
+        user = (config.get("User") or "root").partition(":")[0]
+        return cls(files, folder, command, sorted(config.get("ExposedPorts") or ()), user)
 
     def beside(self) -> set[str]:
         """The contents of what lies in its working folder."""
@@ -145,6 +147,7 @@ def _compared(folder: Path, draft: Draft, python: str) -> Iterator[str]:
         if named
         else f"{twin.ports}: {image.ports}"
     )
+    yield "same" if twin.user == image.user else f"{twin.user}: {image.user}"
 
 
 def _twin(folder: Path, draft: Draft, apart: Path) -> Image:

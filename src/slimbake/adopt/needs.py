@@ -113,9 +113,8 @@ class Needs:
 
     def is_environment(self, path: str) -> bool:
         """Whether a path of an image holds installed packages, or lies where they are."""
-        folders = ("/usr/local", "/root/.local", *self.environments)
         return (
-            any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+            f"{path}/".startswith(tuple(f"{each}/" for each in ("/usr/local", *self.environments)))
             or "/site-packages" in path
             or bool(re.search(r"/\.?(?:local|venv)(?:/|$)", path))
         )
@@ -473,13 +472,14 @@ class _Reader:
         return bool(plain)
 
     def _users(self, arguments: list[str]) -> bool:
-        name = next(
-            (word for word in reversed(arguments) if re.fullmatch(r"[a-z_][\w-]*", word)), ""
-        )
-        line = " ".join(arguments)
+        names = (word for word in reversed(arguments) if re.fullmatch(r"[a-z_][\w-]*", word))
+        name, line = next(names, ""), " ".join(arguments)
         match = re.search(r"(?:^| )(?:--uid[ =]|-[a-zA-Z]*u ?)(\d+)(?= |$)", line)
         home = re.search(r"(?:^| )(?:--home(?:-dir)?[ =]|-[a-zA-Z]*d ?)(/\S+)", line)
-        self._needs.users.setdefault(name, match[1] if match else "")
+        # Debian gives 1000 to the first user that is none of the system's.
+        system = re.search(r"(?:^| )(?:--system|-[a-zA-Z]*[rS][a-zA-Z]*)(?= |$)", line)
+        users = self._needs.users
+        users.setdefault(name, match[1] if match else "" if system else str(1000 + len(users)))
         self._needs.homes[home[1] if home else f"/home/{name}"] = None
         return True
 

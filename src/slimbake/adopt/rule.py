@@ -239,13 +239,12 @@ class _Service:
 
     def _user(self) -> tuple[str, str]:
         """The user in numbers, "" for slimbake's own; and its home."""
-        user = (self._compose and self._compose.user) or self._stage.user
-        name, _, group = user.partition(":")
-        number = name if name.isdecimal() else self._needs.users.get(name, "")
-        if not number.isdecimal() or number == "0":
-            return "", NONROOT_HOME
-        group = group if group.isdecimal() else ""
-        return (f"{number}:{group}" if group else number), HOME
+        for user in (self._compose.user if self._compose else "", self._stage.user):
+            name, _, group = user.partition(":")
+            number = name if name.isdecimal() else self._needs.users.get(name, "")
+            if number.isdecimal() and number != "0":
+                return (f"{number}:{group}" if group.isdecimal() else number), HOME
+        return "", NONROOT_HOME
 
     def _homes(self, code: Code, home: str) -> Iterator[tuple[str, str]]:
         """Where homes of today's users are: a writable folder of slimbake's image."""

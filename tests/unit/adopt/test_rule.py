@@ -156,6 +156,14 @@ def test_an_image_with_compilers_gives_them_to_wheels_that_are_built(tmp_path: P
     assert "wheels" not in entry(tmp_path / "slim", HEAD + CMD)
 
 
+@pytest.mark.parametrize(
+    ("made", "user"),
+    [("useradd -m app", "1000"), ("useradd -r app", None), ("useradd -r --uid 999 app", "999")],
+)
+def test_a_user_has_the_number_that_debian_gives(tmp_path: Path, made: str, user: str) -> None:
+    assert entry(tmp_path, f"{HEAD}RUN {made}\nUSER app\n{CMD}").get("user") == user
+
+
 def test_users_ports_folders_and_checks_come_along(tmp_path: Path) -> None:
     text = f"""{HEAD}RUN useradd -m -u 1001 shop && mkdir -p /data/cache /app/logs /app
 ENV LOG=/app/logs PATH=/app/.venv/bin:$PATH PIP_NO_CACHE_DIR=1
