@@ -36,6 +36,7 @@ _BINDS: Mapping[type[ast.AST], tuple[str, str]] = {
     **dict.fromkeys((ast.For, ast.AsyncFor, ast.comprehension), ("target", "iter")),
     ast.withitem: ("optional_vars", "context_expr"),
 }
+_LEAVES = (ast.boolop, ast.cmpop, ast.Constant, ast.expr_context, ast.operator, ast.unaryop)
 _SAME = _words(
     "abspath absolute as_posix expanduser expandvars filter find_spec format fsdecode fsencode fspath items"
     " iter list map next normcase normpath realpath replace resolve reversed rstrip set sorted str strip"
@@ -56,8 +57,7 @@ _FILES = _ASKS | _words(
 _LISTS = _words("chdir FileFinder glob iterdir listdir rglob scandir")
 _TREES = _words("copytree fwalk walk")
 _KNOWN = _FILES | _LISTS | _TREES
-_MAKE_PATHS = _SAME | _JOINS | _PARTS | _GROWS
-_HARMLESS = _words(
+_REACHES_NOTHING = _SAME | _JOINS | _PARTS | _GROWS | _words(
     "addsitedir any CDLL basename bool commonpath commonprefix count critical debug endswith error exception"
     " extend_path fnmatch get_logger getattr getLogger hasattr hash index info is_relative_to isabs"
     " isinstance iter_modules len log match print relative_to relpath search startswith type"
@@ -190,7 +190,8 @@ class Module:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 scopes = (*scopes, self._function(node, scopes[-1]))
         for child in ast.iter_child_nodes(node):
-            self._collect(child, scopes)
+            if not isinstance(child, _LEAVES):
+                self._collect(child, scopes)
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         of = ""
@@ -237,11 +238,13 @@ class Module:
 
     def _taken(self, node: ast.Call) -> Iterator[tuple[str, str]]:
         call, owner = _called(node), getattr(node.func, "value", None)
+        if call in _REACHES_NOTHING:
+            return
         given = [self._value(arg) for arg in node.args]
         named = {keyword.arg or "": self._value(keyword.value) for keyword in node.keywords}
         on = _paths(self._value(owner)) if call in _KNOWN else NONE
         values = on.union(*given, *named.values())
-        if call in _MAKE_PATHS | _HARMLESS or not _paths(values):
+        if not _paths(values):
             return
         if call in _KNOWN or not (
             self._passed(node, given, named) or call.endswith(("Error", "Warning"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import gc
 import json
 import os
 import pkgutil
@@ -57,6 +58,7 @@ def lay_packages(_: Sequence[str] = ()) -> None:
     are compiled, and what no start reads goes to the layer's cold store; without `compile`, nothing
     is compiled. Raises StepError, also for a rule that cannot be applied.
     """
+    gc.disable()  # `read_by_path` makes a million nodes of code, and no garbage to look for
     settings = json.loads((INSIDE / "rules.json").read_text())
     stripped = [
         ledger.LedgerEntry(**entry) for entry in json.loads((UNPACKED / STRIPPED).read_text())
