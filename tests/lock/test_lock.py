@@ -136,13 +136,20 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     assert not (repo.root / "bake/locks").exists()
 
 
-def test_of_files_that_conflict_a_later_one_wins_as_with_pip(repo: Repo, web: None) -> None:
-    files = {"a.txt": "frame\ncore==2\n", "b.txt": "tool\n", "both.txt": "-r a.txt\n-r b.txt\n"}
+def test_of_files_that_conflict_a_later_one_wins_as_with_pip(
+    repo: Repo, web: None, index: Index
+) -> None:
+    index.add("plus", "1", ["deep[more]"])
+    index.add("deep", "1", ['extra ; extra == "more"'])
+    index.add("extra", "1")
+    files = {"a.txt": "core==2\nplus\n", "b.txt": "tool\n", "both.txt": "-r a.txt\n-r b.txt\n"}
     api = "services:\n  api: {context: api, requirements: %s}\n"
     for listed, core in (("[a.txt, b.txt]", "1"), ("[b.txt, a.txt]", "2")):
         repo.write(api % listed, {"api/app.py": "", **files})
         done = repo.done("lock")
-        assert repo.pins("api") == [f"core=={core}", "frame==1", "leaf==2", "tool==1"]
+        pins = [f"core=={core}", "deep==1", "extra==1", "leaf==2", "plus==1", "tool==1"]
+        assert repo.pins("api") == pins
+        assert "# via plus\n# deep-1" in repo.locked()["api.txt"]
         assert "api: its requirements files have no solution together. A later one" in done.stderr
         assert done.stderr.count(f"`pip check` may object: core {core}\n") == 1
     repo.write(api % "[both.txt]", {})

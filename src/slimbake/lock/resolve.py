@@ -66,7 +66,9 @@ def parse_compiled(text: str) -> tuple[Needed, ...]:
 def _via(text: str) -> tuple[str, ...]:
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     named = {
-        "" if entry.startswith("-r ") else entry for entry in entries if not entry.startswith("-c ")
+        "" if entry.startswith("-r ") else entry
+        for entry in entries
+        if not entry.startswith(("-c ", "--override"))
     }
     return tuple(sorted(named))
 
@@ -136,10 +138,17 @@ class Uv(PipCompile):
         except NoSolution:
             if len(asks.by_file) < 2:
                 raise
-            path = self._work / "overrides.in"
             files = ([specs[spec] for spec in file] for file in asks.by_file)
-            path.write_text("\n".join(self._one_by_one(files, locked)))
-            needed = self._solved(every, locked, [*options, "--overrides", str(path)])
+            pins = self._one_by_one(files, locked)
+            path = self._work / "overrides.in"
+            path.write_text("\n".join(pins))
+            # An override drops the extras that are asked for: what they need is asked for itself.
+            over = self._solved((*every, *pins), {}, [*options, "--overrides", str(path)])
+            asked = {*map(name_of, every)}
+            needed = tuple(
+                replace(package, via=tuple(n for n in package.via if n or package.name in asked))
+                for package in over
+            )
         return tuple(package for package in needed if package.name not in local_names)
 
     def _solved(

@@ -57,11 +57,17 @@ _FILES = _ASKS | _words(
 _LISTS = _words("chdir FileFinder glob iterdir listdir rglob scandir")
 _TREES = _words("copytree fwalk walk")
 _KNOWN = _FILES | _LISTS | _TREES
-_REACHES_NOTHING = _SAME | _JOINS | _PARTS | _GROWS | _words(
-    "addsitedir any CDLL basename bool commonpath commonprefix count critical debug endswith error exception"
-    " extend_path fnmatch get_logger getattr getLogger hasattr hash index info is_relative_to isabs"
-    " isinstance iter_modules len log match print relative_to relpath search startswith type"
-    " walk_packages warn warning"
+_REACHES_NOTHING = (
+    _SAME
+    | _JOINS
+    | _PARTS
+    | _GROWS
+    | _words(
+        "addsitedir any CDLL basename bool commonpath commonprefix count critical debug endswith error exception"
+        " extend_path fnmatch get_logger getattr getLogger hasattr hash index info is_relative_to isabs"
+        " isinstance iter_modules len log match print relative_to relpath search startswith type"
+        " walk_packages warn warning"
+    )
 )
 
 
