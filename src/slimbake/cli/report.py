@@ -42,8 +42,7 @@ def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
     from slimbake.ci.records import records
     from slimbake.report import write_report
 
-    project = read(file)
-    facts, page = write_report(project, records(paths), output)
+    facts, page = write_report(read(file), records(paths), output)
     for what, how in facts["missing"]:
         console.say(f"not recorded: {what}; `{how}` records it")
     click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e3:,.0f} kB")

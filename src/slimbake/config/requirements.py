@@ -241,6 +241,7 @@ class RequirementsReader:
         elif name in _CONSTRAINT and value:
             collected.add(self._constraints(value, folder))
         elif name in _EDITABLE and value:
+            value = re.sub(r"^file:(?!//)", "", value)  # as Rye writes folders
             if is_path(value):
                 collected.add(self._package(value, self._beside(value, file)))
             elif "://" in value:

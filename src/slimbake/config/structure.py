@@ -185,8 +185,7 @@ def _together(path: KeyPath, error: ValidationError, report: ProblemReport) -> N
             beside = f"`{keys[0]}`" if keys[1:] else "what is said here"
             hint = f"{schema.get('description', 'there can be one of them')}: remove it"
             if keys[-1] in instance:
-                message = f"`{keys[-1]}` cannot stand beside {beside}"
-                report.key((*path, keys[-1]), message, hint)
+                report.key((*path, keys[-1]), f"`{keys[-1]}` cannot stand beside {beside}", hint)
         return
     for key in rule.keys() & instance.keys():
         if report.lacks(instance, rule[key][0], path):

@@ -152,8 +152,7 @@ class _Gatherer:
             description = f"{self._template}\0{description}"
         yield Input("settings", BAKE_FILE, digest(description))
         for name in sorted(values.keys() - _ELSEWHERE):
-            value = self._variables.get(name, values[name])
-            yield Input("variable", name, digest(value))
+            yield Input("variable", name, digest(self._variables.get(name, values[name])))
 
     def _context(self, target: Target) -> Found:
         # As BuildKit looks for it: beside the Dockerfile, and only then in the context.

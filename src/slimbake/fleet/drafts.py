@@ -305,8 +305,7 @@ def _with_exports(fleet_drafts: Drafts) -> Drafts:
                 derived_of[base_draft.name].setdefault(onnx, _running(base_draft))
                 agrees = (base_draft.name, onnx)
             derived_of[base_draft.name].setdefault(export, _writing(base_draft, agrees))
-            precision = service.precision or "fp32"
-            weights = replace(service.weights, base=export, precision=precision)
+            weights = replace(service.weights, base=export, precision=service.precision or "fp32")
             service = replace(service, base=onnx, weights=weights)
         services.append(service)
     bases = (

@@ -41,8 +41,7 @@ def sizes_table(survey: Survey, by: str) -> SizeTable:
         "files",
         "images",
     )
-    every = len(survey.measurement.images)
-    return headings, [_row(row, every) for row in rows]
+    return headings, [_row(row, len(survey.measurement.images)) for row in rows]
 
 
 def sizes_json(survey: Survey) -> dict[str, Any]:

@@ -101,9 +101,8 @@ class _Locking:
             source.origin: source for sources in self._locks.sources.values() for source in sources
         }
         shared = {base_layer(layer.lock) for layer in self._locks.layers.layers}
-        live = {layer.lock for layer in locked_layers(fleet)} | shared
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
-        gone = self._locks.packages - live
+        gone = self._locks.packages - {layer.lock for layer in locked_layers(fleet)} - shared
         self._gone = sorted(name for name in gone if name.startswith(base_layer("")))
 
     def run(self) -> tuple[str, ...]:

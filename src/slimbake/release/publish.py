@@ -114,8 +114,7 @@ def _attach(
 
 def _annotations(root: Path) -> dict[str, str]:
     """What varies from build to build: the commit, where there is one, and the time."""
-    now = datetime.datetime.now(datetime.UTC)
-    values = {CREATED: now.isoformat(timespec="seconds")}
+    values = {CREATED: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     if commit := revision(root):
         values["org.opencontainers.image.revision"] = commit
     return values

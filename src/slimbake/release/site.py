@@ -78,8 +78,7 @@ class Site:
         stock, machine, console = store(), self.machine, self.console
         of_wheels = {target.name: target.lock for target in targets if target.lock}
         of_debs = {target.name: target.system_lock for target in targets if target.system_lock}
-        only = {*of_wheels.values()}
-        wheels = fetch(fleet, locks, machine, stock, console, only=only).by_layer
+        wheels = fetch(fleet, locks, machine, stock, console, only={*of_wheels.values()}).by_layer
         debs = fetch_debian(fleet, locks, machine, stock, console, only={*of_debs.values()})
         folders = replace(
             self.around,  # of each target, with exactly what its lock has

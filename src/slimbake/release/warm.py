@@ -269,8 +269,7 @@ def first_lists(site: Site, request: BakeRequest) -> Site:
     layer whose check does not hold gets none. Nothing is traced for images that are there and
     unchanged. What fails here is left out: the bake that follows says why.
     """
-    fleet = site.project.fleet
-    names = {service.name for service in fleet.services} & {*request.targets}
+    names = {service.name for service in site.project.fleet.services} & {*request.targets}
     new = [
         layer
         for layer in site.project.optimisation.optimised.values()
