@@ -95,9 +95,9 @@ class PipCompile:
             self.sources |= lacking
             try:
                 self.compile(files, output, options, constraints)
-            except NoSolution:  # there are no sources either, or none that help
+            except NoSolution as other:  # there are no sources either, or something else is wrong
                 self.sources -= lacking
-                raise error from None
+                raise (error if any(n in str(other) for n in lacking) else other) from None
 
     def _compile(
         self, files: Sequence[Path], output: Path, options: Sequence[str], more: Sequence[str]
