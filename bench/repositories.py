@@ -22,7 +22,7 @@ from slimbake.config import manifest
 from slimbake.errors import ManifestError, UsageError
 
 _NOT_PYTHON = "which is more or other than Python"
-LIMIT = 300  # seconds of a bake
+LIMIT = 900  # seconds of a bake
 # What the exit code of a bake says of its only service.
 ENDS = {0: "started", 6: "built", 124: "out of time"}
 
