@@ -78,8 +78,7 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
             elif member.size > LARGE:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
             files.append((path, member.size, digest))
-    contents = _sorted_out(files, owners(records), tuple(whiteouts))
-    return replace(contents, taken=_taken(ledger))
+    return replace(_sorted_out(files, owners(records), tuple(whiteouts)), taken=_taken(ledger))
 
 
 def _within(kept: int) -> int:

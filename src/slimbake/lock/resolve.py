@@ -120,10 +120,10 @@ class Uv(PipCompile):
         """
         asks = self._layer.asks
         extras = {name: f"[{','.join(more)}]" for name, more in asks.extras}
-        local = (
+        local = [
             f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
             for package in asks.packages
-        )
+        ]
         specs = {spec: self._at_commit(spec, locked) for spec in asks.specs}
         every = (*specs.values(), *local)
         local_names = {package.name for package in asks.packages}
@@ -138,8 +138,11 @@ class Uv(PipCompile):
         except NoSolution:
             if len(asks.by_file) < 2:
                 raise
-            files = ([specs[spec] for spec in file] for file in asks.by_file)
-            pins = self._one_by_one(files, locked)
+            listed = {spec for file in asks.by_file for spec in file}
+            # What the manifest itself asks for moves for no file.
+            own = [*(line for spec, line in specs.items() if spec not in listed), *local]
+            files = ([*(specs[spec] for spec in file), *own] for file in asks.by_file)
+            pins = self._one_by_one(files, locked, options)
             path = self._work / "overrides.in"
             path.write_text("\n".join(pins))
             # An override drops the extras that are asked for: what they need is asked for itself.
@@ -152,7 +155,7 @@ class Uv(PipCompile):
         return tuple(package for package in needed if package.name not in local_names)
 
     def _solved(
-        self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str] = ()
+        self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str]
     ) -> tuple[Needed, ...]:
         path, output = self._work / f"{self._layer.name}.in", self._work / "needed.txt"
         path.write_text("\n".join(lines))
@@ -167,13 +170,18 @@ class Uv(PipCompile):
         self.compile([path], output, [*options, "--annotation-style", "line"], [*constraints])
         return parse_compiled(output.read_text())
 
-    def _one_by_one(self, files: Iterable[Iterable[str]], locked: Mapping[str, str]) -> list[str]:
+    def _one_by_one(
+        self,
+        files: Iterable[Iterable[str]],
+        locked: Mapping[str, str],
+        options: Iterable[str],
+    ) -> list[str]:
         """What there is when pip installs files one after another, as requirements: each keeps what
         fits it of what those before it brought, and moves the rest. Says what was moved.
         """
         versions, moved = dict[str, str](), set[str]()
         for lines in files:
-            needed = self._solved(lines, {**locked, **versions})
+            needed = self._solved(lines, {**locked, **versions}, options)
             new = {package.name: package.version for package in needed}
             moved |= {name for name in new if versions.get(name, new[name]) != new[name]}
             versions |= new

@@ -77,8 +77,8 @@ def fetch(
     by_layer: dict[str, list[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, only).items():
         by_layer.setdefault(name, []).append(source)
-    for requested, file in file_of.items():
-        by_layer.setdefault(requested.lock, []).append(file)
+    for requested in requests:
+        by_layer.setdefault(requested.lock, []).append(file_of[requested])
     fetched = len({(request.pin.name, request.pin.version, request.wheel) for request in missing})
     return Wheels(
         {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
