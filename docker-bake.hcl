@@ -15,7 +15,7 @@ variable "CACHE_TO" { default = "" }
 # zstd comes to fewer bytes than gzip, and is read by Docker 23, containerd 1.5 and newer. Levels are zstd's or gzip's own.
 # Layers that the builder's cache holds in another type are compressed again; at another level, they stay as they are.
 variable "COMPRESSION" { default = "zstd" }
-variable "COMPRESSION_LEVEL" { default = "7" }
+variable "COMPRESSION_LEVEL" { default = "3" }
 
 # A folder: each image is also written there as an OCI layout, less the layers that lie there already.
 variable "LAYOUTS" { default = "" }

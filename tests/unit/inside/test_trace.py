@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.unit.programs import written
@@ -152,19 +151,24 @@ def test_a_check_of_a_listening_server_has_less_time(folder: Path, listens: bool
 def test_a_traced_verify_has_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context/verify.py").write_text("")
-    given: list[Any] = []
-
-    def check(*said: Any, **_: Any) -> str:
-        given.append(json.loads(said[2]))
-        return ""
-
+    given: list[str] = []
     monkeypatch.setattr(trace, "INSIDE", tmp_path)
     monkeypatch.setattr(trace, "PREFIX", tmp_path / "none")
-    monkeypatch.setattr(trace, "_check", check)
+    monkeypatch.setattr(trace, "_check", lambda *said, **_: given.append(said[2]))
     monkeypatch.setenv("HOME", "/")
     asked = {"smoke": False, "verify": "verify.py", "command": ["serve"], "fixed": 0, "port": None}
     trace._starts({**asked, "environment": {"TOKEN": "none"}})
-    assert [each["env"] for each in given] == [{"TOKEN": "none"}]
+    assert [json.loads(each)["env"] for each in given] == [{"TOKEN": "none"}]
+
+
+def test_whoever_is_traced_keeps_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (kept := tmp_path / "bytecode/prefix").mkdir(parents=True, mode=0o755)
+    monkeypatch.setattr(trace, "BYTECODE", tmp_path / "bytecode")
+    monkeypatch.setattr(trace, "PREFIX", Path("/prefix"))
+    monkeypatch.setattr(trace, "_starts", dict)
+    monkeypatch.setenv("TRACED", "{}")
+    trace.trace_starts([str(tmp_path / "traced.json")])
+    assert kept.stat().st_mode & 0o7777 == 0o1777
 
 
 def test_a_start_names_what_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

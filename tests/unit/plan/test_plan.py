@@ -32,7 +32,7 @@ def needed(of: Plan, name: str) -> str:
 @pytest.mark.parametrize(
     ("said", "used"),
     [
-        (manifest.CompressionEntry(), Compression(type="zstd", level=7)),
+        (manifest.CompressionEntry(), Compression(type="zstd", level=3)),
         (manifest.CompressionEntry(level=19), Compression(type="zstd", level=19)),
         (manifest.CompressionEntry(type="gzip"), Compression(type="gzip", level=6)),
         (manifest.CompressionEntry(type="gzip", level=1), Compression(type="gzip", level=1)),

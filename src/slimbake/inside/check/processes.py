@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LAST_LINES = 12  # of what a command writes
-EVERY = 0.05  # seconds between two looks at who listens: each costs the kernel some milliseconds
+EVERY = 0.1  # seconds between two looks at who listens: each costs the kernel some milliseconds
 
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
 _LOOPBACK_6 = "0" * 24 + "01000000"

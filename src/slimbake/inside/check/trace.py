@@ -67,8 +67,7 @@ class Trace:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of this process, and what makes a Python report."""
-        before = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join(filter(None, (str(self._folder), before)))
+        path = os.pathsep.join(filter(None, (str(self._folder), os.environ.get("PYTHONPATH"))))
         result = {**os.environ, "PYTHONPATH": path}
         if BYTECODE.is_dir():  # the image has none
             result.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -133,23 +132,24 @@ def trace_starts(arguments: Sequence[str]) -> None:
     and the `environment` of its start check.
     """
     (into,) = arguments
+    if BYTECODE.is_dir():  # dockerd makes a cache mount of any mode with its own umask
+        Path(f"{BYTECODE}{PREFIX}").chmod(0o1777)
     report = _starts(json.loads(os.environ["TRACED"]))
     Path(into).write_text(json.dumps(report, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _starts(service: Mapping[str, Any]) -> dict[str, Any]:
-    command, verify = service["command"], service["verify"]
     os.environ["HOME"] = surroundings.home()
     fault, traced = "", Trace()
     if service["smoke"]:
         fault = _check(traced, ("smoke", "--as-nonroot"))
-    if command:
+    if service["command"]:
+        verify = service["verify"]
         source = (INSIDE / "context" / verify).read_text("utf-8") if verify else ASKS
         trace_service(traced, service, source, **surroundings.as_service())
-    seen = traced.seen
     if not PREFIX.is_dir():  # its own Dockerfile has a base image without our prefix
         return {"modules": {}, "read": [], "seen": False, "fault": fault}
-    return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": seen, "fault": fault}
+    return _of_packages(traced, LayerFiles.of_image(PREFIX)) | {"seen": traced.seen, "fault": fault}
 
 
 def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user: Any) -> None:
@@ -168,8 +168,7 @@ def trace_service(traced: Trace, service: Mapping[str, Any], source: str, **user
         "limit": LIMIT,
     }
     # It calls each route more than once: a bake has no time for the last of them.
-    given = json.dumps(question)
-    port = service["port"]
+    port, given = service["port"], json.dumps(question)
     _check(traced, ("verify",), given, quiet=QUIET if port else IDLE, port=port, **user)
 
 
