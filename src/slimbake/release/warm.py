@@ -7,7 +7,6 @@ machine bears (`inside.check.turn`), and one whose image, code and checks are th
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import shutil
@@ -47,7 +46,7 @@ USER 0:0
 RUN --network=none \\
     --mount=type=bind,from=program,source=check.pyz,target=/check.pyz \\
     --mount=type=cache,id=slimbake-turns,mode=0700,target=/inside/turns \\
-    --mount=type=cache,id=slimbake-bytecode-{packages},mode=1777,target=/inside/bytecode{prefix} \\
+    --mount=type=cache,id=slimbake-bytecode-{packages},target=/inside/bytecode{prefix} \\
     --mount=type=bind,target=/inside/context \\
     --mount=type=tmpfs,target=/tmp \\{mounts}
     {command}
@@ -85,11 +84,10 @@ def traces(
     names = tuple(target.name for target in targets)
     again = {service.name for service in chosen if _faulty(site.root / TRACES, service)}
     shutil.rmtree(site.workspace.path(_NAME), ignore_errors=True)
-    argument_names = sorted({key for target in targets for key, _ in target.args})
-    packages = _packages(site.project)
-    for own_image, mounts in itertools.product((False, True), repeat=2):
-        name = f"{_NAME}/{_dockerfile(own_image, mounts)}"
-        site.workspace.write_text(name, _text(argument_names, own_image, mounts, packages))
+    for service, target in zip(chosen, targets, strict=True):
+        name = f"{_NAME}/{service.name}.Dockerfile"
+        text = _text(service, target, _packages(site.project, service))
+        site.workspace.write_text(name, text)
         site.workspace.write_text(f"{name}.dockerignore", "\n".join(NEVER_BUILT_IN))
     for file in sorted((site.root / RULES).glob("*.json")):
         site.workspace.write_text(
@@ -116,21 +114,17 @@ def traces(
     )
 
 
-def _dockerfile(own_image: bool, mounts: bool) -> str:
-    """`own_image`: for services with a Dockerfile of their own; `mounts`: that mount weights."""
-    return f"{'own.' if own_image else ''}{'weights.' if mounts else ''}Dockerfile"
-
-
-def _text(arguments: Iterable[str], own_image: bool, mounts: bool, packages: str) -> str:
+def _text(service: Service, target: Target, packages: str) -> str:
     """What runs the checks: in an image that has slimbake's Python and user, or its own. `packages`:
     a digest of what is installed, whose bytecode is kept for other traces; that of code is not.
     """
+    own_image = service.dockerfile is not None
     command = ("python3", "-ISBc", _AS_OWN_USER, *_PROGRAM) if own_image else ("python", *_PROGRAM)
     user = "\n    --mount=type=bind,from=user,source=/tmp/slimbake-user,target=/inside/user \\"
     weights = f"\n    --mount=type=bind,from=weights,target={WEIGHTS_FOLDER} \\"
     step = _STEP.format(
-        arguments="\n".join(f"ARG {key}" for key in arguments),
-        mounts=f"{user if own_image else ''}{weights if mounts else ''}",
+        arguments="\n".join(f"ARG {key}" for key, _ in target.args),
+        mounts=f"{user if own_image else ''}{weights if service.mounts else ''}",
         command=json.dumps(command),
         packages=packages,
         prefix=PREFIX,
@@ -166,7 +160,7 @@ def _target(service: Service, smoke: Target | None) -> Target:
         kind="trace",
         service=service.name,
         context=service.context,
-        dockerfile=f"{TRACES}/{_dockerfile(service.dockerfile is not None, service.mounts)}",
+        dockerfile=f"{TRACES}/{service.name}.Dockerfile",
         recipe=None,
         contexts=(
             ("program", f"{TRACES}/program"),
@@ -178,11 +172,11 @@ def _target(service: Service, smoke: Target | None) -> Target:
     )
 
 
-def _packages(project: Project) -> str:
-    """Changes with what is installed in any image: Python tells edits of one size and time apart by
-    nothing, and all files have one time.
+def _packages(project: Project, service: Service) -> str:
+    """Changes with what is installed in an image: Python tells files of one path and size apart by
+    their times, and all have one time, such as those of two versions of a package.
     """
-    texts = (text for _, text in sorted(project.locks.texts.items()))
+    texts = (project.locks.text(layer.lock) or "" for layer in service.layer.closure)
     digest = hashlib.sha256(lock_digest(texts).encode())
     for package in project.fleet.packages:
         folder = project.root / package.path

@@ -132,7 +132,7 @@ def trace_starts(arguments: Sequence[str]) -> None:
     and the `environment` of its start check.
     """
     (into,) = arguments
-    if BYTECODE.is_dir():  # dockerd makes a cache mount of any mode with its own umask
+    if BYTECODE.is_dir():  # whoever is traced writes there; dockerd masks the mode of a mount
         Path(f"{BYTECODE}{PREFIX}").chmod(0o1777)
     report = _starts(json.loads(os.environ["TRACED"]))
     Path(into).write_text(json.dumps(report, indent=1, sort_keys=True), encoding="utf-8")
