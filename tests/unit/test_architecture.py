@@ -21,31 +21,6 @@ ORDER = (
 )
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
 
-BUDGET = {
-    "errors console __main__ __init__": 400,
-    "host": 950,
-    "inside": 4700,
-    "docker": 750,
-    "registry": 420,
-    "images": 850,
-    "config": 2600,
-    "catalogue": 220,
-    "fleet": 1350,
-    "externals": 350,
-    "lock": 1400,
-    "warm": 600,
-    "plan render": 1100,
-    "fingerprint": 600,
-    "project": 80,
-    "adopt": 2600,
-    "checks": 480,
-    "release": 2100,
-    "deploy ci": 800,
-    "report": 350,
-    "cli": 1000,
-}
-"""The most statements of packages, design.md's budget: a feature has to find its room here first."""
-
 PURE = (
     *("host.names", "host.sources", "host.typed", "host.wheels", "config.collected"),
     *("config.model", "config.naming", "config.parity", "config.removal", "fleet", "plan"),
@@ -147,26 +122,6 @@ def test_a_package_imports_only_what_stands_above_it() -> None:
         if ORDER.index(package(name)) > ORDER.index(package(module))
     }
     assert found == set()
-
-
-def statements(package_name: str) -> int:
-    """As `house` counts them: every statement of the syntax tree, docstrings and imports too."""
-    files = (path for module, path in MODULES.items() if place(module) == package_name)
-    nodes = (node for path in files for node in ast.walk(ast.parse(path.read_text("utf-8"))))
-    return sum(isinstance(node, ast.stmt) for node in nodes)
-
-
-def place(module: str) -> str:
-    return package(module) or "__init__"
-
-
-def test_every_package_has_a_budget() -> None:
-    assert {name for names in BUDGET for name in names.split()} == set(map(place, MODULES))
-
-
-@pytest.mark.parametrize("names", BUDGET)
-def test_no_package_is_over_its_budget(names: str) -> None:
-    assert sum(map(statements, names.split())) <= BUDGET[names]
 
 
 def test_every_pure_module_is_there() -> None:
