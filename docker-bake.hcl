@@ -100,7 +100,6 @@ target "inside" {
   contexts = {
     "locks" = "bake/locks"
     "rules" = "bake/dockerfiles/rules"
-    "warm" = "bake/warm"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {

@@ -34,7 +34,6 @@ COPY --from=weights / /weights
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/hybrid-onnx.json,target=/inside/rules.json \
-    --mount=type=bind,from=inside,source=warm/hybrid-onnx.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "lay"]

@@ -5,4 +5,3 @@ COPY --from=uv /uv /uv
 COPY . /
 COPY --from=locks . /locks/
 COPY --from=rules . /rules/
-COPY --from=warm . /warm/

@@ -172,7 +172,7 @@ def unsatisfied(census: Census) -> Iterator[tuple[str, str]]:
 
 def package_keys(census: Census, programs: bytes) -> dict[str, str]:
     """For each package of an image a digest of all that decides what comes of its imports: itself,
-    what it requires, with extras too, and Python. `programs`: what imports, and serves cold code.
+    what it requires, with extras too, and Python. `programs`: what imports them.
     """
     contents, common = census["contents"], hashlib.sha256(programs)
     common.update(repr(sorted(census["markers"].items())).encode())

@@ -37,7 +37,6 @@ class Inputs:
     )  # bake/parity.json: `slimbake check --images --record`
     census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
-    cold: Json = field(default_factory=dict)  # bench/results/cold.json: bench/cold.py
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
@@ -73,8 +72,8 @@ def read(root: Path) -> Inputs:
             **{
                 name: _json(results / f"{name}.json")
                 for name in (
-                    *("techniques", "census", "bake", "cold"),
-                    *("prune", "serving", "starts", "precision", "generation"),
+                    *("techniques", "census", "bake", "prune"),
+                    *("serving", "starts", "precision", "generation"),
                 )
             },
         )

@@ -14,10 +14,8 @@ COLD_AT_MOST = 5.0  # seconds that optimisation may add to a cold bake of the ei
 
 
 def starts(inputs: Inputs) -> str:
-    """Start-up and memory of each image beside the same one without optimisation; first uses of code
-    in the cold store.
-    """
-    return "\n\n".join((*_starts(inputs.starts), *_cold(inputs.cold)))
+    """Start-up and memory of each image beside the same one without optimisation."""
+    return "\n\n".join(_starts(inputs.starts))
 
 
 def _starts(found: Mapping[str, Any]) -> Iterator[str]:
@@ -42,35 +40,6 @@ def _start(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
         pairs = [b / a for a, b in zip(bare, ours, strict=True)]
         cells += (shown(_median(bare)), shown(_median(ours)), ratio(_median(pairs), 1))
     return tuple(cells)
-
-
-def _cold(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found:
-        yield f"First uses of cold code: {UNMEASURED}: run `bench/cold.py`."
-        return
-    module = found["module of 50 kB"]
-    yield (
-        "First uses of [cold code](cold-store.md) in a worker, beside the same image without"
-        " optimisation and without bytecode, in turns; medians (`bench/cold.py`). A cold module of"
-        f" 50 kB is found, decompressed and compiled in {module['seconds'] * 1e3:.1f} ms, the median"
-        f" of {module['count']}."
-    )
-    cases = {name: of for name, of in found.items() if name != "module of 50 kB"}
-    heads = ("first use", "cold ms", "not optimised ms", "ratio", "MB of process", "ratio")
-    yield table(
-        heads,
-        (
-            (
-                case,
-                f"{of['cold']['seconds'] * 1e3:,.1f}",
-                f"{of['bare']['seconds'] * 1e3:,.1f}",
-                f"{of['ratio']['seconds']:.2f}",
-                mb(of["cold"]["resident"]),
-                f"{of['ratio']['resident']:.2f}",
-            )
-            for case, of in cases.items()
-        ),
-    )
 
 
 def _machine(found: Mapping[str, Any], where: str) -> str:

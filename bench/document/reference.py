@@ -15,7 +15,7 @@ import click
 from slimbake import errors
 from slimbake.cli import slimbake
 from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import PARITY, SIZES, TOOL
+from slimbake.config.naming import LOCKS, PARITY, SIZES, TOOL
 from slimbake.errors import SlimbakeError
 from slimbake.project import load
 from slimbake.render.generated import generate
@@ -150,14 +150,12 @@ _FILES = (  # a pattern of paths, and what such a file is
     (r"bake/locks/inputs\.json", "what each lock was made from"),
     (r"bake/locks/externals\.txt", "the images from outside, and their digests"),
     (r"bake/locks/[^/]*\.txt", "the packages of a layer: versions and hashes"),
-    (r"bake/warm/[^/]*\.txt", "modules that stay out of a layer's cold store"),
     (r"bake/parity\.json", "how near answers are to torch's"),
     (r"bake/sizes\.json", "sizes of images, layers and packages"),
 )
 _BY = (
     ("bake/locks/", "`slimbake lock`"),
     ("bake/slimbake.txt", "`slimbake lock`"),
-    ("bake/warm/", "`slimbake bake`, `slimbake lock --warm`"),
     ("bake/parity.json", "`slimbake check --images --record`"),
     ("bake/sizes.json", "`slimbake sizes --record`"),
     ("", "`slimbake generate`, `slimbake bake`"),
@@ -168,10 +166,8 @@ def files(root: Path) -> str:
     """What slimbake writes into a repository, by kind. Raises KeyError for a file of no kind."""
     project = load(root / "services.yaml")
     paths = [each.path for each in generate(project.plan, root)]
-    for folder in ("bake/locks", "bake/warm"):
-        paths += [
-            str(each.relative_to(root)) for each in (root / folder).rglob("*") if each.is_file()
-        ]
+    locks = (each for each in (root / LOCKS).rglob("*") if each.is_file())
+    paths += [str(each.relative_to(root)) for each in locks]
     paths += [TOOL, PARITY, SIZES]  # with `ci:`, `parity:`, and where sizes were recorded
     rows: dict[str, tuple[str, str, str]] = {}
     for path in sorted(paths):

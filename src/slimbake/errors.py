@@ -81,7 +81,7 @@ class NothingSelected(SlimbakeError):
 
 
 class StaleFiles(SlimbakeError):
-    """Generated files, locks or warm lists are out of date."""
+    """Generated files or locks are out of date."""
 
     exit_code = STALE
 

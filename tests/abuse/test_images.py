@@ -28,17 +28,13 @@ from slimbake.docker.containers import Contained, contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
-from slimbake.images.cold import cold_contents, extract_cold, store_of
 from slimbake.images.contents import layer_contents, read_layer
 from slimbake.images.detail import Survey
 from slimbake.images.measure import survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.images.streams import zstd
-from slimbake.inside.cold import layout
-from slimbake.inside.cold.pack import store_bytes
 from slimbake.release.sbom_model import parse_contents
-from slimbake.warm.lists import read_traced
-from slimbake.warm.why import Why, _files, _ledger, answer
+from slimbake.report.why import LEDGERS, Why, _files, _ledger, answer
 
 MEMORY = 3 << 30  # bytes of addresses that this process may have
 
@@ -208,87 +204,12 @@ def test_a_large_honest_layer_is_read() -> None:
     assert found.files == 100_001
 
 
-GOOD = store_bytes({"thing/late.py": b"value = 1\n" * 100}, {"thing/late.py": "thing-1.dist-info"})
-
-
-def store(rows: list[str], blocks: bytes, dists: str = "thing-1.dist-info") -> bytes:
-    """A cold store with these rows of one folder, and these blocks."""
-    text = "\n".join(rows).encode()
-    table = f"{dists}\n\nthing\t0 {len(text)} {zlib.crc32(text)}".encode()
-    head = f"{layout.MAGIC} {layout.VERSION} {len(table)} {len(text)} {zlib.crc32(table)}"
-    return head.ljust(layout.HEAD - 1).encode() + b"\n" + table + text + blocks
-
-
-PLAIN = zlib.compress(bytes(64 * MB), 1)
-STORES: dict[str, Callable[[], bytes]] = {
-    "nothing": lambda: b"",
-    "a head alone": lambda: GOOD[: layout.HEAD],
-    "a head of other numbers": lambda: GOOD.replace(b" 6 ", b" -6 ", 1),
-    "a table that is no text": lambda: _altered(b"\xff\xfe"),
-    "a store of 200 MB": lambda: GOOD + bytes(200 * MB),
-    "three million rows": lambda: store([f"{n}" for n in range(3_000_000)], b""),
-    "a row that is short": lambda: store(["late\t0\t0\t10\t10\t0"], b""),
-    "a row that is long": lambda: store(["late\t0\t0\t10\t10\t0\t0\t0\t7"], b""),
-    "a row of words": lambda: store(["late\ta\tb\tc\td\te\tf\tg"], b""),
-    "a row of a distribution that is none": lambda: store(["late\t7\t0\t1\t1\t0\t0\t0"], b""),
-    "a row before its store": lambda: store(["late\t0\t-9\t1\t1\t0\t0\t0"], b""),
-    "a module of 3 GB": lambda: store([f"late\t0\t0\t{len(PLAIN)}\t{3 << 30}\t0\t0\t0"], PLAIN),
-    "modules of 3 GB": lambda: store(
-        [f"m{n}\t0\t0\t{len(PLAIN)}\t{64 * MB}\t0\t0\t0" for n in range(40)], PLAIN
-    ),
-    "a block for each of its bytes": lambda: store(
-        [f"m{n}\t0\t{n}\t9\t1\t0\t0\t0" for n in range(10_000)], bytes(10_000)
-    ),
-}
-
-
-def _altered(table: bytes) -> bytes:
-    head = f"{layout.MAGIC} {layout.VERSION} {len(table)} 0 {zlib.crc32(table)}"
-    return head.ljust(layout.HEAD - 1).encode() + b"\n" + table
-
-
-@pytest.mark.parametrize("kind", STORES)
-def test_a_cold_store_that_no_build_writes_is_named(kind: str) -> None:
-    content = STORES[kind]()
-    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/web\.cold"):
-        store_of("web", content)
-
-
-BLOCKS = {
-    "unpacks to more than its row says": store(
-        [f"late\t0\t0\t{len(PLAIN)}\t10\t0\t0\t{zlib.crc32(bytes(10))}"], PLAIN
-    ),
-    "is no block": store(["late\t0\t0\t9\t10\t0\t0\t0"], bytes(9)),
-    "is cut off": GOOD[:-4],
-    "lies behind its store": store(["late\t0\t99999\t9\t10\t0\t0\t0"], b""),
-    "has other bytes": store(
-        [f"late\t0\t0\t{len(zlib.compress(b'x' * 10))}\t10\t0\t0\t7"], zlib.compress(b"x" * 10)
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BLOCKS)
-def test_a_block_that_is_none_is_named(kind: str) -> None:
-    with pytest.raises(SetupError, match=r"/opt/slimbake/cold/web\.cold is damaged"):
-        [*cold_contents(store_of("web", BLOCKS[kind]))]
-
-
-@pytest.mark.parametrize(
-    "path", ["../late.py", "a/../../late.py", "late\0.py", "\x1b[2J.py", "a\nb.py"]
-)
-def test_no_module_is_written_elsewhere(path: str, tmp_path: Path) -> None:
-    with pytest.raises(SetupError):
-        extract_cold([(path, b"")], tmp_path / "out")
-    assert not [*tmp_path.rglob("*.py")]
-
-
-@pytest.mark.parametrize("folder", ["/opt/slimbake/ledger", "/opt/slimbake/cold"])
-def test_a_file_that_is_too_large_is_not_read(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = header("cold/web", 1 << 40) + bytes(MB)
+def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = header("ledger/web.json.gz", 1 << 40) + bytes(MB)
     held: AbstractContextManager[IO[bytes]] = io.BytesIO(content)
-    monkeypatch.setattr("slimbake.warm.why.copied", lambda *_: held)
+    monkeypatch.setattr("slimbake.report.why.copied", lambda *_: held)
     with pytest.raises(SetupError, match=r"has a file of 1,099,511,627,776 bytes"):
-        [*_files("image", folder)]
+        [*_files("image", LEDGERS)]
 
 
 PRINTED = {
@@ -322,10 +243,10 @@ def test_what_an_image_holds_is_not_copied_to_the_end(
     program = tmp_path / "docker"
     program.write_text('#!/bin/sh\n[ "$1" = cp ] || exit 0\nexec cat "$0.tar" /dev/zero\n')
     program.chmod(0o755)
-    (tmp_path / "docker.tar").write_bytes(header("cold/web", 1 << 40))
+    (tmp_path / "docker.tar").write_bytes(header("ledger/web.json.gz", 1 << 40))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SetupError, match="has a file of"):
-        [*_files("image", "/opt/slimbake/cold")]
+        [*_files("image", LEDGERS)]
 
 
 DIGEST = "sha256:" + "1" * 64
@@ -429,20 +350,6 @@ def mistyped(value: dict[str, Any]) -> Iterator[str]:
             if type(other) is not type(value[key]):
                 yield json.dumps({**value, key: other})
         yield json.dumps({name: each for name, each in value.items() if name != key})
-
-
-TRACE = {"modules": {"a/b.py": "a", "a/": "a"}, "read": ["a/b.py"], "seen": True, "fault": ""}
-LINES = ("../a.py", "/a.py", "a.py\n../b.py", "a\x1b[2J.py", "a", "a.py\u2028b.py")
-
-
-def test_a_trace_that_is_none_is_named() -> None:
-    assert read_traced("api", json.dumps(TRACE)).of(["a"]) == {"a/b.py source", "a/"}
-    texts = [each.decode("utf-8", "replace") for each in NOTHING]
-    lines = [json.dumps({**TRACE, "modules": {line: "a"}}) for line in LINES]
-    rest = {key: value for key, value in TRACE.items() if key != "read"}
-    for text in (*texts, *mistyped(rest), json.dumps({**TRACE, "read": 7}), *lines):
-        with pytest.raises(SetupError, match="the trace of api cannot be read"):
-            read_traced("api", text)
 
 
 CONTAINED: dict[str, Any] = {

@@ -122,7 +122,6 @@ STATES = [
         State(f"bake/locks/{name}", ("plan",))
         for name in ("base-web.txt", "externals.txt", "inputs.json")
     ),
-    State("bake/warm/base-web.txt", ("check",)),
     State("bake/dockerfiles/rules/base-web.json", ("check",)),
     State("bake/dockerfiles/api.Dockerfile", ("check",)),
     State("bake/programs/make.pyz", ("check",)),
@@ -191,7 +190,6 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
     try:
         file.write_bytes(harm(kept))
         done = slimbake(*state.command, at=example)
-        # a list of warm modules that is another makes other files
         assert done.code in {0, STALE} or file.name in done.stderr + done.stdout
         left = tree(example)
         assert {path: left.get(path) for path in others} == others

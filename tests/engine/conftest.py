@@ -65,9 +65,7 @@ def python(image: str, code: str, *flags: str) -> str:
 def slimbake(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> Ended:
-    """The command line, as a pipeline calls it: a first bake makes no warm lists, which would be
-    new files in this repository. What is about them has an empty CI.
-    """
+    """The command line, as a pipeline calls it."""
     pipeline = {"CI": "true", **(env or {})}
     return call(sys.executable, "-m", "slimbake", *words, cwd=cwd, env=pipeline, stdin=stdin)
 

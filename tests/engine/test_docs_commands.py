@@ -52,8 +52,8 @@ PLACES = {
     "git commit": "git commit --quiet --allow-empty --message docs",
     "logs api --follow": "logs api",
     "api python:3.11-slim": "api python:3.11-slim-trixie",
-    "why torch.fx": "why httpx",
-    "'torch/include/**'": "'httpx/**'",
+    "why torch": "why httpx",
+    "'torch/include/**'": "'attr/*.pyi'",
     "docker buildx bake": "docker buildx bake --print",
     "search embedding nlg hybrid": "search embedding nlg hybrid --time 0.05",
 }
@@ -88,7 +88,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Toy, dict
     with loopback_registry() as registry, fleet(root) as toy:
         toy.write(
             f"registry: {registry}/{toy.project}\n"
-            "bases: {web: {requirements: [six, idna, httpx]}}\nservices:\n"
+            "bases: {web: {requirements: [attrs, six, idna, httpx]}}\nservices:\n"
             + "".join(_entry(name) for name in NAMES),
             {
                 **{f"{name}/{name}/__init__.py": "" for name in NAMES},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.conftest import Toy, call, docker, fleet, python
 from tests.engine.toys import SMOKE, entry
 
 from slimbake.render.generated import SHIPPED
@@ -18,6 +18,13 @@ site = Path("{SITE}")
 (site / "six-1.17.0.dist-info/METADATA").unlink()
 (site / "idna/py.typed").unlink()
 (site / "six.py").write_bytes((site / "six.py").read_bytes()[:-1] + b"#")
+"""
+# Prints where modules lie, those alone that have bytecode.
+MODULES = """\
+import idna.codec, os, six
+for module in idna.codec, six:
+    if os.path.isfile(module.__file__) and os.path.isfile(module.__cached__):
+        print(module.__file__)
 """
 
 
@@ -60,3 +67,9 @@ def test_a_bake_is_red_where_a_layer_loses_what_a_lower_one_has(toy: Toy) -> Non
         assert f"in base-small: {why}" in line
     assert call("docker", "image", "inspect", toy.image("one")).code, "it has no tag"
     assert docker("run", "--rm", toy.image("two")) == "", "what lost nothing is tagged"
+
+
+def test_every_module_lies_where_its_wheel_brought_it_beside_its_bytecode(toy: Toy) -> None:
+    toy.done("bake", "two")
+    shown = python(toy.image("two"), MODULES)
+    assert shown.split() == [f"{SITE}/{path}" for path in ("idna/codec.py", "six.py")]

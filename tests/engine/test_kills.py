@@ -17,11 +17,10 @@ from tests.abuse.killed import __file__ as PROGRAM  # noqa: N812
 from tests.abuse.machines import documented
 from tests.engine.conftest import Toy, docker, fleet
 from tests.engine.test_interrupt import in_environment
+from tests.engine.toys import code as code_of
 from tests.engine.toys import dangling, entry, held, write
-from tests.index import serving
 from tests.patience import wait_for
 from tests.ran import ran
-from tests.wheels import wheel_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -93,78 +92,56 @@ def test_nothing_is_left_running(baked: Toy) -> None:
     assert dangling(baked) == ""
 
 
-TRACED: dict[tuple[str, ...], int] = {("lock", "--warm"): 3, ("check", "--images"): 2}
-MANY = {
-    "toy_many/__init__.py": b"",
-    "toy_many/needed.py": b"# needed\n" * 2000,
-    "toy_many/never.py": b"# nobody asks for it\n" * 2000,
-}
+VERIFIED = ("check", "--images")
+TIMES = 2
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A fleet with something to trace and to verify, without any warm list."""
-    folder = tmp_path_factory.mktemp("traced")
+def verified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A fleet with something to verify, that was baked."""
+    folder = tmp_path_factory.mktemp("verified")
     root = folder / "fleet"
     (folder / "tmp").mkdir()
     root.mkdir()
-    with pytest.MonkeyPatch.context() as patch, serving() as index, fleet(root) as toy:
-        patch.setenv("SLIMBAKE_WHEELHOUSE", str(folder / "wheelhouse"))
+    with pytest.MonkeyPatch.context() as patch, fleet(root) as toy:
         patch.setenv("TMPDIR", str(folder / "tmp"))
-        index.publish(
-            "toy-many", "toy_many-1-py3-none-any.whl", wheel_bytes("toy-many", "1", files=MANY)
-        )
         toy.write(
-            "services:\n" + entry("one", "    requirements: [toy-many]\n    verify: verify.py\n"),
+            "services:\n" + entry("one", "    verify: verify.py\n"),
             {
-                "one/app.py": f"import toy_many.needed  # {toy.project}\n",
-                "one/smoke.py": "def load():\n    import app\n",
+                **code_of(toy, "one"),
                 "one/verify.py": "def verify(service):\n    assert service.run().code == 0\n",
             },
         )
-        for command in (("lock",), ("lock", "--fetch"), ("bake",)):
-            toy.done(*command, env={"UV_DEFAULT_INDEX": index.url})
+        toy.done("bake")
         shutil.copytree(root, folder / "start", symlinks=True)
         yield toy
 
 
 def again(toy: Toy) -> None:
-    """The fleet as it was before anything was traced."""
+    """The fleet as it was after its bake."""
     shutil.rmtree(toy.root)
     shutil.copytree(toy.root.parent / "start", toy.root, symlinks=True)
 
 
-def lists(toy: Toy) -> dict[str, str]:
-    """The warm lists."""
-    return {path.name: path.read_text() for path in (toy.root / "bake/warm").glob("*.txt")}
-
-
-@pytest.mark.parametrize("command", TRACED, ids=" ".join)
-def test_a_command_that_tries_images_and_was_killed_goes_on(
-    command: tuple[str, ...], traced: Toy
-) -> None:
-    again(traced)
-    code, moments = run(traced, command, 0, 0)
+def test_a_command_that_tries_images_and_was_killed_goes_on(verified: Toy) -> None:
+    again(verified)
+    code, moments = run(verified, VERIFIED, 0, 0)
     assert code == 0
-    after = lists(traced)
-    assert bool(after) == (command[0] == "lock")
     chance = random.Random(SEED)  # noqa: S311
     codes = set()
-    for number in range(TRACED[command]):
-        again(traced)
-        moment = 1 + int((number + chance.random()) / TRACED[command] * moments)
-        code, _ = run(traced, command, moment, chance.randrange(40))
+    for number in range(TIMES):
+        again(verified)
+        moment = 1 + int((number + chance.random()) / TIMES * moments)
+        code, _ = run(verified, VERIFIED, moment, chance.randrange(40))
         assert code in {-9, 0}, moment
         codes.add(code)
-        wait_for(in_environment(f"TOY={traced.project}"), "the end of what it had started")
-        assert lists(traced) in ({}, after), moment
-        done = traced.slimbake(*command)
+        wait_for(in_environment(f"TOY={verified.project}"), "the end of what it had started")
+        done = verified.slimbake(*VERIFIED)
         assert done.code == 0, (moment, done.stderr)
-        assert lists(traced) == after, moment
-        assert [path for path in traced.root.rglob(".*.*") if path.is_file()] == []
+        assert [path for path in verified.root.rglob(".*.*") if path.is_file()] == []
     assert -9 in codes
-    assert traced.slimbake("prune").code == 0
-    ours = f"--filter=label=slimbake.project={traced.project}"
+    assert verified.slimbake("prune").code == 0
+    ours = f"--filter=label=slimbake.project={verified.project}"
     assert docker("ps", "--all", "--quiet", ours) == ""
-    assert dangling(traced) == ""
-    assert list((traced.root.parent / "tmp").iterdir()) == []
+    assert dangling(verified) == ""
+    assert list((verified.root.parent / "tmp").iterdir()) == []

@@ -85,11 +85,6 @@ def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
     assert "engine-start (no smoke)" in again, "what held is known by its own name"
 
 
-def test_what_they_import_of_a_base_is_traced_as_their_own_user(toy: Toy) -> None:
-    toy.done("lock", "--warm")
-    assert "six.py\n" in (toy.root / "bake/warm/base-small.txt").read_text()
-
-
 def test_debug_runs_what_their_images_have_as_their_own_user(toy: Toy) -> None:
     done = toy.slimbake("debug", "foreign", stdin="id -u; echo $HOME; exit 3\n")
     assert (done.code, done.stdout) == (3, "1234\n/home/app\n"), done.stderr

@@ -44,9 +44,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """The example fleet under another name, with its locks and warm lists; embedding-onnx is baked
-    and tagged.
-    """
+    """The example fleet under another name, with its locks; embedding-onnx is baked and tagged."""
     with fleet(tmp_path_factory.mktemp("parity")) as made:
         for path in (*ROOT.glob("*.yaml"), ROOT / "examples", ROOT / "libs", ROOT / "bake"):
             copy = shutil.copytree if path.is_dir() else shutil.copy

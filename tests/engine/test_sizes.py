@@ -56,7 +56,7 @@ def test_the_bytes_of_packages_and_of_directories_are_those_of_the_distinct_laye
         "debian",
         "weights",
         "code",
-        "cold",
+        "archive",
         "directory",
     }
     stray = [row for row in measured["packages"] if row["kind"] == "directory"]

@@ -9,13 +9,13 @@ from slimbake.fleet import Fleet, Layer, resolve
 from slimbake.fleet.layering.sharing import Sharing
 from slimbake.host.wheels import Wheel
 from slimbake.host.workspace import Workspace
+from slimbake.layers import Optimisation
 from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.project import Project
-from slimbake.warm import Optimisation
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")

@@ -16,7 +16,7 @@ MODULES = {
 
 ORDER = (
     *("errors", "console", "host", "inside", "docker", "registry", "images", "config"),
-    *("catalogue", "fleet", "externals", "lock", "warm", "plan", "render", "fingerprint"),
+    *("catalogue", "fleet", "externals", "lock", "layers", "plan", "render", "fingerprint"),
     *("project", "adopt", "checks", "release", "deploy", "ci", "report", "cli"),
 )
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
@@ -25,7 +25,7 @@ PURE = (
     *("host.names", "host.sources", "host.typed", "host.wheels", "config.collected"),
     *("config.model", "config.naming", "config.parity", "config.removal", "fleet", "plan"),
     *("render.quoting", "render.workflow", "render", "lock.model", "lock.text", "lock.explain"),
-    *("lock.auto", "warm.compare", "warm.compilers", "warm.lists", "images.sizes"),
+    *("lock.auto", "layers.compilers", "images.sizes"),
     *("images.detail", "images.views", "images.report", "console.tables"),
     *("registry.address", "registry.documents", "registry.errors", "fingerprint.model"),
     *("host.dockerignore", "fingerprint.dockerfile", "fingerprint.instructions"),
@@ -158,6 +158,7 @@ OPENING = {
     "config.structure": "slimbake's own",
     "render.generated": "slimbake's own templates and schema",
     "report": "slimbake's own page",
+    "report.why": "a stream of the engine",
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
     "lock.locks": "weights, hashed after their kind was looked at",
@@ -171,10 +172,8 @@ OPENING = {
     "externals.debs": "an answer of apt",
     "images.streams": "a stream of the engine",
     "images.measure": "images",
-    "warm.why": "a stream of the engine",
     "release.bake": "an answer of buildx",
     "release.scan": "an image, written for the scanner",
-    "release.warm": "what a build exported",
 }
 """Modules that open files other than by `host.files.content`, and what those are: none lies in a repository, where a link
 could lead to this machine's secrets.

@@ -26,14 +26,11 @@ from slimbake.adopt.init import InitRequest, start
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
 from slimbake.host.workspace import Workspace
-from slimbake.images.cold import cold_contents, store_of
 from slimbake.images.contents import read_layer
 from slimbake.images.measure import survey
-from slimbake.inside.cold.pack import store_bytes
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 from slimbake.lock.text import Fault, parse_pins
-from slimbake.warm.lists import parse_warm, read_traced
-from slimbake.warm.why import _ledger
+from slimbake.report.why import _ledger
 
 FUZZED = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 
@@ -193,21 +190,6 @@ def test_locks(content: bytes) -> None:
     read(lambda: parse_pins(content.decode("utf-8", "replace")), Fault)
 
 
-@few
-@given(content=nearly(b"# The modules\na/b.py\na/c.py source\na/\nd.py text\n"))
-def test_warm_lists(content: bytes) -> None:
-    read(lambda: parse_warm(content.decode("utf-8", "replace")), ValueError)
-
-
-TRACE = json.dumps({"modules": {"a/b.py": "a"}, "read": ["a/b.py"], "seen": True, "fault": ""})
-
-
-@few
-@given(content=nearly(TRACE.encode()))
-def test_traces(content: bytes) -> None:
-    read(lambda: read_traced("api", content.decode("utf-8", "replace")))
-
-
 LEDGER = ledger_bytes(Ledger((LedgerEntry("a.py", 9, 0, "rule", "a", "1"),), (".so",), (".h",)))
 
 
@@ -215,16 +197,6 @@ LEDGER = ledger_bytes(Ledger((LedgerEntry("a.py", 9, 0, "rule", "a", "1"),), (".
 @given(content=st.one_of(nearly(LEDGER), nearly(gzip.decompress(LEDGER)).map(gzip.compress)))
 def test_ledgers(content: bytes) -> None:
     read(lambda: _ledger("web", content))
-
-
-SOURCES = {"thing/late.py": b"value = 1\n" * 9, "thing/sub/__init__.py": b"", "other.py": b"x"}
-STORE = store_bytes(SOURCES, dict.fromkeys(SOURCES, "thing-1.dist-info"))
-
-
-@few
-@given(content=nearly(STORE))
-def test_cold_stores(content: bytes) -> None:
-    read(lambda: [*cold_contents(store_of("web", content))])
 
 
 def _layer() -> bytes:

@@ -10,7 +10,6 @@ import contextlib
 import ctypes.util
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import os
 import pkgutil
@@ -19,7 +18,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
@@ -28,7 +27,6 @@ from types import ModuleType
 from typing import Any
 
 from slimbake.inside.check import inventory
-from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.ledger import LedgerEntry, package_key
 from slimbake.inside.step import PREFIX, SITE
 
@@ -55,10 +53,9 @@ def _offered(site: Path) -> dict[str, Any]:
         package_key(each.name): each for each in importlib.metadata.distributions(path=[str(site)])
     }
     elf = [path for path in _files(PREFIX) if ".so" in path.name]
-    cold = inventory.cold_digests(PREFIX)
     removed = removed_modules(entries.values())
     return {
-        "inventory": asdict(inventory.inventory(rows, files, cold, entries, layers)),
+        "inventory": asdict(inventory.inventory(rows, files, entries, layers)),
         "ledger": [[entry.path, entry.by] for entry in entries.values() if not entry.after],
         "modules": {name: specs.kind(name) for name in names},
         "listings": {name: specs.listing(name) for name in names if specs.locations(name)},
@@ -69,7 +66,7 @@ def _offered(site: Path) -> dict[str, Any]:
         },
         "requires": {package: each.requires or [] for package, each in distributions.items()},
         "versions": {package: each.version for package, each in distributions.items()},
-        "contents": contents(rows, cold, entries),
+        "contents": contents(rows, entries),
         "markers": _markers(),
         "unresolved": dict(_unresolved(elf)),
         "find_library": {name: ctypes.util.find_library(name) for name in _system_libraries()},
@@ -77,17 +74,11 @@ def _offered(site: Path) -> dict[str, Any]:
     }
 
 
-def contents(
-    rows: Iterable[inventory.Row],
-    cold: Container[str],
-    entries: Mapping[str, LedgerEntry],
-) -> dict[str, str]:
-    """A digest for each package: of its files as wheels have them, which of them went cold, and what
-    rules did to them.
-    """
+def contents(rows: Iterable[inventory.Row], entries: Mapping[str, LedgerEntry]) -> dict[str, str]:
+    """A digest for each package: of its files as wheels have them, and what rules did to them."""
     lines: dict[str, list[str]] = {}
     for row in rows:
-        said = (row.name, row.digest, row.name in cold, entries.get(row.name))
+        said = (row.name, row.digest, entries.get(row.name))
         lines.setdefault(row.package, []).append(repr(said))
     return {
         package: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()
@@ -222,18 +213,13 @@ def removed_modules(ledger: Iterable[LedgerEntry]) -> dict[str, str]:
 
 
 def _sources(site: Path) -> Iterator[tuple[str, str]]:
-    """The modules on disk and in cold stores, with their text."""
-    on_disk = (
-        (str(path.relative_to(site)), path.read_bytes())
-        for path in _files(site)
-        if path.suffix == ".py"
-    )
-    stores = (Store(str(file)) for file in sorted(PREFIX.glob(f"cold/*{SUFFIX}")))
-    cold = itertools.chain.from_iterable(store.contents() for store in stores)
-    for path, content in itertools.chain(on_disk, cold):
-        if name := module_name(path):
-            dotted = f"{name}.__init__" if path.endswith("/__init__.py") else name
-            yield dotted, content.decode("utf-8", "replace")
+    """The modules on disk, with their text."""
+    for path in _files(site):
+        name = module_name(str(path.relative_to(site)))
+        if path.suffix != ".py" or not name:
+            continue
+        dotted = f"{name}.__init__" if path.name == "__init__.py" else name
+        yield dotted, path.read_text("utf-8", "replace")
 
 
 def stale_imports(

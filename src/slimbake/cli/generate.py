@@ -11,7 +11,6 @@ from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, read
 from slimbake.console.tables import counted
 from slimbake.render.generated import laid_out, update
-from slimbake.warm import remove_lists
 
 
 @click.command(
@@ -27,10 +26,6 @@ def command(file: Path) -> None:
     files = laid_out(plan, root)
     if fault := tool_fault(project):
         console.say(f"warning: {fault.message}\n  {fault.hint}")
-    if (
-        project.locks.layers.layers or not project.asked.auto
-    ):  # else nothing says which layers there are
-        remove_lists(project.fleet, console)
     del project  # the plan is all that files are made of; of a large fleet, half of the memory
     done = update(files, root)
     click.echo(f"{counted(done.files, 'file')}: {done.written} written, {done.removed} removed")

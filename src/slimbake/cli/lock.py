@@ -8,16 +8,15 @@ import click
 
 from slimbake.ci.tool import lock_tool, tool_fault
 from slimbake.cli.commands import examples
-from slimbake.cli.common import console, manifest_option, print_text, read
+from slimbake.cli.common import console, manifest_option, read
 from slimbake.config.specs import normalised
 from slimbake.console.tables import counted, megabytes
-from slimbake.errors import StaleFiles, UsageError
+from slimbake.errors import UsageError
 from slimbake.host.machine import machine
 from slimbake.lock.asked import systems
 from slimbake.lock.locking import ALL, lock
 from slimbake.lock.locks import locked_pins
 from slimbake.project import Project
-from slimbake.warm.compare import cold_at_start, refreshed_text
 
 
 @click.command(
@@ -36,28 +35,19 @@ from slimbake.warm.compare import cold_at_start, refreshed_text
     help="Take the newest version that fits, of this package or of all; repeatable.",
 )
 @click.option(
-    "--warm",
-    is_flag=True,
-    help="Trace what starts need, and write bake/warm/; with --check, compare.",
-)
-@click.option(
     "--fetch",
     "fetches",
     is_flag=True,
     help="Download every file of the locks, so that a build needs no network; download damaged ones"
     " again.",
 )
-def command(file: Path, check: bool, upgrade: tuple[str, ...], warm: bool, fetches: bool) -> None:
+def command(file: Path, check: bool, upgrade: tuple[str, ...], fetches: bool) -> None:
     """Resolve the exact, hash-verified contents of each layer into bake/locks/; write
     bake/slimbake.txt.
     """
 
     project = read(file)
-    if warm and upgrade:
-        raise UsageError("--warm writes no locks", "give it alone, or with --check")
-    if warm:
-        _trace(project, check)
-    elif check:
+    if check:
         project.expect_fresh_locks()
         if fault := tool_fault(project):
             raise fault
@@ -101,16 +91,3 @@ def _fetched(project: Project) -> str:
     total = megabytes(sum(file.path.stat().st_size for file in files))
     fetched = counted(wheels.fetched, "wheel")
     return f"{counted(len(files), 'file')}, {total}, {fetched} fetched now: {kept.root}"
-
-
-def _trace(project: Project, check: bool) -> None:
-    """Trace the starts of all services, and write the warm lists, or compare them."""
-    from slimbake.release.site import hold
-    from slimbake.release.warm import refreshed
-
-    services = tuple(service.service for service in project.plan.services)
-    with hold(project, console) as site:
-        starts = refreshed(site, services, write=not check)
-    print_text(refreshed_text(starts))
-    if check and (cold := cold_at_start(starts)):
-        raise StaleFiles(cold, "run `slimbake lock --warm`")

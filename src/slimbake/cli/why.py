@@ -12,7 +12,6 @@ import click
 from slimbake.catalogue import rules
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
-    FOLDER,
     held_images,
     image_names,
     image_options,
@@ -24,36 +23,19 @@ from slimbake.cli.common import (
     select,
     services_argument,
 )
-from slimbake.console.tables import counted
 from slimbake.errors import NothingSelected, SetupError
 from slimbake.project import Project
-from slimbake.warm.why import (
-    MOVED,
-    Why,
-    answer,
-    changed,
-    cold_modules,
-    is_there,
-    led_on,
-    left_behind,
-    why,
-)
+from slimbake.report.why import answer, changed, is_there, led_on, left_behind, why
 
 
 @click.command(
     "why",
-    epilog=examples("slimbake why torch.fx", "slimbake why 'torch/fx/**' api --extract cold"),
+    epilog=examples("slimbake why torch.fx", "slimbake why 'torch/include/**' api"),
 )
 @click.argument("path", required=False)
 @services_argument
 @manifest_option
 @image_options
-@click.option(
-    "--extract",
-    type=FOLDER,
-    metavar="FOLDER",
-    help="Write those of the files that lie in a cold store into FOLDER.",
-)
 @json_option
 def command(
     path: str | None,
@@ -61,10 +43,9 @@ def command(
     file: Path,
     tag: str,
     registry: str,
-    extract: Path | None,
     as_json: bool,
 ) -> None:
-    """Say which rule removed, moved or changed PATH in the images; of a package, also who needs it,
+    """Say which rule removed or changed PATH in the images; of a package, also who needs it,
     in which layer it is, and why there.
 
     PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, a package
@@ -75,20 +56,18 @@ def command(
         _print_rules()
         return
     project = read(file)
-    explained = "" if as_json or extract else _explained(project, path)
+    explained = "" if as_json else _explained(project, path)
     if explained:
         print_text(explained)
     named = image_names(project.plan, registry, tag)
     chosen = {name: named[name] for name in select(project.plan, services)}
     # what needs a package is in the locks, whether or not there is an image
     with contextlib.suppress(*((SetupError, NothingSelected) if explained else ())):
-        _of_images(project, path, held_images(chosen, every=not services), extract, as_json)
+        _of_images(project, path, held_images(chosen, every=not services), as_json)
 
 
-def _of_images(
-    project: Project, path: str, ids: Mapping[str, str], extract: Path | None, as_json: bool
-) -> None:
-    """Print, or extract, what rules did to a path in images. Raises NothingSelected."""
+def _of_images(project: Project, path: str, ids: Mapping[str, str], as_json: bool) -> None:
+    """Print what rules did to a path in images. Raises NothingSelected."""
     recipes = (target.recipe for target in project.plan.targets)
     installs = (recipe.install for recipe in recipes if recipe and recipe.install)
     called = {install.content: install.lock.removesuffix(".txt") for install in installs}
@@ -99,9 +78,7 @@ def _of_images(
         for name, image in ids.items()
     }
     matches = {name: files for name, entries in every.items() if (files := why(entries, path))}
-    if extract:
-        _extract(matches, ids, extract)
-    elif as_json:
+    if as_json:
         print_json(
             {
                 name: [{"layer": file.layer, **asdict(file.entry)} for file in files]
@@ -120,7 +97,7 @@ def _of_images(
         )
         there = next((n for n, image in ids.items() if is_there(image, path, python)), "")
         raise NothingSelected(
-            f"nothing removed, moved or changed {path} in these images",
+            f"nothing removed or changed {path} in these images",
             f"{there} has it on disk, as its package installed it"
             if there
             else led_on([entry for entries in every.values() for entry in entries], path, services),
@@ -136,20 +113,6 @@ def _explained(project: Project, package: str) -> str:
 
     pins = locked_pins(project.fleet, project.locks)
     return explanation(normalised(package), locked_layers(project.fleet), pins)
-
-
-def _extract(matches: Mapping[str, tuple[Why, ...]], ids: Mapping[str, str], into: Path) -> None:
-    """Write what is cold of these files. Raises NothingSelected where nothing is."""
-    from slimbake.images.cold import extract_cold
-
-    modules: dict[str, bytes] = {}
-    for name, files in matches.items():
-        cold = {file.entry.path for file in files if file.entry.by in MOVED}
-        modules |= {path: code for path, code in cold_modules(ids[name]) if path in cold}
-    if not modules:
-        raise NothingSelected("no cold store of these images has such a file")
-    extract_cold(modules.items(), into)
-    click.echo(f"{counted(len(modules), 'file')} in {into}")
 
 
 def _print_rules() -> None:

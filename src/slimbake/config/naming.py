@@ -12,7 +12,6 @@ DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
 RULES = f"{DOCKERFILES}/rules"  # what is done to each layer of packages
 TOOL = f"{BAKE}/slimbake.txt"  # what pipelines install to get slimbake
 SCHEMA = f"{BAKE}/services.schema.json"  # the manifest's, for editors
-WARM = f"{BAKE}/warm"  # the lists of what stays out of each layer's cold store
 PARITY, SIZES = f"{BAKE}/parity.json", f"{BAKE}/sizes.json"  # what was measured
 
 INDEX = "pypi"  # the build of torch that the index of everything else has; the default

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slimbake.config.naming import LOCKS, PROGRAMS, RULES, WARM
+from slimbake.config.naming import LOCKS, PROGRAMS, RULES
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
@@ -34,10 +34,9 @@ _PLACES = {
     "COPY . /",
     "COPY --from=locks . /locks/",
     "COPY --from=rules . /rules/",
-    "COPY --from=warm . /warm/",
 }
 # A folder of `inside`: what its files are, and where they lie in the repository.
-_FOLDERS = {"locks": ("lock", LOCKS), "rules": ("rules", RULES), "warm": ("warm", WARM)}
+_FOLDERS = {"locks": ("lock", LOCKS), "rules": ("rules", RULES)}
 
 # Inputs; and in words, why something cannot be known.
 Found = Iterator[Input | str]
@@ -227,8 +226,8 @@ class _Gatherer:
         if path not in self._inputs_inside:
             kind, place = _place(path)
             text = self._text(place) if path else None
-            # Who needs a package, and how a lock or a list was made, is in comments.
-            content = _without_comments(text) if text and kind in ("lock", "warm") else text
+            # Who needs a package is in comments.
+            content = _without_comments(text) if text and kind == "lock" else text
             entry = None if content is None else Input(kind, place, digest(content))
             self._inputs_inside[path] = self._external("uv") if path == "uv" else entry
         return self._inputs_inside[path]

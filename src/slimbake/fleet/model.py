@@ -41,7 +41,7 @@ class Layer:
 
     name: str
     kind: Kind  # `export`: a base that models are exported on, which no image holds
-    # the name of its lock and warm list: one for equal layers in several places; exported weights
+    # the name of its lock: one for equal layers in several places; exported weights
     # have that of the weights they are made from
     lock: str
     chain: tuple[Layer, ...] = ()  # the layers of packages below, bottom first

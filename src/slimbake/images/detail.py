@@ -14,15 +14,15 @@ from typing import Any, Literal
 from slimbake.host.typed import typed
 from slimbake.images.sizes import Measurement
 
-# Whose a file of a layer is: a Python package's, a Debian package's, weights, code, a store of
-# compressed code, or nobody's.
+# Whose a file of a layer is: a Python package's, a Debian package's, weights, code, Python's
+# archive of its own library, or nobody's.
 
-Kind = Literal["python", "debian", "weights", "code", "cold", "directory"]
+Kind = Literal["python", "debian", "weights", "code", "archive", "directory"]
 
 _RECORD = re.compile(r"(?P<site>.*)/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/(?P<file>.*)")
 _DEBIAN = re.compile(r"var/lib/dpkg/status\.d/(?P<name>[^/]+?)(?P<sums>\.md5sums)?")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
-_COLD = re.compile(r"(opt/slimbake/cold)/[^/]+|(usr/(?:local/)?lib/python3\d+\.zip)")
+_ARCHIVE = re.compile(r"usr/(?:local/)?lib/python3\d+\.zip")
 _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)/")  # links into /usr since Debian 12
 
 
@@ -74,8 +74,8 @@ def owner(path: str, owned: Mapping[str, Owner]) -> Owner:
             return package
     elif match := _RECORD.fullmatch(path):
         return _package(match)
-    if match := _COLD.fullmatch(path):  # of many packages
-        return Owner("cold", f"/{match[1] or match[2]}")
+    if _ARCHIVE.fullmatch(path):
+        return Owner("archive", f"/{path}")
     for kind, folder in (("weights", "weights"), ("code", "app")):
         if path.startswith(f"{folder}/"):
             return Owner(kind, f"/{folder}")  # type: ignore[arg-type]

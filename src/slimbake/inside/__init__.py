@@ -2,7 +2,7 @@
 
 `make.pyz` makes layers, `check.pyz` runs in final images, `export.pyz` runs where torch is. A
 folder of that name holds what only that kind of step runs; the modules beside this one are
-shared, and those of the cold store lie in `cold`. They import the standard library and each other, always relatively, and nothing else of
+shared. They import the standard library and each other, always relatively, and nothing else of
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
@@ -23,21 +23,8 @@ Kind = Literal["make", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "make": (
-        *("cold/__init__", "cold/hook", "cold/layout", "cold/pack", "cold/paths"),
-        *("cold/resources", "cold/select", "debs", "elf", "fetch", "globs", "ledger"),
-        *("rules", "step"),
-    ),
-    "check": (
-        "cold/__init__",
-        "cold/layout",
-        "elf",
-        "globs",
-        "ledger",
-        "ranking",
-        "rules",
-        "step",
-    ),
+    "make": ("debs", "elf", "fetch", "globs", "ledger", "rules", "step"),
+    "check": ("elf", "globs", "ledger", "ranking", "rules", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
@@ -57,7 +44,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 """
-# A step is short, and makes syntax trees of hundreds of modules: collecting takes half of that time.
+# A step is short, and makes syntax trees of thousands of modules: collecting takes half of that time.
 _UNCOLLECTED = """\
 import gc
 

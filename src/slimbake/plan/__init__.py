@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.catalogue import Rule
@@ -20,16 +20,14 @@ def plan(
     fleet: Fleet,
     locks: Mapping[str, str] = {},
     rules: Mapping[str, tuple[Rule, ...]] = {},
-    warm: Collection[str] = (),
 ) -> Plan:
     """Decide the targets of the whole fleet.
 
     One for what steps mount, one runtime, one per base, per local package, per distinct weights,
     per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
-    its text; `rules`: layer -> those that make it smaller; `warm`: the layers that have
-    a list of the modules that starts need.
+    its text; `rules`: layer -> those that make it smaller.
     """
-    carried = make.Carried(locks, rules, frozenset(warm))
+    carried = make.Carried(locks, rules)
     targets = _with_platforms(ordered(_targets(fleet, carried)), fleet.platforms)
     targets = tuple(with_origin(targets, fleet.external("python").reference, locks))
     targets = (*targets, *make.inventories(targets))
@@ -52,7 +50,7 @@ def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
     """All but the inventories, which are made from these."""
     models = {weight.layer.name: make.weights(weight, fleet) for weight in fleet.weights}
     checks = make.checks(fleet.services)
-    yield make.inside(fleet, bool(carried.warm))
+    yield make.inside(fleet)
     yield make.runtime(fleet)
     yield from (make.wheel(package, fleet) for package in fleet.packages)
     yield from (make.base(base, fleet, carried) for base in fleet.bases)

@@ -30,7 +30,6 @@ Kind = Literal[
     "inventory",
     "smoke",
     "parity",
-    "trace",
 ]
 """`export`: what models are exported on, a base that no image holds; `reference`: what parity is
 measured against; `control`: what parity must notice, which nothing stands on and nobody builds who
@@ -61,8 +60,6 @@ class Install:
     # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
     torch: str = ""
     rules: tuple[Rule, ...] = ()
-    # a list says which modules stay on disk; without one, none goes to the cold store
-    warm: bool = False
 
     @property
     def strips(self) -> str:

@@ -21,7 +21,6 @@ from slimbake.config.naming import (
     RULES,
     STEPS,
     USER,
-    WARM,
     base_layer,
     step_image,
 )
@@ -60,12 +59,11 @@ class Carried:
 
     locks: Mapping[str, str]  # file name -> text
     rules: Mapping[str, tuple[Rule, ...]]  # by layer
-    warm: frozenset[str]  # the locks whose layers have a list of the modules that starts need
 
 
-def inside(fleet: Fleet, warm: bool) -> Target:
+def inside(fleet: Fleet) -> Target:
     """What steps mount and no image has: slimbake's programs and, where something is installed, the
-    locks, the lists of rules, those of warm modules where there are any, and uv.
+    locks, the lists of rules, and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
@@ -74,7 +72,7 @@ def inside(fleet: Fleet, warm: bool) -> Target:
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     packages = any(map(_installs, every))
     installs = packages or any(owner.system for owner in every) or bool(fleet.weights)
-    lists = (("rules", RULES), *((("warm", WARM),) if warm else ())) if packages else ()
+    lists = (("rules", RULES),) if packages else ()
     return Target(
         name="inside",
         kind="inside",
@@ -441,7 +439,6 @@ def _install(asker: Base | Service, carried: Carried) -> Install | None:
         local=tuple(sorted(package.name for package in asker.packages if not package.source)),
         torch=asker.layer.torch,
         rules=carried.rules.get(layer, ()),
-        warm=layer in carried.warm,
     )
 
 

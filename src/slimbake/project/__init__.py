@@ -9,23 +9,23 @@ from pathlib import Path
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
-from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, RULES, WARM
+from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, RULES
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
 from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.fleet.shared import with_layers
 from slimbake.host.workspace import Workspace
+from slimbake.layers import Optimisation
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
-from slimbake.warm import Optimisation
 
-_WRITTEN = (BAKE, LOCKS, WARM, DOCKERFILES, RULES, PROGRAMS, ".github/workflows")
+_WRITTEN = (BAKE, LOCKS, DOCKERFILES, RULES, PROGRAMS, ".github/workflows")
 
 
 @dataclass(frozen=True)
 class Project:
-    """What a manifest, its locks and its warm lists come to."""
+    """What a manifest and its locks come to."""
 
     asked: Fleet  # as the manifest alone has it: what the locks have to answer
     fleet: Fleet  # with the layers and digests that the locks hold
@@ -59,8 +59,7 @@ class Project:
 def load(file: Path, console: Console = QUIET) -> Project:
     """Read a manifest, and what belongs to it; `console` says what is odd about them.
 
-    Raises ManifestError with every problem, UsageError for a warm list that cannot be read, and for a
-    link through which slimbake would write outside of the repository.
+    Raises ManifestError with every problem, and UsageError for a link through which slimbake would write outside of the repository.
     """
     written = manifest(file)
     _expect_within(str(file.parent))
@@ -80,7 +79,7 @@ def _expect_within(root: str) -> None:
 
 
 def reread(project: Project) -> Project:
-    """The project as its locks and warm lists are now; the manifest is not read again."""
+    """The project as its locks are now; the manifest is not read again."""
     return _project(project.manifest, project.workspace)
 
 
@@ -90,5 +89,5 @@ def _project(written: Manifest, workspace: Workspace) -> Project:
     shared = with_layers(resolved, locks.layers, locks.sources) if resolved.auto else resolved
     fleet = with_digests(shared, locks.digests)
     optimisation = Optimisation(fleet, locks)
-    decided = plan(fleet, locks.texts, optimisation.rules, optimisation.warm)
+    decided = plan(fleet, locks.texts, optimisation.rules)
     return Project(resolved, fleet, locks, optimisation, decided, workspace)

@@ -19,7 +19,7 @@ from slimbake.host.files import content
 from slimbake.host.git import settings
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
-from slimbake.release.command import FILES, BakeOptions, arguments, environment
+from slimbake.release.command import BakeOptions, arguments, environment
 from slimbake.release.events import Progress, Steps, Vertex, failure, transient
 from slimbake.release.show import Board, Plain, show
 from slimbake.release.site import Site
@@ -120,7 +120,7 @@ def _build(
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     targets = relinked(plan, site.around.pushed).needed(names)
-    exported = {t.name for t in targets if t.name in names and (t.repository or t.kind in FILES)}
+    exported = {t.name for t in targets if t.name in names and (t.repository or t.kind == "parity")}
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         bake_arguments = (

@@ -12,8 +12,6 @@ from slimbake.plan.origin import BASE_DIGEST, BASE_NAME, is_ours
 from slimbake.render import BAKE_FILE
 
 FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
-TRACES = ".slimbake/traces"  # where `build.warm` finds what services use
-FILES = ("parity", "trace")  # kinds of targets of which buildx puts out files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,6 @@ class BakeOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     # the folder in which each image has a folder for an OCI layout of it
     layouts: str = ""
-    file: str = ""  # a bake file with targets that the repository's own does not have
     # of the layers of images, if not as the manifest says: "uncompressed" for what nobody keeps
     compression: str = ""
 
@@ -70,7 +67,7 @@ def arguments(
 ) -> tuple[str, ...]:
     """The arguments of a bake of these targets that builds and checks without moving a tag."""
     targets = relinked(plan, around.pushed).needed(names)
-    flags = ["--file", BAKE_FILE, *(["--file", options.file] if options.file else [])]
+    flags = ["--file", BAKE_FILE]
     for target in targets:
         overrides = [*_overrides(target, around)]
         if options.platform:
@@ -91,8 +88,6 @@ def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOption
     """What is said of a target that is asked for by its name."""
     if target.kind == "parity":
         yield f"output=type=local,dest={FIGURES}/{target.service}"
-    if target.kind == "trace":
-        yield f"output=type=local,dest={TRACES}/{target.service}"
     if not target.repository:
         return
     # Checked before it is released: until then it has a name of ours, which also serves

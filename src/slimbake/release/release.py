@@ -33,7 +33,6 @@ from slimbake.release.publish import publish, sboms
 from slimbake.release.scan import Scans, scanner_here, scans
 from slimbake.release.site import Site, hold
 from slimbake.release.starts import Checks, checks_of, pull_beside, start_checks
-from slimbake.release.warm import first_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,6 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         scan = _scan(site, request)  # a missing scanner is an error before anything is built
         if not request.keep_going and not request.missing:
             pull_beside(site, request.targets)
-        site = first_lists(site, request)
         # what --set changes is in no fingerprint
         marked = request.push and not request.sets
         fingerprints = registry_fingerprints(site, request.platform) if marked else {}

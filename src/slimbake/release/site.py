@@ -29,7 +29,6 @@ from slimbake.project import Project, reread
 from slimbake.release.command import Surroundings
 from slimbake.release.surroundings import find_links, surroundings
 from slimbake.render.generated import drift, laid_out, update
-from slimbake.warm import remove_lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,5 +180,4 @@ def regenerated(project: Project, console: Console, frozen: bool = False) -> Pro
         done = update(files, project.root)
         if done.written or done.removed:
             console.say(f"generated {counted(done.written, 'file')}")
-        remove_lists(project.fleet, console)
     return project

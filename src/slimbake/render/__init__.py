@@ -102,7 +102,7 @@ def bare_files(plan: Plan) -> dict[str, str]:
 
 def _without_rules(recipe: Recipe | None) -> Recipe | None:
     return (
-        replace(recipe, install=replace(recipe.install, rules=(), warm=False))
+        replace(recipe, install=replace(recipe.install, rules=()))
         if recipe and recipe.install
         else recipe
     )
@@ -123,8 +123,6 @@ def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
     head = {
         "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
         "layer": install.content,
-        **({"warm": True} if install.warm else {}),
-        "compile": True,
     }
     lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
     return {

@@ -40,7 +40,7 @@ def census(size: float, **more: Any) -> dict[str, Any]:
         "optimised": int(size * MB),
         "modules": 1200,
         "found": 1200,
-        "files": {"disk": 1000, "cold": 300, "removed": 4, "requested": 1},
+        "files": {"disk": 1300, "removed": 4, "requested": 1},
         "lost": [],
         "calls": 50,
         "succeeded": 40,
@@ -139,15 +139,6 @@ def test_blocks_of_pages_are_filled() -> None:
         block("other")
 
 
-def test_first_uses_of_cold_code_stand_with_their_ratios() -> None:
-    one = {"seconds": 0.2, "resident": 50 * MB}
-    use = {"cold": one, "bare": one, "ratio": {"seconds": 0.4, "resident": 1.0}}
-    cold = {"import sympy": use, "module of 50 kB": {"seconds": 0.01, "count": 25}}
-    shown = measurements.starts(replace(INPUTS, cold=cold))
-    assert cells(shown, "import sympy")[1:] == ["200.0", "200.0", "0.40", "50.0", "1.00"]
-    assert "compiled in 10.0 ms, the median of 25." in shown
-
-
 @pytest.mark.parametrize(("after", "verdict"), [(104.9, "true"), (105.1, "not reached")])
 def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
     sides = {
@@ -161,7 +152,7 @@ def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
-    scripts = [f"bench/{name}.py" for name in ("bake", "census", "cold", "prune", "starts")]
+    scripts = [f"bench/{name}.py" for name in ("bake", "census", "prune", "starts")]
     assert [each for each in (*scripts, "slimbake sizes --record") if each not in shown] == []
     assert "0.0" not in made["docs/results.md"].replace("1,000,000", "")
 

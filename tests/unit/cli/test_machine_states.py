@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from slimbake.cli import main
-from slimbake.config.naming import DOCKERFILES, LOCKS, WARM
+from slimbake.config.naming import DOCKERFILES, LOCKS
 from slimbake.errors import UsageError
-from slimbake.release.warm import write_lists
 
 Run = Callable[..., tuple[int, str]]
 
@@ -92,17 +91,7 @@ def test_fresh_files_need_no_writable_repository(root: Path, run: Run, modes_cou
     assert run("generate") == (0, "")
 
 
-def test_lists_of_layers_that_are_gone_are_removed_by_a_full_lock(root: Path, run: Run) -> None:
-    write_lists(root, {"gone": ()})
-    two = MANIFEST.replace("{one: {", "{two: {context: one, requirements: [six]}, one: {")
-    (root / "services.yaml").write_text(two)
-    assert "gone.txt" not in run("generate")[1]
-    (root / "services.yaml").write_text(two.replace("services:", "layers: none\nservices:"))
-    code, said = run("generate")
-    assert (code, "gone.txt is removed" in said) == (0, True)
-
-
-@pytest.mark.parametrize("name", ["bake", LOCKS, WARM, DOCKERFILES, ".github/workflows"])
+@pytest.mark.parametrize("name", ["bake", LOCKS, DOCKERFILES, ".github/workflows"])
 def test_a_link_through_which_slimbake_would_write_elsewhere(
     root: Path, run: Run, name: str, tmp_path: Path
 ) -> None:

@@ -223,23 +223,6 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
     assert named == own
 
 
-def test_a_warm_list_counts_for_its_layer_and_what_stands_on_it(tmp_path: Path) -> None:
-    _, root = repository(tmp_path)
-    listed = plan(FLEET, warm=("base-ml",))
-    repair(drift(generate(listed, root), root), root)
-    file = root / "bake/warm/base-ml.txt"
-    file.parent.mkdir(parents=True)
-
-    def found(text: str) -> dict[str, str]:
-        file.write_text(text)
-        return fingerprints(listed, root, NOWHERE, AROUND)
-
-    before, after = found("# a list\na.py\n"), found("# a list\na.py\nb.py\n")
-    assert differing(before, after) == {"inside", *ON_ML}
-    said = found("# a list of modules\na.py\nb.py\n")
-    assert {name for name in before if said[name] != after[name]} == {"inside"}
-
-
 def test_files_and_images_of_build_steps_count_for_their_service(tmp_path: Path) -> None:
     steps = (
         BuildStep(run=("make",), outputs=("out",), image="node:22", context="frontend"),

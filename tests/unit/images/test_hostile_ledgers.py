@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from slimbake.errors import SetupError
-from slimbake.warm.why import _ledger
+from slimbake.report.why import _ledger
 
 
 def _packed(value: object) -> bytes:

@@ -92,6 +92,7 @@ def test_the_bytes_of_top_directories_add_up_to_the_image(surveyed: Surveyed) ->
         (f"{SITE}/mod-1.dist-info/INSTALLER", Owner("python", "mod", "1")),
         ("app/__pycache__/main.cpython-311.pyc", Owner("code", "/app")),
         ("weights/model.safetensors", Owner("weights", "/weights")),
+        ("usr/lib/python311.zip", Owner("archive", "/usr/lib/python311.zip")),
         ("application/x", Owner("directory", "/application")),
     ],
 )

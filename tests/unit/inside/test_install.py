@@ -34,9 +34,9 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inside"
 
 
-def tell(inside: Path, *rules: dict[str, Any], warm: bool = False) -> None:
+def tell(inside: Path, *rules: dict[str, Any]) -> None:
     """Say what is done to the layer."""
-    said = {"about": "", "layer": "base-web", "rules": rules, "warm": warm, "compile": True}
+    said = {"about": "", "layer": "base-web", "rules": rules}
     (inside / "rules.json").write_text(json.dumps(said))
 
 
@@ -167,7 +167,7 @@ def test_modules_that_two_wheels_would_put_in_one_place_are_refused_and_other_fi
 
 
 def test_a_package_that_overwrites_one_below_is_named(inside: Path, unpacking: Path) -> None:
-    """Also where that lies in a cold store: its RECORD tells."""
+    """On disk, or by its RECORD alone."""
     info = unpacking / "below-1.dist-info"
     info.mkdir()
     (info / "RECORD").write_text("keep/__init__.py,sha256=x,1\nbelow-1.dist-info/RECORD,,\n")
@@ -258,14 +258,11 @@ def test_rules_come_before_bytecode_and_the_ledger_has_all(inside: Path, unpacki
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
-@pytest.mark.parametrize("warm", [False, True])
-def test_equal_rules_equal_layer(warm: bool, inside: Path, unpacking: Path, tmp_path: Path) -> None:
+def test_equal_rules_equal_layer(inside: Path, unpacking: Path, tmp_path: Path) -> None:
     files = {"keep/__init__.py": b"", "keep/late.py": b"", "keep/data.bin": b"1234"}
     make_wheel(inside / "wheels", "keep", files=files)
-    (inside / "warm.txt").write_text("keep/__init__.py\n")
-    tell(inside, DATA, warm=warm)
+    tell(inside, DATA)
     make_layer(inside)
-    assert (inside.parent / "prefix/cold").is_dir() is warm
     first = laid(inside)
     (inside.parent / "prefix").rename(tmp_path / "first")
     unpacking.mkdir(parents=True)
@@ -316,22 +313,19 @@ def test_a_rule_that_cannot_be_applied_fails_the_step_in_one_sentence(
     )
 
 
-# --- the cold store
+# --- modules and identical files
 
 
-def test_with_a_warm_list_only_warm_modules_are_left(inside: Path, unpacking: Path) -> None:
-    files = {f"keep/{name}.py": b"" for name in ("__init__", "warm", "cold", "listed/x-y")}
+def test_all_modules_but_those_of_tests_have_bytecode(inside: Path, unpacking: Path) -> None:
+    names = ("__init__", "late", "listed/x-y", "tests/__init__", "deep/test/case")
+    files = {f"keep/{name}.py": b"" for name in names}
     make_wheel(inside / "wheels", "keep", files=files)
-    (inside / "warm.txt").write_text("# of slimbake\nkeep/__init__.py\nkeep/warm.py source\n")
-    tell(inside, warm=True)
+    tell(inside, DATA)
     make_layer(inside)
-    left = {path.relative_to(unpacking).as_posix() for path in unpacking.rglob("*.py")}
-    assert {name for name in left if name.startswith("keep")} == {
-        *("keep/__init__.py", "keep/warm.py", "keep/listed/x-y.py")
-    }
-    compiled = {path.name.partition(".")[0] for path in unpacking.rglob("*.pyc")}
-    assert compiled == {"__init__", "warm", "hook", "layout", "resources"}
-    assert (inside.parent / "prefix/cold/base-web.cold").exists()
+    assert all((unpacking / name).read_bytes() == b"" for name in files), "sources stay"
+    bytecode = (path.relative_to(unpacking) for path in unpacking.rglob("keep/**/*.pyc"))
+    compiled = {str(path.parents[1] / path.name.partition(".")[0]) for path in bytecode}
+    assert compiled == {"keep/__init__", "keep/late", "keep/listed/x-y"}
     assert {time for _, time, _ in laid(inside).values()} == {EPOCH}
 
 
@@ -339,8 +333,7 @@ def test_with_a_warm_list_only_warm_modules_are_left(inside: Path, unpacking: Pa
 def test_identical_files_are_links_of_one(inside: Path, unpacking: Path, optimised: bool) -> None:
     files = {"keep/a.bin": b"x" * 5000, "keep/b.bin": b"x" * 5000, "keep/c.bin": b"y" * 5000}
     make_wheel(inside / "wheels", "keep", files=files)
-    (inside / "warm.txt").write_text("keep/__init__.py\n")
-    tell(inside, warm=optimised)
+    tell(inside, *[{"name": "stubs", "remove": ["**/*.pyi"]}] * optimised)
     make_layer(inside)
     assert [(unpacking / name).stat().st_nlink for name in files] == (
         [2, 2, 1] if optimised else [1, 1, 1]

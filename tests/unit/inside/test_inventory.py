@@ -14,10 +14,7 @@ from tests.wheels import wheel_bytes
 
 from slimbake.inside.check import inventory
 from slimbake.inside.check.inventory import Row, take_inventory
-from slimbake.inside.cold.layout import HEAD
-from slimbake.inside.cold.pack import store_bytes
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
-from slimbake.inside.step import StepError
 
 THING = {
     "thing/__init__.py": b"",
@@ -136,40 +133,6 @@ def test_what_rules_removed_is_no_loss(layer: Layer, capsys: pytest.CaptureFixtu
     assert take_inventory(()) == 1, "it is not what the rule left"
 
 
-def cold(layer: Layer, content: bytes, name: str = "thing/module.py") -> Path:
-    """Move a module of the layer into its cold store, with this content."""
-    unlinked(name)(layer)
-    store = layer.prefix / "cold/base-web.cold"
-    store.parent.mkdir(exist_ok=True)
-    store.write_bytes(store_bytes({name: content}, {name: "thing-1.dist-info"}))
-    return store
-
-
-def test_a_module_in_the_cold_store_is_no_loss(layer: Layer) -> None:
-    cold(layer, THING["thing/module.py"])
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 6, "cold": 1}
-
-
-def test_another_cold_module_is_a_loss(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    cold(layer, b"value = 2\n")
-    assert take_inventory(()) == 1
-    assert "thing/module.py of thing 1 in base-web: its bytes in the cold store are not" in (
-        capsys.readouterr().out
-    )
-
-
-@pytest.mark.parametrize("place", ["begin", "middle", "end"])
-def test_a_byte_of_the_cold_store_that_changed_is_caught(layer: Layer, place: str) -> None:
-    store = cold(layer, THING["thing/module.py"])
-    content = bytearray(store.read_bytes())
-    at = {"begin": 0, "middle": (HEAD + len(content)) // 2, "end": len(content) - 1}[place]
-    content[at] ^= 1
-    store.write_bytes(content)
-    with pytest.raises(StepError, match=r"the cold store .*base-web.cold"):
-        take_inventory(())
-
-
 def test_a_local_package_that_no_lock_has_must_be_there(
     layer: Layer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,7 +177,7 @@ def test_a_record_may_take_another_hash(layer: Layer) -> None:
     digest = hashlib.sha512(THING["thing/module.py"]).hexdigest()
     row = Row("thing/module.py", ("sha512", digest), "thing", "1")
     disk, _ = inventory.read_files(layer.site, [row], {}, {})
-    assert inventory.inventory([row], disk, {}, {}, {"thing": "x"}).files == {"disk": 1}
+    assert inventory.inventory([row], disk, {}, {"thing": "x"}).files == {"disk": 1}
 
 
 def test_what_the_layer_below_counted_is_not_read_again_unless_it_changed(

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 
@@ -175,15 +174,6 @@ def test_a_smoke_that_imports_next_to_nothing_is_reported(tmp_path: Path) -> Non
     few = "smoke: empty: smoke.py imports only {} of 200 modules of the packages of its image"
     assert said([str(files[0]), 5, "/elsewhere.py"], tmp_path) == [few.format(1)]
     assert said({"no": "list"}, tmp_path) == [few.format(0)]
-    compiled = Path(cache_from_source(str(files[0])))
-    compiled.parent.mkdir()
-    files[0].rename(compiled)  # as those that a start imports are
-    assert said([str(file) for file in files[:2]], tmp_path) == []
-    compiled.unlink()  # as those in a cold store are
-    assert said([str(file) for file in files[:2]], tmp_path) == [
-        "slimbake: warning: smoke.py imports 1 cold module (pack), with which a start takes"
-        " longer; `slimbake lock --warm` keeps them on disk"
-    ]
 
 
 def test_a_program_of_a_package_runs_the_wheel_and_not_the_copy_in_the_code(tmp_path: Path) -> None:

@@ -215,7 +215,6 @@ def play(
         return f"of {name}"
 
     monkeypatch.setattr(releasing, "hold", hold)
-    monkeypatch.setattr(releasing, "first_lists", lambda site, _: site)
     monkeypatch.setattr(releasing, "measure_images", measure)
     monkeypatch.setattr(
         releasing,

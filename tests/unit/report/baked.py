@@ -25,7 +25,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'>&"
 LINE = "services.yaml: services.api.remove: flask/**"
 PACKAGES = {
     RUNTIME: {Owner("debian", "libc6", "2.41"): 700_000},
-    FLASK: {Owner("python", "flask", "3.0"): 800_000, Owner("cold", "/opt/slimbake/cold"): 100_000},
+    FLASK: {Owner("python", "flask", "3.0"): 800_000, Owner("directory", "/opt/slimbake"): 100_000},
     NUMPY: {Owner("python", "numpy", "2.0"): 1_600_123, Owner("python", HOSTILE, HOSTILE): 9_000},
     CODE: {Owner("code", "/app"): 5},
 }

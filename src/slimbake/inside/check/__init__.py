@@ -8,5 +8,4 @@ PROGRAMS = {
     "verify": ".verify:verify_service",
     "start": ".start:start_command",
     "contents": ".contents:print_contents",
-    "starts": ".trace:trace_starts",
 }

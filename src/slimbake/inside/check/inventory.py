@@ -1,6 +1,6 @@
 """Shows that no file of an installed package is lost. Reads files; runs nothing of the image.
 
-Each row of each RECORD has one fate: the file is on disk or in a cold store with the wheel's hash,
+Each row of each RECORD has one fate: the file is on disk with the wheel's hash,
 or a rule or `remove:` changed or removed it and the ledger says so. Anything else is a loss.
 """
 
@@ -19,10 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..cold.layout import SUFFIX, Store, StoreError
 from ..ledger import LedgerEntry, package_key, read_ledger
 from ..rules import file_name
-from ..step import INSIDE, PREFIX, SITE, StepError
+from ..step import INSIDE, PREFIX, SITE
 from .libraries import unanswered
 
 BELOW = INSIDE / "below" / "inventory.json"  # what this program wrote of the layers below
@@ -32,13 +31,12 @@ OUT = Path("/inventory.json")
 ROOT = Path("/")
 NAMED = 12  # losses that a build prints; a bake's error shows 20 lines
 
-Fate = Literal["disk", "cold", "changed", "removed", "requested", "bytecode", "contested", "lost"]
+Fate = Literal["disk", "changed", "removed", "requested", "bytecode", "contested", "lost"]
 Digest = tuple[str, str]  # algorithm and hexadecimal digits
 Stamp = list[int]  # inode, time of the last change of it in ns, bytes
 
 LOST = "it is not in the image, and no rule lists it"
 ALTERED = "its bytes are not the wheel's, and no rule lists it"
-COLD_ALTERED = "its bytes in the cold store are not the wheel's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def take_inventory(_: Sequence[str]) -> int:
     layers = {row.package: base_receipt["layers"].get(row.package, layer) for row in rows}
     entries = {entry.path: entry for entry in ledgers(PREFIX)}
     disk, stamps = read_files(site, rows, entries, base_receipt["files"])
-    result = inventory(rows, disk, cold_digests(PREFIX), entries, layers)
+    result = inventory(rows, disk, entries, layers)
     locked = re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", LOCK.read_text(), re.MULTILINE)
     required = map(package_key, (*locked, *local))
     missing = absent(
@@ -120,7 +118,6 @@ def summary(result: Inventory) -> str:
     """An inventory in one line."""
     texts = {
         "disk": "on disk",
-        "cold": "in the cold store",
         "changed": "changed by rules",
         "removed": "removed by rules",
         "requested": "removed on request",
@@ -134,20 +131,19 @@ def summary(result: Inventory) -> str:
 def inventory(
     rows: Sequence[Row],
     disk: Mapping[tuple[str, str], str],
-    cold: Mapping[str, str],
     ledger: Mapping[str, LedgerEntry],
     layers: Mapping[str, str],
 ) -> Inventory:
     """Decide the fate of each row. Pure.
 
-    `disk`: (name, algorithm) -> digest; `cold`: name -> SHA-256 of the bytes that the store gives.
+    `disk`: (name, algorithm) -> digest.
     """
     files: Counter[str] = Counter()
     rules: Counter[str] = Counter()
     losses = []
     whole = {row.name for row in rows if row.digest and row.digest[1] == _on_disk(row, disk)}
     for row in rows:
-        fate, why = _fate(row, disk, cold, ledger.get(row.name), row.name in whole)
+        fate, why = _fate(row, disk, ledger.get(row.name), row.name in whole)
         files[fate] += 1
         if fate in ("changed", "removed", "requested"):
             rules[ledger[row.name].by] += 1
@@ -163,7 +159,6 @@ def _on_disk(row: Row, disk: Mapping[tuple[str, str], str]) -> str | None:
 def _fate(
     row: Row,
     disk: Mapping[tuple[str, str], str],
-    cold: Mapping[str, str],
     entry: LedgerEntry | None,
     whole: bool,
 ) -> tuple[Fate, str]:
@@ -181,9 +176,6 @@ def _fate(
             return "bytecode", ""
         # Two packages have it: the installer kept one, and an image without rules has it so too.
         return ("contested", "") if whole else ("lost", ALTERED)
-    if row.name in cold:
-        whole = row.digest is None or cold[row.name] == row.digest[1]
-        return ("cold", "") if whole else ("lost", COLD_ALTERED)
     if entry and not entry.after:
         return ("requested" if entry.requested else "removed"), ""
     return ("bytecode", "") if bytecode else ("lost", LOST)
@@ -216,19 +208,6 @@ def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
     """What the ledgers of all layers list."""
     for file in sorted(prefix.glob("ledger/*.json.gz")):
         yield from read_ledger(file.read_bytes()).entries
-
-
-def cold_digests(prefix: Path) -> dict[str, str]:
-    """The SHA-256 of what the cold stores of all layers give. Raises StepError for a broken one."""
-    stores = sorted(prefix.glob(f"cold/*{SUFFIX}"))
-    try:
-        return {
-            name: hashlib.sha256(content).hexdigest()
-            for file in stores
-            for name, content in Store(str(file)).contents()
-        }
-    except StoreError as error:
-        raise StepError(str(error)) from None
 
 
 def read_files(

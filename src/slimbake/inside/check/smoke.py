@@ -12,7 +12,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from .turn import turn
 
 CONTEXT = INSIDE / "context"
 MODULES = (".py", ".so")
-SHOWN = 3  # names of packages
 LITTLE = 0.01  # of the modules of the packages: a smoke that imports less is empty
 EMPTY = "smoke: empty: "  # how the line begins that says so
 
@@ -82,27 +80,16 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
 
     `report`: the files of the modules that it has imported; `name`: its own.
     """
-    # RECORDs list modules that went cold, too.
     modules = {
-        f"{site}/{row.name}": row.package
+        f"{site}/{row.name}"
         for site in prefix.glob(SITE)
         for row in recorded(site)
         if row.name.endswith(MODULES)
     }
-    imported = modules.keys() & {file for file in report or () if isinstance(file, str)}
+    imported = modules & {file for file in report or () if isinstance(file, str)}
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
         yield f"{EMPTY}{name} imports only {counted} of the packages of its image"
-    # Of a warm module the bytecode is on disk, and its source only where a start reads that.
-    cold = {f for f in imported if not (Path(f).exists() or Path(cache_from_source(f)).exists())}
-    if cold:
-        packages = sorted({modules[file] for file in cold})
-        more = f" and {len(packages) - SHOWN} more" if len(packages) > SHOWN else ""
-        yield (
-            f"slimbake: warning: {name} imports {len(cold):,} cold module{'s' * (len(cold) > 1)}"
-            f" ({', '.join(packages[:SHOWN])}{more}), with which a start takes longer;"
-            " `slimbake lock --warm` keeps them on disk"
-        )
 
 
 def runs_installed(script: str, prefix: Path, code: Path) -> bool:

@@ -23,7 +23,7 @@ from ..step import SITE, StepError
 from .tree import same_file, tree
 
 CODE = frozenset((".py", ".so", ".pth"))
-OURS = ("cold", "ledger")  # folders of the prefix that only slimbake writes
+OURS = ("ledger",)  # folders of the prefix that only slimbake writes
 SHOWN = 10
 SITE_HERE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
@@ -126,7 +126,7 @@ def merged(source: Path, prefix: Path) -> list[Path]:
     """Copy the files below `source` to where they lie below a prefix; return those that are new.
 
     A file that layers below have, with the same bytes, is left there. Raises StepError for one that
-    they have with others, on the disk or by their RECORDs: what is in a cold store counts.
+    they have with others, on the disk or by their RECORDs.
     """
     installed, above = _recorded(prefix), _recorded(source)
     new: list[tuple[Path, Path]] = []

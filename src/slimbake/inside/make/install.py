@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import gc
 import json
 import os
 import pkgutil
@@ -12,14 +11,11 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence, Set
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .. import ledger, rules
-from ..cold.pack import go_cold
-from ..cold.select import read_by_path, select, warm_modules
 from ..step import EPOCH, INSIDE, PREFIX, SITE, StepError
 from .collisions import SITE_HERE, Claim, claims_of, merged, refuse_collisions
 from .layer import OFFLINE, TMP, compile_modules, link_identical, run_uv
@@ -52,35 +48,20 @@ def unpack_wheels(arguments: Sequence[str]) -> None:
 
 
 def lay_packages(_: Sequence[str] = ()) -> None:
-    """The program `lay`: lay what was unpacked upon the layers below.
+    """The program `lay`: lay what was unpacked upon the layers below, by the rules of `rules.json`.
 
-    The rules of `rules.json` are applied. With `warm.txt`, the layer's warm list, warm modules alone
-    are compiled, and what no start reads goes to the layer's cold store; without `compile`, nothing
-    is compiled. Raises StepError, also for a rule that cannot be applied.
+    Raises StepError, also for a rule that cannot be applied.
     """
-    gc.disable()  # `read_by_path` makes a million nodes of code, and no garbage to look for
     settings = json.loads((INSIDE / "rules.json").read_text())
     stripped = [
         ledger.LedgerEntry(**entry) for entry in json.loads((UNPACKED / STRIPPED).read_text())
     ]
     before = {*tree(PREFIX)}
-    with ProcessPoolExecutor(1) as other_core:
-        by_path = (
-            other_core.submit(read_by_path, UNPACKED / "prefix") if settings.get("warm") else None
-        )
-        new = merged(UNPACKED / "prefix", PREFIX)
-        layer = rules.LayerFiles(PREFIX, new)
-        result = optimised(layer, settings, stripped)
-        modules = list(layer.files.values())
-        if by_path:
-            warm = (INSIDE / "warm.txt").read_text().splitlines()
-            stays = warm_modules(warm)
-            compiled = compile_modules(path for path in modules if layer.name(path) in stays)
-            selected = select(layer, warm, {*map(layer.name, compiled)}, by_path.result())
-            modules = go_cold(layer, selected, settings)
-    if settings["compile"]:
-        compile_modules(modules)
-    if settings["rules"] or settings.get("warm"):
+    new = merged(UNPACKED / "prefix", PREFIX)
+    layer = rules.LayerFiles(PREFIX, new)
+    result = optimised(layer, settings, stripped)
+    compile_modules(layer.files.values())
+    if settings["rules"]:
         link_identical(layer.files.values())
     write_ledger(settings["layer"], result)
     settle(before, new)
@@ -90,7 +71,7 @@ def install_local(_: Sequence[str] = ()) -> None:
     """The program `install-local`: install the packages of the repository, `own/*/`, over all that
     is locked.
 
-    They have a layer of their own, without rules and cold store: an edit changes nothing else.
+    They have a layer of their own, without rules: an edit changes nothing else.
     Raises StepError.
     """
     before = {*tree(PREFIX)}

@@ -33,7 +33,6 @@ USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=rules/base-web.json,target=/inside/rules.json \
-    --mount=type=bind,from=inside,source=warm/base-web.txt,target=/inside/warm.txt \
     --mount=type=bind,from=unpacked,source=/unpacked,target=/inside/unpacked \
     --mount=type=tmpfs,target=/tmp \
     ["python", "/make.pyz", "lay"]

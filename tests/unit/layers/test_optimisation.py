@@ -7,9 +7,9 @@ import pytest
 
 from slimbake.catalogue import rules
 from slimbake.fleet import Fleet
+from slimbake.layers import Optimisation
 from slimbake.lock.locks import Locks
 from slimbake.project import load
-from slimbake.warm import Optimisation
 
 LOCKS = {"base-web": "fastapi", "base-ml": "onnxruntime", "api": "httpx"}
 COMMON = tuple(rule for rule in rules() if not rule.packages)

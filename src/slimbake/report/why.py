@@ -1,4 +1,4 @@
-"""What removed or moved a file of an image: its ledgers and cold stores tell, which lie in its layers."""
+"""Which rule removed or changed a file of an image: the ledgers in its layers say so."""
 
 from __future__ import annotations
 
@@ -13,21 +13,13 @@ from slimbake.catalogue import rules
 from slimbake.console.tables import readable
 from slimbake.docker.containers import copied
 from slimbake.errors import SetupError
-from slimbake.images.cold import cold_contents, store_of
 from slimbake.images.contents import UNREADABLE, ledger_entries
 from slimbake.images.streams import KEPT
-from slimbake.inside.cold.layout import SUFFIX, Store
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.inside.make.runtime import LEFT_BEHIND
 
 LEDGERS = "/opt/slimbake/ledger"
-STORES = "/opt/slimbake/cold"
-COLD, COLD_SOURCE = "cold", "cold source"
-MOVED = {  # into a layer's cold store, and what that means
-    COLD: "moved: imported from there as before",
-    COLD_SOURCE: "the text moved: a start runs the bytecode, which stays",
-}
 _SITE = "/site-packages/"
 _SHOWN = 20  # files of one rule, before they are counted
 _FEW = 5  # of one of several rules
@@ -36,29 +28,21 @@ _PREFIX = "/opt/slimbake"
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A file that a rule removed or changed in an image, or that went cold."""
+    """A file that a rule removed or changed in an image."""
 
     layer: str
     entry: LedgerEntry
 
 
 def changed(image: str) -> tuple[Why, ...]:
-    """All that rules removed, moved or changed in an image of the engine; () where it has no ledger.
+    """All that rules removed or changed in an image of the engine; () where it has no ledger.
 
-    What lies in a cold store is by COLD or COLD_SOURCE, and as large as before. Raises SetupError
-    for what cannot be read.
+    Raises SetupError for what cannot be read.
     """
-    return (
-        *(
-            Why(name.removesuffix(".json.gz"), entry)
-            for name, content in _files(image, LEDGERS)
-            for entry in _ledger(name, content)
-        ),
-        *(
-            Why(name.removesuffix(SUFFIX), entry)
-            for name, content in _files(image, STORES)
-            for entry in _moved(store_of(name.removesuffix(SUFFIX), content))
-        ),
+    return tuple(
+        Why(name.removesuffix(".json.gz"), entry)
+        for name, content in _files(image, LEDGERS)
+        for entry in _ledger(name, content)
     )
 
 
@@ -70,21 +54,6 @@ def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
         raise SetupError(
             f"the ledger {name} of the image cannot be read: {error}", "bake the image again"
         ) from None
-
-
-def cold_modules(image: str) -> Iterator[tuple[str, bytes]]:
-    """The modules in the cold stores of an image of the engine: path below site-packages, and
-    content. Raises SetupError.
-    """
-    for name, content in _files(image, STORES):
-        yield from cold_contents(store_of(name.removesuffix(SUFFIX), content))
-
-
-def _moved(store: Store) -> Iterator[LedgerEntry]:
-    for path, row in store.entries():
-        package, _, version = store.dists[row[0]].removesuffix(".dist-info").rpartition("-")
-        size, by = row[3], COLD_SOURCE if row[4] else COLD
-        yield LedgerEntry(path, size, size, by, package, version)
 
 
 def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
@@ -177,8 +146,7 @@ def answer(path: str, touched: Mapping[str, Sequence[Why]]) -> Iterator[str]:
         yield f"{path}: {short_answer(entries)}"
     most = _FEW if len(entries) > 1 else _SHOWN
     for (by, layer), names in images.items():
-        cause = f"{by} ({MOVED[by]})" if by in MOVED else by
-        yield f"{cause}, on {layer}, in {', '.join(dict.fromkeys(names))}"
+        yield f"{by}, on {layer}, in {', '.join(dict.fromkeys(names))}"
         if rule := known_rules.get(by):
             yield f"  {rule.about}: {rule.why.rstrip('.')}"
         removed = list(entries[by, layer].values())
@@ -188,12 +156,12 @@ def answer(path: str, touched: Mapping[str, Sequence[Why]]) -> Iterator[str]:
                 size += f" -> {readable(entry.after)}"
             yield f"  {entry.path}  {size}  {entry.package} {entry.version}"
         if len(removed) > most:
-            size = readable(sum(e.before - (by not in MOVED) * e.after for e in removed))
+            size = readable(sum(entry.before - entry.after for entry in removed))
             yield f"  and {len(removed) - most:,} more files (`--json` lists them), {size} in all"
 
 
 def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
-    """How many files each rule took, moved or changed; `entries`: rule and layer -> path -> file."""
+    """How many files each rule took or changed; `entries`: rule and layer -> path -> file."""
     by_rule: dict[str, set[str]] = {}
     for (by, _), files in entries.items():
         by_rule.setdefault(by, set()).update(files)

@@ -1,22 +1,16 @@
-"""What becomes of each layer of packages: the rules that make it smaller, and its warm list."""
+"""What becomes of each layer of packages: the rules that make it smaller."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from slimbake.catalogue import Rule, requested, rules
-from slimbake.config.naming import WARM
-from slimbake.console import Console
-from slimbake.errors import UsageError
 from slimbake.fleet.model import Base, Fleet, Layer, Service
-from slimbake.host.files import content
+from slimbake.layers.compilers import compilers
 from slimbake.lock.locks import Locks
 from slimbake.lock.text import names_packages
-from slimbake.warm.compilers import compilers
-from slimbake.warm.lists import parse_warm
 
 
 @dataclass(frozen=True)
@@ -67,17 +61,6 @@ class Optimisation:
             and ((text := self.locks.text(owner.layer.lock)) is None or names_packages(text))
         }
 
-    @cached_property
-    def warm(self) -> Mapping[str, tuple[str, ...]]:
-        """The lines of each warm list that lies in the repository, by the layer's lock.
-
-        Raises UsageError for a file that is no such list.
-        """
-        if not (self.fleet.root / WARM).is_dir():
-            return {}
-        lists = {name: read_warm(self.fleet.root, name) for name in self.optimised}
-        return {name: lines for name, lines in lists.items() if lines is not None}
-
     def _compiles(self, layer: Layer) -> bool:
         """Whether an image on a layer may have a compiler: what a Dockerfile of the user's own
         installs is not known.
@@ -103,30 +86,3 @@ class Optimisation:
                 )
             )
         )
-
-
-def read_warm(root: Path, layer: str) -> tuple[str, ...] | None:
-    """The warm list of a layer as it lies in the repository; None where there is none.
-
-    Raises UsageError for a file that is no such list.
-    """
-    file = root / WARM / f"{layer}.txt"
-    if not file.is_file():
-        return None
-    try:
-        return parse_warm(content(root, f"{WARM}/{file.name}").decode())
-    except ValueError as error:
-        raise UsageError(
-            f"{WARM}/{file.name}: {error}",
-            "restore it from Git, or remove it and run `slimbake lock --warm`",
-        ) from None
-
-
-def remove_lists(fleet: Fleet, console: Console) -> None:
-    """Remove the warm lists of layers that a fleet does not have."""
-    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    layers = {base.layer.lock for base in every}
-    for file in sorted((fleet.root / WARM).glob("*.txt")):
-        if file.stem not in layers:
-            file.unlink()
-            console.say(f"{WARM}/{file.name} is removed: there is no such layer")

@@ -3,7 +3,7 @@
 import pytest
 
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.warm.why import Why, led_on, left_behind, short_answer, why
+from slimbake.report.why import Why, led_on, left_behind, short_answer, why
 
 FOUND = tuple(
     Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
@@ -58,11 +58,11 @@ def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> 
 
 def test_an_answer_of_several_rules_begins_with_their_sum() -> None:
     entries = {
-        ("cold", "base"): dict.fromkeys(("a.py", "b.py", "c.py"), FOUND[0].entry),
-        ("cold", "api"): {"c.py": FOUND[0].entry},
+        ("sources", "base"): dict.fromkeys(("a.py", "b.py", "c.py"), FOUND[0].entry),
+        ("sources", "api"): {"c.py": FOUND[0].entry},
         ("stubs", "base"): {"d.so": FOUND[1].entry},
     }
-    assert short_answer(entries) == "4 files: 3 cold, 1 stubs"
+    assert short_answer(entries) == "4 files: 3 sources, 1 stubs"
 
 
 @pytest.mark.parametrize(
