@@ -9,8 +9,10 @@ import click
 from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, read
-from slimbake.console.tables import counted
+from slimbake.console.tables import counted, some
 from slimbake.render.generated import laid_out, update
+
+SHOWN = 5  # paths of removed files
 
 
 @click.command(
@@ -28,4 +30,8 @@ def command(file: Path) -> None:
         console.say(f"warning: {fault.message}\n  {fault.hint}")
     del project  # the plan is all that files are made of; of a large fleet, half of the memory
     done = update(files, root)
-    click.echo(f"{counted(done.files, 'file')}: {done.written} written, {done.removed} removed")
+    click.echo(
+        f"{counted(done.files, 'file')}: {done.written} written, {len(done.removed)} removed"
+    )
+    if done.removed:
+        click.echo(f"removed: {some(done.removed, SHOWN)}")

@@ -15,7 +15,7 @@ import jinja2
 
 from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
+from slimbake.config.naming import BAKE, DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
 from slimbake.host.files import content, staged, write_all
 from slimbake.plan.model import CHECKS, Plan
@@ -26,6 +26,8 @@ _INSTALLED = Path(__file__).parents[1] / "_data"
 # The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
 # installed, else the checkout.
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
+# Lists of modules that an earlier slimbake wrote, and how they begin.
+_LISTS, _LIST_MARK = f"{BAKE}/warm", b"# The modules of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,13 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """How many files the manifest says, and how many of them were not as it says."""
+    """How many files the manifest says, how many of them were not as it says, and which files were
+    obsolete.
+    """
 
     files: int
     written: int
-    removed: int
+    removed: tuple[str, ...]  # paths
 
 
 class TemplateFault(UsageError):
@@ -143,7 +147,7 @@ def update(files: Iterable[Generated], root: Path) -> Updated:
     remove = tuple(_obsolete(root, paths))
     for path in remove:
         (root / path).unlink(missing_ok=True)
-    return Updated(len(paths), written, len(remove))
+    return Updated(len(paths), written, remove)
 
 
 def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Iterator[Generated]:
@@ -169,6 +173,12 @@ def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
         file = root / path
         ours = path not in paths and file.is_file() and not file.is_symlink()
         if ours and _is_ours(_content(root, path)):
+            yield path
+    for file in sorted((root / _LISTS).glob("*.txt")):
+        path = f"{_LISTS}/{file.name}"
+        if not file.is_file() or file.is_symlink():
+            continue
+        if _content(root, path).startswith(_LIST_MARK):
             yield path
 
 

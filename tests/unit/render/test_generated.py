@@ -155,10 +155,11 @@ def test_what_is_as_generated_is_not_written_again(tmp_path: Path) -> None:
 def test_an_update_writes_what_differs_and_removes_what_is_left_over(tmp_path: Path) -> None:
     files = generate(plan(FLEET), tmp_path)
     found = update(laid_out(plan(FLEET), tmp_path), tmp_path)
-    assert found == Updated(len(files), len(files), 0)
-    put(tmp_path, "bake/dockerfiles/gone.Dockerfile", OURS)
+    assert found == Updated(len(files), len(files), ())
+    gone = "bake/dockerfiles/gone.Dockerfile"
+    put(tmp_path, gone, OURS)
     (tmp_path / "bake/dockerfiles/api.Dockerfile").unlink()
-    assert update(iter(files), tmp_path) == Updated(len(files), 1, 1)
+    assert update(iter(files), tmp_path) == Updated(len(files), 1, (gone,))
     assert not drift(files, tmp_path)
     assert drift(files, tmp_path).files == len(files)
 
@@ -194,6 +195,23 @@ def test_only_what_is_slimbake_s_own_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "bake/dockerfiles/gone.Dockerfile").exists()
     for name in ("bake/dockerfiles/mine.Dockerfile", "elsewhere/gone.Dockerfile"):
         assert (tmp_path / name).exists()
+
+
+def test_lists_of_modules_of_an_earlier_slimbake_are_left_over(tmp_path: Path) -> None:
+    files = written(tmp_path)
+    for layer in ("base-web", "base-ml"):
+        put(tmp_path, f"bake/warm/{layer}.txt", f"# The modules of {layer} that a start\nsix.py\n")
+    mine = {"bake/warm/mine.txt": "six.py\n", "bake/warm/README.md": "# The modules of all\n"}
+    for path, text in mine.items():
+        put(tmp_path, path, text)
+    (tmp_path / "bake/warm/link.txt").symlink_to("base-web.txt")
+    (tmp_path / "bake/warm/folder.txt").mkdir()
+    lists = ("bake/warm/base-ml.txt", "bake/warm/base-web.txt")
+    assert drift(files, tmp_path).remove == lists
+    assert update(files, tmp_path).removed == lists
+    assert not drift(files, tmp_path)
+    assert {path: (tmp_path / path).read_text() for path in mine} == mine
+    assert (tmp_path / "bake/warm/link.txt").is_symlink()
 
 
 @pytest.mark.parametrize(
