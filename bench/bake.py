@@ -10,13 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import tables
-from empty import empty, remove_made
-from frozen import freeze, stale
-from phases import Bench, Found
-from setting import MANIFEST, ROOT, copied, prepared
-from sides import sides
-from timed import FailedError, run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
+from bench.empty import empty, remove_made
+from bench.frozen import freeze, stale
+from bench.phases import Bench, Found
+from bench.setting import MANIFEST, ROOT, copied, prepared
+from bench.sides import sides
+from bench.timed import FailedError, run, say
 
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError

@@ -13,8 +13,11 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from setting import MANIFEST, ROOT
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.setting import MANIFEST, ROOT
 
 sys.path.insert(0, str(ROOT))
 

@@ -7,8 +7,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from setting import LABEL, PREFIX, PYTHON
-from timed import run, say
+from bench.setting import LABEL, PREFIX, PYTHON
+from bench.timed import run, say
 
 
 def cold_only(parser: argparse.ArgumentParser) -> argparse.Namespace:

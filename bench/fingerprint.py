@@ -15,15 +15,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import tables
-from fleet import write_slimbake
-from timed import run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import tables
+from bench.fleet import write_slimbake
+from bench.timed import run, say
+
+LOCKS = Path(__file__).with_name("made_up_locks.py")
 SERVICES = 1_000
 FILES = 100  # of each service
 CONTEXT = 100_000  # files of one service
 WEIGHTS = 1 << 30  # bytes
-_DIGEST = "@sha256:" + "0" * 64
 SMALL, LARGE = 200, 4_000  # bytes of a file: most modules are between them
 
 ALONE = """\
@@ -35,7 +37,7 @@ from slimbake.render.generated import generate
 gc.disable()
 project = load(Path("services.yaml"))
 plan = project.plan
-files = {each.path: each.content for each in generate(plan, project.root)}
+files = {each.path: each for each in generate(plan, project.root)}
 started = time.perf_counter()
 found = accounts(plan, project.root, project.workspace, files=files)
 print(time.perf_counter() - started, sum(1 for each in found if each.fingerprint), len(plan.targets))
@@ -86,23 +88,15 @@ def cases(arguments: argparse.Namespace) -> list[tuple[str, Callable[[Path], Non
 def write(root: Path, services: int, files: int, large: int = 0) -> None:
     """Write a fleet with locks, externals of known digests, and so many more files of each service."""
     write_slimbake(root, services)
-    text = (root / "services.yaml").read_text()
-    for image in ("python:3.11-slim-trixie", "ghcr.io/astral-sh/uv:0.13.9"):
-        text = text.replace(f'"{image}"', f'"{image}{_DIGEST}"')
-    (root / "services.yaml").write_text(text)
-    locks = root / "bake" / "locks"
-    locks.mkdir(parents=True)
     numbers = random.Random(services)  # noqa: S311 - the same files at every run
     for folder in (root / "services").iterdir():
-        (locks / f"{folder.name}.txt").write_text("pyyaml==6\n")
         for number in range(files - 3):  # it has three
             path = folder / f"part{number // 100}" / f"module{number % 100}.py"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(numbers.randbytes(numbers.randint(SMALL, LARGE)))
         if large:
             (folder / "weights.bin").write_bytes(numbers.randbytes(1 << 20) * (large >> 20))
-    for base in ("web", "ml"):
-        (locks / f"base-{base}.txt").write_text("torch==2\n")
+    run((sys.executable, LOCKS), root)
     run(slimbake("generate"), root)
 
 

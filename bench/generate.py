@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import tables
-from fleet import CONTAINERFILE, write_bakery, write_slimbake
-from timed import FailedError, Run, run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
+from bench.fleet import CONTAINERFILE, write_bakery, write_slimbake
+from bench.timed import FailedError, Run, run, say
 
 SIZES = (8, 100, 1_000, 10_000)
 LARGE = 10_000

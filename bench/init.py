@@ -12,8 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import tables
-from timed import FailedError, run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
+from bench.timed import FailedError, run, say
 
 SIZES = (10, 100, 500)
 LIMIT = 300.0
@@ -69,7 +71,10 @@ def main() -> int:
             except FailedError as error:
                 say(str(error))
                 return 5
-        seconds = [each.seconds for each in found]
+        seconds = [done.seconds for done in found if done]
+        if len(seconds) < len(found):
+            say(f"{size} services: not done within {LIMIT:g} s")
+            return 5
         rows.append([str(size), f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}"])
         results.append({"services": size, "seconds": seconds})
     print(tables.markdown("`slimbake init`", ("services", "median, s", "slowest, s"), rows))

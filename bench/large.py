@@ -13,10 +13,13 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import tables
-from fleet import write_slimbake
-from timed import FailedError, Run, run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import tables
+from bench.fleet import write_slimbake
+from bench.timed import FailedError, Run, run, say
+
+LOCKS = Path(__file__).with_name("made_up_locks.py")
 SIZES = (1_000, 10_000)
 COMMANDS = (
     ("generate",),
@@ -25,33 +28,6 @@ COMMANDS = (
     ("layers",),
     ("report",),
 )
-# In a process of its own: what this one holds would count as the commands'.
-LOCK = """\
-from pathlib import Path
-from slimbake.host.wheels import Wheel
-from slimbake.lock.asked import asks
-from slimbake.fleet.layering.sharing import Sharing
-from slimbake.lock.locks import EXTERNALS, EXTERNALS_HEADER, LAYERS, LockRecord, layers_text
-from slimbake.lock.locks import write_locks
-from slimbake.lock.model import Pin, text_digest
-from slimbake.lock.text import lock_text
-from slimbake.project import load
-fleet = load(Path("services.yaml")).asked
-def pins(layer):
-    for spec in layer.asks.specs:
-        name = spec.partition(">")[0]
-        yield Pin(name, "1.0", (Wheel(f"{name}-1.0-py3-none-any.whl", 1_000_000, "0" * 64),), ("",))
-layers = [each.layer for each in (*fleet.bases, *fleet.services)]
-texts = {layer.lock: lock_text(pins(layer)) for layer in layers}
-digest = "sha256:" + "0" * 64
-lines = (f"{each.name} {each.image} {digest}\\n" for each in fleet.externals)
-texts[EXTERNALS] = EXTERNALS_HEADER + "".join(lines)
-texts |= {LAYERS: layers_text(Sharing())} if fleet.auto else {}
-asked = asks(fleet, Sharing(), lambda name: texts.get(name, ""))
-records = {name: LockRecord(asked[name], text_digest(text)) for name, text in texts.items()}
-assert records.keys() == asked.keys()
-write_locks(fleet.root, texts, records)
-"""
 
 
 def main() -> int:
@@ -64,7 +40,7 @@ def main() -> int:
             root = Path(scratch) / "fleet"
             say(f"{size:,} services: writing")
             write_slimbake(root, size)
-            run((sys.executable, "-c", LOCK), root)
+            run((sys.executable, LOCKS), root)
             run(slimbake("generate"), root)
             for number in range(arguments.runs):
                 for words in arguments.of:

@@ -5,7 +5,6 @@ words for people.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import sys
@@ -16,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import tables
-from setting import ROOT
-from timed import CONSOLE, say
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
+from bench.setting import ROOT
+from bench.timed import CONSOLE, say
 
 sys.path.insert(0, str(ROOT))
 
@@ -139,8 +141,7 @@ def _fill(at: str, fleet: Plan, known: dict[str, str]) -> None:
             f"{url}/manifests/latest", content, headers={"Content-Type": MANIFEST}, timeout=30
         ).raise_for_status()
         repository = ImageRepository(f"{at}/{fleet.target(name).repository}")
-        with contextlib.closing(repository):
-            mark(repository, stored_manifest(MANIFEST, content), known[name], {})
+        mark(repository, stored_manifest(MANIFEST, content), known[name], {})
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(push, known))

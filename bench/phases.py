@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import tables
-from setting import Setting, images
-from sides import Side
-from smokes import working
-from timed import say
+from bench import tables
+from bench.setting import Setting, images
+from bench.sides import Side
+from bench.smokes import working
+from bench.timed import say
 
 from slimbake.host.workspace import Workspace
 from slimbake.images.measure import IMAGES, measure_images

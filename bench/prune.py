@@ -14,10 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import tables
-from empty import cold_only, empty, remove_made
-from setting import MANIFEST, PREFIX, ROOT, copied, prepared
-from timed import FailedError, run, say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
+from bench.empty import cold_only, empty, remove_made
+from bench.setting import MANIFEST, PREFIX, ROOT, copied, prepared
+from bench.timed import FailedError, run, say
 
 from slimbake.config import manifest
 from slimbake.errors import SlimbakeError

@@ -16,8 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from fleet import write_slimbake
-from tables import markdown
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.fleet import write_slimbake
+from bench.tables import markdown
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("slimbake")

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tables
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import tables
 
 from slimbake.adopt.init import InitRequest, Started, start
 from slimbake.config import manifest

@@ -5,8 +5,11 @@ people.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from document.command import main
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.document.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,18 +12,21 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import tables
-from serve.figures import NODE, Round, summed
-from serve.load import Load, count, load, tool
-from serve.memory import memory
-from serve.running import filled, network, serving
-from serve.workloads import Workload, workloads
-from setting import MANIFEST, ROOT
-from timed import say
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from slimbake import images, project
+from bench import tables
+from bench.serve.figures import NODE, Round, summed
+from bench.serve.load import Load, count, load, tool
+from bench.serve.memory import memory
+from bench.serve.running import filled, network, serving
+from bench.serve.workloads import Workload, workloads
+from bench.setting import MANIFEST, ROOT
+from bench.timed import say
+
+from slimbake import docker, project
 from slimbake.errors import SlimbakeError, UsageError
 from slimbake.plan.model import Plan, Running
 from slimbake.release.place import reference
@@ -100,7 +103,7 @@ def main() -> int:
 
 
 def _sides(plan: Plan, service: str, arguments: argparse.Namespace) -> dict[str, str]:
-    """The images of a service by side, each by its id. Raises UsageError for one that the engine
+    """The images of a service by side, each by its id. Raises SetupError for one that the engine
     does not have.
     """
     if arguments.image:
@@ -115,7 +118,7 @@ def _sides(plan: Plan, service: str, arguments: argparse.Namespace) -> dict[str,
         for word in arguments.beside
         if word.startswith(f"{service}:")
     )
-    return {side: images.identity(image) for side, image in named.items()}
+    return docker.image_ids(named)
 
 
 def _named(word: str) -> tuple[str, str]:
@@ -162,11 +165,12 @@ def _needed(plan: Plan, service: str, net: str, arguments: argparse.Namespace) -
     if service != "hybrid":
         yield
         return
-    both = [_running(plan, name) for name in ("storage", "embedding")]
-    storage, embedder = (
-        images.identity(_reference(plan, each.service, arguments)) for each in both
-    )
-    with filled(both[0], storage, both[1], embedder, net):
+    storage, embedding = _running(plan, "storage"), _running(plan, "embedding")
+    names = {
+        each.service: _reference(plan, each.service, arguments) for each in (storage, embedding)
+    }
+    images = docker.image_ids(names)
+    with filled(storage, images["storage"], embedding, images["embedding"], net):
         yield
 
 

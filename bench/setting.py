@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from timed import CONSOLE, run, say
+from bench.timed import CONSOLE, run, say
 
 from slimbake.docker import engine
 from slimbake.host.machine import Machine, machine
@@ -46,22 +46,23 @@ class Setting:
     """A pip.conf, mounted as a secret."""
 
 
-def copied(target: Path) -> Path:
-    """Copy what Git knows or would add of this repository: an edit is made there, never here.
+def copied(target: Path, source: Path = ROOT) -> Path:
+    """Copy what Git knows or would add of this repository, or of a folder of it: an edit is made
+    there, never here.
 
     The copy is a project of its own, so that its images replace none of a person's.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        cwd=source,
         capture_output=True,
         check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
+        if (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target / name)
-            (target / name).chmod(0o755 if (ROOT / name).stat().st_mode & 0o100 else 0o644)
+            shutil.copyfile(source / name, target / name)
+            (target / name).chmod(0o755 if (source / name).stat().st_mode & 0o100 else 0o644)
     text = (target / MANIFEST).read_text("utf-8")
     renamed, count = re.subn(r"^project: .*$", f"project: {PREFIX}", text, flags=re.MULTILINE)
     assert count == 1, f"{MANIFEST} names no project in a line of its own"
@@ -87,13 +88,13 @@ def prepared(root: Path, scratch: Path) -> Setting:
     wheels.mkdir()
     # All sides have the same files at hand: no side is measured by how fast an index answers.
     fetched = fetch(project.fleet, project.locks, here, store(), CONSOLE)
-    for held in {held for layer in fetched.by_layer.values() for held in layer}:
+    for held in {held for lock in fetched.by_lock.values() for held in lock}:
         shutil.copyfile(held.path, wheels / held.path.name)
     settings = scratch / "pip.conf"
     settings.write_text(pip_settings(here))
     python = around.externals["python"]
     if "python" in around.standins:
-        _add_pip(root, scratch, python, around)
+        _add_pip(scratch, python, around)
         python = f"docker-image://{PYTHON}"
     return Setting(root, made, around, python, wheels, settings)
 
@@ -120,7 +121,7 @@ def secrets(around: Surroundings, pip: Path) -> list[str]:
     return [*ca, f"id=pip,src={pip}"]
 
 
-def _add_pip(root: Path, scratch: Path, python: str, around: Surroundings) -> None:
+def _add_pip(scratch: Path, python: str, around: Surroundings) -> None:
     """A stand-in has no pip, and the image that it stands for has: make one that has."""
     say(f"adding pip to the stand-in: {PYTHON}")
     nothing = scratch / "nothing"
@@ -137,10 +138,10 @@ def _add_pip(root: Path, scratch: Path, python: str, around: Surroundings) -> No
         words += ["--secret", f"id=ca,src={around.ca_bundle}"]
     if around.uv_settings:
         words += ["--secret", f"id=uv-settings,src={around.uv_settings}"]
-    file = root / "bench" / "baseline" / "python.Dockerfile"
+    file = ROOT / "bench" / "baseline" / "python.Dockerfile"
     environment = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     run(
-        ["docker", "build", "--file", file, "--tag", PYTHON, *words, nothing], root, env=environment
+        ["docker", "build", "--file", file, "--tag", PYTHON, *words, nothing], ROOT, env=environment
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from setting import LABEL, MANIFEST, PREFIX, Setting, secrets
-from timed import CONSOLE, Run, run
+from bench.setting import LABEL, MANIFEST, PREFIX, Setting, secrets
+from bench.timed import CONSOLE, Run, run
 
 from slimbake.docker import BUILD_ENVIRONMENT
 from slimbake.project import load

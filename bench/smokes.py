@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from setting import Setting
-from timed import FailedError, run, say
+from bench.setting import Setting
+from bench.timed import FailedError, run, say
 
 from slimbake.config.naming import PROGRAMS
 

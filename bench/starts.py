@@ -1,61 +1,144 @@
-"""How much images take to start: each optimised and not, in turns. Processor time and memory until the
-port listens. bench/README.md has the words for people.
+"""What starts take: processor time until the port listens, and seconds with 1 and 0.2 processors, of
+slimbake's images and of plain Dockerfiles', in turns. bench/README.md has the words for people.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import tables
-from bench.counting.images import in_image, pairs
+from bench.container import start
+from bench.document.starts import HEADINGS, faults, rows
+from bench.empty import remove_made
+from bench.setting import MANIFEST, ROOT
+from bench.timed import FailedError, say
+from bench.ways import SIDES, built, command_of, original
 
-from slimbake.console import Console
-from slimbake.project import load
+from slimbake.checks.surroundings import surroundings
+from slimbake.errors import SlimbakeError
+from slimbake.host.workspace import Workspace
+from slimbake.images.measure import measure_images
+from slimbake.project import Project, load
 
-ROOT = Path(__file__).resolve().parent.parent
-SIDES = ("bare", "optimised")
+FAST, SLOW = 1.0, 0.2  # processors, as `docker run --cpus` takes them
+FLEETS = {
+    "example": (ROOT, "starts"),
+    "stacks": (ROOT / "bench" / "fleets" / "stacks", "stacks"),
+}
+"""A folder with a manifest, and the file in `bench/results`."""
 
 
 def main() -> int:
-    """Measure, print the table, write the numbers."""
+    """Measure, print the table, write the numbers; the exit code is 6 where starts take too long."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers go with us
+    asked = parse()
+    folder, results = FLEETS[asked.fleet]
+    sides = tuple(asked.sides.split(","))
+    found: dict[str, Any] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
+            root = original(folder, Path(scratch))
+            project = load(root / MANIFEST)
+            services = asked.services or with_port(project)
+            images = built(root, services, sides, Path(scratch))
+            numbers = {"turns": asked.turns, "slow_turns": asked.slow_turns, "services": found}
+            for service in services:
+                ids = {side: of[service] for side, of in images.items()}
+                found[service] = measured(project, service, ids, asked.turns, asked.slow_turns)
+                if asked.record:  # what is measured stays where the rest fails
+                    tables.save(results, numbers, stamped=False)
+    except FailedError as error:
+        say(str(error))
+        return 5
+    except SlimbakeError as error:
+        say(f"{error.message}\n{error.hint}".rstrip())
+        return error.exit_code
+    finally:
+        if not asked.keep:
+            remove_made()
+    print(tables.markdown(f"Starts: {asked.fleet}, medians", HEADINGS, rows(found)))
+    if not asked.record:
+        say(f"all numbers: {tables.save(results, numbers)}")
+    for fault in faults(found):
+        say(fault)
+    return 6 if faults(found) else 0
+
+
+def parse() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("services", nargs="*", help="[default: all with a port]")
-    parser.add_argument("--turns", type=int, default=7, help="starts of each side [%(default)s]")
-    parser.add_argument("--manifest", type=Path, default=ROOT / "services.yaml")
+    parser.add_argument("services", nargs="*", help="[all with a port and without volumes]")
+    parser.add_argument("--fleet", choices=FLEETS, default="example", help="[%(default)s]")
+    parser.add_argument(
+        "--turns", type=int, default=40, help="starts of each side with 1 processor [%(default)s]"
+    )
+    parser.add_argument(
+        "--slow-turns", type=int, default=5, help="with 0.2 processors [%(default)s]"
+    )
+    parser.add_argument("--sides", default=",".join(SIDES), help="with commas [%(default)s]")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write what docs/results.md is made of: bench/results/starts.json or stacks.json",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
     asked = parser.parse_args()
-    console = Console()
-    project = load(asked.manifest.resolve(), console)
-    ports = {each.name: each for each in project.fleet.services if each.port and not each.volumes}
-    names = tuple(asked.services or ports)
-    found, rows = {}, []
-    with pairs(project, names, console) as (images, _):
-        for name in names:
-            service = ports[name]
-            words = {"command": [*service.entrypoint, *service.command], "port": service.port}
-            sides: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-            for turn in range(asked.turns):
-                for side in SIDES if turn % 2 == 0 else reversed(SIDES):
-                    sides[side].append(in_image(getattr(images[name], side), "starts", words))
-            found[name] = sides
-            rows.append((name, *(_cell(sides, key) for key in ("cpu", "seconds", "memory"))))
-            console.say("  ".join(rows[-1]))
-    headings = ("service", "processor s", "s", "memory, MB")
-    print(tables.markdown("Starts: not optimised, optimised, median of ratios", headings, rows))
-    tables.save("starts", {"turns": asked.turns, "services": found}, stamped=False)
-    return 0
+    if unknown := [side for side in asked.sides.split(",") if side not in SIDES]:
+        parser.error(f"no such side: {', '.join(unknown)}")
+    if asked.turns < 1:
+        parser.error("at least one turn")
+    return asked
 
 
-def _cell(sides: dict[str, list[dict[str, Any]]], key: str) -> str:
-    before, after = ([turn[key] for turn in sides[side]] for side in SIDES)
-    ratio = tables.median(now / was for was, now in zip(before, after, strict=True))
-    scale = 1e-6 if key == "memory" else 1
-    was, now = ((tables.median(each) or 0) * scale for each in (before, after))
-    return f"{was:.2f} {now:.2f} ({ratio:.3f})"
+def with_port(project: Project) -> list[str]:
+    """The services that can be started alone: of variants the first."""
+    return [
+        service.service
+        for service in project.plan.services
+        if service.port and not service.volumes and not service.copied
+    ]
+
+
+def measured(
+    project: Project, service: str, ids: Mapping[str, str], turns: int, slow_turns: int
+) -> dict[str, Any]:
+    """For each side of a service: bytes of the image, and all starts by number of processors.
+    `ids`: of the sides' images.
+    """
+    found: dict[str, Any] = {}
+    for image in measure_images(ids, Workspace(None)).images:
+        runs: dict[str, list[Any]] = {f"{FAST:g}": [], f"{SLOW:g}": []}
+        found[image.name] = {"bytes": image.uncompressed, "runs": runs}
+    for turn in range(turns):
+        for cpus in (FAST, SLOW) if turn < slow_turns else (FAST,):
+            say(f"{service}: turn {turn + 1} of {turns}, {cpus:g} processors")
+            for side in in_turn(list(ids), turn):
+                made = once(project, service, side, ids[side], cpus)
+                found[side]["runs"][f"{cpus:g}"].append(made)
+    return found
+
+
+def in_turn(sides: Sequence[str], turn: int) -> Iterator[str]:
+    """Sides in one order, then in the other: A, B, B, A."""
+    return iter(sides) if turn % 2 == 0 else reversed(sides)
+
+
+def once(project: Project, name: str, side: str, image: str, cpus: float) -> dict[str, float]:
+    """One start of an image."""
+    (running,) = (each for each in project.plan.services if each.service == name)
+    assert running.port, f"{name} has no port"
+    options, command = command_of(project.fleet.service(name), side)
+    options = (*surroundings(running), *options)
+    return asdict(start(image, running.port, cpus, options, command))
 
 
 if __name__ == "__main__":

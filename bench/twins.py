@@ -24,9 +24,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tables
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import yaml
-from repositories import called
+from bench import tables
+from bench.repositories import called
 
 from slimbake.adopt.init import InitRequest, start
 from slimbake.adopt.model import Draft

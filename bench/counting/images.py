@@ -26,7 +26,7 @@ from slimbake.console import Console
 from slimbake.docker.containers import contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
-from slimbake.inside import FROM_STDIN, zipapp
+from slimbake.inside import FOLDER, FROM_STDIN, zipapp
 from slimbake.project import Project
 from slimbake.release.bake import bake
 from slimbake.release.bare import bare_images
@@ -47,12 +47,15 @@ importlib.import_module(f"programs.{sys.argv[1]}").main()
 
 
 def archive() -> bytes:
-    """check.pyz, and the programs of this package."""
+    """check.pyz, the programs of this package, and what these import of make.pyz."""
+    members = {"slimbake/inside/fates.py": FOLDER / "fates.py"}
+    for path in sorted(Path(__file__).with_name("programs").glob("*.py")):
+        members[f"programs/{path.name}"] = path
     file = io.BytesIO(zipapp("check"))
     with zipfile.ZipFile(file, "a") as zipped:
-        for path in sorted(Path(__file__).with_name("programs").glob("*.py")):
+        for name, path in members.items():
             # not by its name alone: that would write the time of day, and change the digest
-            zipped.writestr(zipfile.ZipInfo(f"programs/{path.name}"), path.read_bytes())
+            zipped.writestr(zipfile.ZipInfo(name), path.read_bytes())
     return file.getvalue()
 
 

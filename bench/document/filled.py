@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from slimbake.catalogue import rules
 from slimbake.console.tables import UNMEASURED
 
+from . import starts
 from .cells import less, mb, table
 from .images import LOSSES, losses
 from .inputs import BY_HAND, OURS, Inputs, by_hand, sharing
@@ -21,6 +22,7 @@ def filled(text: str, inputs: Inputs) -> str:
     """A page with what is known today in its blocks. Raises KeyError for a block of another name."""
     known = {
         "sizes": _sizes,
+        "starts": _starts,
         "together": _together,
         "rules": _rules,
     }
@@ -46,6 +48,22 @@ def _rows(inputs: Inputs) -> Iterator[tuple[str, ...]]:
 
 def _unit(value: float | None) -> str:
     return UNMEASURED if value is None else f"{mb(value)} MB"
+
+
+def _starts(inputs: Inputs) -> str:
+    """A way to build an image a row: what the image weighs, and the processor time of its start."""
+    services = inputs.starts.get("services", {})
+    shown = [name for name in _SHOWN if name in services]
+    if not shown:
+        return f"Starts: {UNMEASURED} (`bench/starts.py`)."
+    rows = []
+    for side in services[shown[0]]:
+        cells = [f"`{side}`"]
+        for name in shown:
+            of = services[name][side]
+            cells.append(f"{_unit(of['bytes'])}, {starts.processor_seconds(of):.2f} s")
+        rows.append(cells)
+    return table(("image and processor time until its port", *shown), rows)
 
 
 def _together(inputs: Inputs) -> str:

@@ -40,6 +40,10 @@ class Inputs:
     prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
     serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
+    # bench/results/stacks.json: bench/starts.py --fleet stacks
+    stacks: Json = field(default_factory=dict)
+    suites: Json = field(default_factory=dict)  # bench/results/suites.json: bench/suites.py
+    sharing: Json = field(default_factory=dict)  # bench/results/sharing.json: bench/sharing.py
     # bench/results/precision.json: bench/precision.py
     precision: Json = field(default_factory=dict)
     # bench/results/generation.json: bench/generation.py
@@ -73,7 +77,15 @@ def read(root: Path) -> Inputs:
                 name: _json(results / f"{name}.json")
                 for name in (
                     *("techniques", "census", "bake", "prune"),
-                    *("serving", "starts", "precision", "generation"),
+                    *(
+                        "serving",
+                        "starts",
+                        "stacks",
+                        "suites",
+                        "sharing",
+                        "precision",
+                        "generation",
+                    ),
                 )
             },
         )
@@ -94,7 +106,20 @@ def agreeing(inputs: Inputs) -> Inputs:
             name: of for name, of in inputs.census.items() if _same(inputs, name, of["optimised"])
         },
         bake=inputs.bake if baked else {},
+        starts=_of_these_images(inputs),
     )
+
+
+def _of_these_images(inputs: Inputs) -> Json:
+    """Starts of the images that `bake/sizes.json` has."""
+    if not inputs.starts:
+        return {}
+    services = {
+        name: sides
+        for name, sides in inputs.starts.get("services", {}).items()
+        if OURS in sides and _same(inputs, name, sides[OURS]["bytes"])
+    }
+    return {**inputs.starts, "services": services}
 
 
 def _same(inputs: Inputs, name: str, size: int) -> bool:

@@ -1,4 +1,4 @@
-"""Start-up and memory, build times. Pure."""
+"""Build times. Pure."""
 
 from __future__ import annotations
 
@@ -7,39 +7,10 @@ from typing import Any
 
 from slimbake.console.tables import UNMEASURED
 
-from .cells import difference, mb, ratio, seconds, table
+from .cells import difference, ratio, seconds, table
 from .inputs import Inputs
 
 COLD_AT_MOST = 5.0  # seconds that optimisation may add to a cold bake of the eight
-
-
-def starts(inputs: Inputs) -> str:
-    """Start-up and memory of each image beside the same one without optimisation."""
-    return "\n\n".join(_starts(inputs.starts))
-
-
-def _starts(found: Mapping[str, Any]) -> Iterator[str]:
-    services = found.get("services", {})
-    if not services:
-        yield f"Start-up and memory: {UNMEASURED}: run `bench/starts.py`."
-        return
-    yield (
-        "Each image and the same one with `optimize: false`, in turns: medians, and the median of the"
-        " ratios within a turn (`bench/starts.py`). RSS sums the peaks of all processes."
-        f" {_machine(found, 'that run')}"
-    )
-    start = ("processor s until the port listens, not optimised", "optimised", "ratio")
-    memory = ("RSS MB, not optimised", "optimised", "ratio")
-    yield table(("service", *start, *memory), (_start(name, of) for name, of in services.items()))
-
-
-def _start(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
-    cells = [name]
-    for key, shown in (("cpu", seconds), ("memory", mb)):
-        bare, ours = ([turn[key] for turn in of[side]] for side in ("bare", "optimised"))
-        pairs = [b / a for a, b in zip(bare, ours, strict=True)]
-        cells += (shown(_median(bare)), shown(_median(ours)), ratio(_median(pairs), 1))
-    return tuple(cells)
 
 
 def _machine(found: Mapping[str, Any], where: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from slimbake.console.tables import UNMEASURED
 
-from . import images, measurements, parity, serving
+from . import fleets, images, measurements, parity, serving, starts, suites
 from .cells import difference, mb, share, table
 from .inputs import Inputs, by_hand, sharing, weights
 
@@ -28,13 +28,17 @@ def page(inputs: Inputs) -> str:
             "![Eight images together](pictures/sharing.svg)",
             "Both sides share what they share: hosts by chain of layers, registries by blob.",
             table(("eight images, MB", "by hand", "slimbake"), _together(inputs)),
+            "## What other fleets share",
+            fleets.figures(inputs),
             "## The write-up's claims",
             "slimbake began with a write-up of clean-ups by hand, and claims of what they save."
             " `bench/techniques.md` in slimbake's repository says what became of each.",
             table(_CLAIMED, _claimed(inputs)),
             table(("claim", "measured", "verdict"), _claims(inputs)),
+            "## Packages' own tests",
+            suites.figures(inputs),
             "## Starts, and running containers",
-            measurements.starts(inputs),
+            starts.figures(inputs),
             *(["![Start-up and memory](pictures/serving.svg)"] if inputs.serving else []),
             *([serving.figures(inputs)] if inputs.serving else []),
             "## Parity",

@@ -33,8 +33,9 @@ from slimbake.images.detail import Survey
 from slimbake.images.measure import survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.images.streams import zstd
+from slimbake.inside.ledger import LedgerEntry
 from slimbake.release.sbom_model import parse_contents
-from slimbake.report.why import LEDGERS, Why, _files, _ledger, answer
+from slimbake.report.why import LEDGERS, _files, answer
 
 MEMORY = 3 << 30  # bytes of addresses that this process may have
 
@@ -108,6 +109,12 @@ def ledger(value: object) -> bytes:
     return gzip.compress(json.dumps(value).encode())
 
 
+def telling(*row: object) -> bytes:
+    """A ledger of one row."""
+    rules = {"rule": [[*row]]}
+    return ledger({"package": "a", "version": "1", "rules": rules, "unlisted": {}})
+
+
 LAYERS: dict[str, Callable[[], bytes]] = {
     "a RECORD of 4 GB": lambda: zipped((header(RECORD, 4 << 30), 1), (bytes(MB), 4096)),
     "a RECORD of empty rows": lambda: zipped((header(RECORD, 64 * MB), 1), (b"\n" * MB, 64)),
@@ -132,19 +139,12 @@ LAYERS: dict[str, Callable[[], bytes]] = {
         (LEDGER, gzipped((b'{"":[', 1), (b"[]," * MB, 5), (b"7]}", 1)))
     ),
     "a hundred ledgers": lambda: tar(*((f"{LEDGER}{number}", ledger({})) for number in range(100))),
-    "a ledger whose row is short": lambda: tar((LEDGER, ledger({"rule": {"a 1": [["a.py"]]}}))),
+    "a ledger whose row is short": lambda: tar((LEDGER, telling("a.py"))),
     "a ledger with a number without end": lambda: tar(
-        (LEDGER, b'{"rule": {"a 1": [["a.py", %s, 0]]}}' % (b"9" * 4000))
+        (LEDGER, gzip.compress(b'{"rules": {"rule": [["a.py", %s, 0]]}}' % (b"9" * 5000)))
     ),
-    "a ledger with a huge number": lambda: tar(
-        (LEDGER, ledger({"rule": {"a 1": [["a.py", 10**4000, 0]]}}))
-    ),
-    "a ledger with a negative number": lambda: tar(
-        (LEDGER, ledger({"rule": {"a 1": [["a.py", 1, -1]]}}))
-    ),
-    "a ledger with a digest that is none": lambda: tar(
-        (LEDGER, ledger({"rule": {"a 1": [["a.py", 1, 1, {}]]}}))
-    ),
+    "a ledger with a huge number": lambda: tar((LEDGER, telling("a.py", 10**4000, 0))),
+    "a ledger with a negative number": lambda: tar((LEDGER, telling("a.py", 1, -1))),
     "a ledger that is a number": lambda: tar((LEDGER, ledger(7))),
     "a ledger nested without end": lambda: tar((LEDGER, gzip.compress(b"[" * MB))),
     "a name of 1 GB": lambda: zipped(
@@ -325,9 +325,8 @@ def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_no_name_moves_a_cursor_in_why(name: str) -> None:
-    said = {f"{name}rule": {f"{name}a 1{name}": [[f"{name}.py", 1, 0]]}}
-    entries = _ledger("web", ledger(said))
-    lines = harmless("\n".join(answer("a", {"api": [Why("web", entry) for entry in entries]})))
+    entry = LedgerEntry(f"{name}.py", 1, 0, f"{name}rule", f"{name}a", f"1{name}")
+    lines = harmless("\n".join(answer("a", {"api": [entry]})))
     assert name not in lines
 
 

@@ -122,7 +122,7 @@ STATES = [
         State(f"bake/locks/{name}", ("plan",))
         for name in ("base-web.txt", "externals.txt", "inputs.json")
     ),
-    State("bake/dockerfiles/rules/base-web.json", ("check",)),
+    State("bake/dockerfiles/layers/layer_base-web.json", ("check",)),
     State("bake/dockerfiles/api.Dockerfile", ("check",)),
     State("bake/programs/make.pyz", ("check",)),
     State("docker-bake.hcl", ("check",)),

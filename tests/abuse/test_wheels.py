@@ -1,12 +1,12 @@
-"""Wheels that would write over what other layers or packages have: the real uv, a prefix as an
-image has it.
+"""Wheels that would write over what other wheels have, in one layer or in another of an image, or
+where no wheel may: the real uv.
 """
 
+import contextlib
 import io
 import shutil
 import stat
 import sys
-import sysconfig
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,76 +15,72 @@ from pathlib import Path
 import pytest
 from tests.unit.trees import EPOCH, state
 from tests.wheels import LONG_AGO, make_wheel, metadata
+from uv import find_uv_bin
 
-from slimbake.inside.make import install, layer
-from slimbake.inside.make.tree import normalise, tree
+from slimbake.inside.check import inventory
+from slimbake.inside.make import packages
+from slimbake.inside.make import uv as uv_step
+from slimbake.inside.make.collisions import SITE_HERE as SITE
 from slimbake.inside.step import StepError
 
-VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
-SITE = f"lib/{VERSION}/site-packages"
 ENTRY = "evil-1.dist-info/entry_points.txt"
 
-Install = Callable[..., None]
 
+class Layers:
+    """Makes layers, and images of them."""
 
-@pytest.fixture
-def install_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Installs wheels of the repository, as a layer's step does, into the prefix of a root."""
-
-    def run(root: Path, *wheels: Path) -> None:
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self._monkeypatch = root, monkeypatch
+        self.prefix = root / "opt/prefix"
+        self.prefix.parent.mkdir()
         inside = root / "inside"
-        shutil.rmtree(inside, ignore_errors=True)
         inside.mkdir()
-        (inside / "uv").symlink_to(Path(sysconfig.get_path("scripts")) / "uv")
-        (inside / "lock.txt").write_text("")
-        (inside / "rules.json").write_text('{"layer": "one", "rules": [], "compile": true}')
-        for wheel in wheels:
-            folder = inside / "own" / wheel.name.partition("-")[0]
-            folder.mkdir(parents=True)
-            shutil.copyfile(wheel, folder / wheel.name)
-        for module in (install, layer):
-            monkeypatch.setattr(module, "INSIDE", inside)
-            monkeypatch.setattr(module, "TMP", tmp_path)
-        monkeypatch.setattr(install, "PREFIX", root / "prefix")
-        monkeypatch.setattr(install, "LOCK", root / "lock.txt")
-        monkeypatch.setattr(install, "UNPACKED", inside / "unpacked")
-        install.unpack_wheels([str(inside / "unpacked")])
-        install.lay_packages()
+        (inside / "uv").symlink_to(find_uv_bin())
+        monkeypatch.setattr(uv_step, "INSIDE", inside)
+        monkeypatch.setattr(packages, "PREFIX", self.prefix)
+        monkeypatch.setattr(packages, "TMP", root)
 
-    return run
+    def made(self, *wheels: Path) -> Path:
+        """A layer of these wheels: its prefix."""
+        shutil.rmtree(self.prefix, ignore_errors=True)
+        packages.lay_out("", (), wheels, (), "rule")
+        return self.prefix.rename(self.root / f"layer-{len([*self.root.glob('layer-*')])}")
+
+    def lost(self, *layers: Path) -> str:
+        """What the inventory of an image with these layers says that it has lost; "" where it holds."""
+        image = self.root / "image"
+        for layer in layers:
+            shutil.copytree(layer, image, symlinks=True, dirs_exist_ok=True)
+        self._monkeypatch.setattr(inventory, "PREFIX", image)
+        self._monkeypatch.setattr(inventory, "ROOT", image)
+        self._monkeypatch.setenv("CHECKED", "api")
+        self._monkeypatch.setenv("PACKAGES", "evil good")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = inventory.take_inventory(())
+        lines = [line for line in printed.getvalue().splitlines() if line.startswith("lost: ")]
+        assert code == bool(lines)
+        return "\n".join(lines)
 
 
 @pytest.fixture
-def root(tmp_path: Path, install_in: Install) -> Path:
-    """A root with a prefix in which a layer below has installed `good`."""
-    made = tmp_path / "root"
-    python = Path(sys.executable).resolve()
-    (made / "prefix" / SITE).mkdir(parents=True)
-    (made / "prefix/bin").mkdir()
-    (made / "prefix/bin/python").symlink_to(python)
-    (made / "prefix/pyvenv.cfg").write_text(
-        f"home = {python.parent}\ninclude-system-site-packages = false\n"
-    )
-    good = make_wheel(
-        tmp_path / "below",
-        "good",
-        files={
-            "good/__init__.py": b"version = 1\n",
-            "good/data.txt": b"of good",
-            "good-1.dist-info/entry_points.txt": b"[console_scripts]\ngood = good:main\n",
-        },
-    )
-    install_in(made, good)
-    normalise(tree(made / "prefix"))
-    return made
+def layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layers:
+    return Layers(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def good(layers: Layers, tmp_path: Path) -> Path:
+    """A layer with an honest wheel."""
+    files = {
+        "good/__init__.py": b"version = 1\n",
+        "good/data.txt": b"of good",
+        "good-1.dist-info/entry_points.txt": b"[console_scripts]\ngood = good:main\n",
+    }
+    return layers.made(make_wheel(tmp_path / "below", "good", files=files))
 
 
 OVERWRITES: Mapping[str, tuple[dict[str, bytes], str]] = {
-    "the settings of Python": (
-        {"evil-1.data/data/pyvenv.cfg": b"include-system-site-packages = true\n"},
-        "pyvenv.cfg",
-    ),
-    "a script": ({ENTRY: b"[console_scripts]\ngood = evil:main\n"}, "bin/good"),
+    "a script": ({ENTRY: b"[console_scripts]\ngood = evil:main\n"}, "/bin/good"),
     "a module, as data": (
         {f"evil-1.data/data/{SITE}/good/__init__.py": b"evil = 1\n"},
         "good/__init__.py",
@@ -94,42 +90,35 @@ OVERWRITES: Mapping[str, tuple[dict[str, bytes], str]] = {
         "good/__init__.py",
     ),
     "a module": ({"good/__init__.py": b"evil = 1\n"}, "good/__init__.py"),
-    "data": ({"good/data.txt": b"of evil"}, "good/data.txt"),
-    "bytecode": (
-        {f"good/__pycache__/__init__.{sys.implementation.cache_tag}.pyc": b"evil"},
-        "good/__pycache__",
-    ),
-    "the metadata of another package": ({"good-1.dist-info/METADATA": b"evil"}, ""),
 }
+BYTECODE = f"good/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
 
 
 @pytest.mark.parametrize("what", OVERWRITES)
-def test_a_wheel_that_would_change_what_the_layers_below_have_is_refused_with_the_file(
-    root: Path, tmp_path: Path, install_in: Install, what: str
+def test_a_wheel_that_changes_what_another_layer_has_is_found_in_the_image(
+    layers: Layers, good: Path, tmp_path: Path, what: str
 ) -> None:
     files, changed = OVERWRITES[what]
-    wheel = make_wheel(tmp_path / "evil", "evil", files=files)
-    with pytest.raises(StepError) as caught:
-        install_in(root, wheel)
-    assert changed in str(caught.value)
-    assert ("evil-1" if changed else "uv pip failed") in str(caught.value)
+    evil = layers.made(make_wheel(tmp_path / "evil", "evil", files=files))
+    lost = layers.lost(good, evil)
+    assert f"lost: {changed} is, with other contents each, in evil 1 and good 1" in lost
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        {"evil-1.data/data/bin/python": b"#!/bin/true\n"},
-        {"evil-1.data/scripts/python": b"#!/bin/true\n"},
-        {ENTRY: b"[console_scripts]\npython = evil:main\n"},
-    ],
-)
-def test_no_wheel_becomes_the_interpreter(
-    root: Path, tmp_path: Path, install_in: Install, files: dict[str, bytes]
+def test_an_honest_wheel_beside_it_is_no_fault(layers: Layers, good: Path, tmp_path: Path) -> None:
+    assert layers.lost(good, layers.made(make_wheel(tmp_path / "evil", "evil"))) == ""
+
+
+def test_bytecode_of_another_wheel_s_module_is_found_in_the_image(
+    layers: Layers, good: Path, tmp_path: Path
 ) -> None:
-    before = Path(sys.executable).resolve().stat()
-    with pytest.raises(StepError):
-        install_in(root, make_wheel(tmp_path / "evil", "evil", files=files))
-    assert (root / "prefix/bin/python").resolve().stat() == before
+    evil = layers.made(make_wheel(tmp_path / "evil", "evil", files={BYTECODE: b"evil"}))
+    assert f"lost: {BYTECODE} is, with other contents each" in layers.lost(good, evil)
+
+
+def test_the_metadata_of_another_package_is_refused(layers: Layers, tmp_path: Path) -> None:
+    files = {"good-1.dist-info/METADATA": b"evil"}
+    with pytest.raises(StepError, match="uv pip failed"):
+        layers.made(make_wheel(tmp_path / "evil", "evil", files=files))
 
 
 def without_hashes(wheel: Path) -> Path:
@@ -143,74 +132,68 @@ def without_hashes(wheel: Path) -> Path:
     return wheel
 
 
-def test_a_record_may_lack_hashes(root: Path, tmp_path: Path, install_in: Install) -> None:
+def test_a_record_may_lack_hashes(layers: Layers, good: Path, tmp_path: Path) -> None:
     files = {"good/__init__.py": b"evil = 1\n"}
-    wheel = without_hashes(make_wheel(tmp_path / "evil", "evil", files=files))
-    with pytest.raises(StepError, match=r"good/__init__\.py"):
-        install_in(root, wheel)
+    evil = layers.made(without_hashes(make_wheel(tmp_path / "evil", "evil", files=files)))
+    assert "lost: good/__init__.py is, with other contents each" in layers.lost(good, evil)
 
 
-def test_two_wheels_without_hashes_collide(root: Path, tmp_path: Path, install_in: Install) -> None:
-    wheels = [
+def same(tmp_path: Path) -> list[Path]:
+    """Two wheels without hashes, with one module that differs."""
+    places = {"evil": "same.py", "good": f"good-1.data/data/{SITE}/same.py"}
+    return [
         without_hashes(make_wheel(tmp_path, name, files={path: name.encode()}))
-        for name, path in (("one", "same.py"), ("two", f"two-1.data/data/{SITE}/same.py"))
+        for name, path in places.items()
     ]
-    with pytest.raises(
-        StepError, match=r"same\.py is in one-1\S+ and, with other contents, in two-1"
-    ):
-        install_in(root, *wheels)
 
 
-def test_scripts_of_one_name_collide(root: Path, tmp_path: Path, install_in: Install) -> None:
-    def wheel(name: str, target: str, script: str = "tool") -> Path:
-        entry = f"[console_scripts]\n{script} = {target}\n".encode()
+def test_two_wheels_without_hashes_collide(layers: Layers, tmp_path: Path) -> None:
+    why = r"same\.py is in evil-1\S+ and, with other contents, in good-1"
+    with pytest.raises(StepError, match=why):
+        layers.made(*same(tmp_path))
+
+
+def test_two_wheels_without_hashes_collide_in_an_image(layers: Layers, tmp_path: Path) -> None:
+    assert "same.py" in layers.lost(*(layers.made(wheel) for wheel in same(tmp_path)))
+
+
+def test_scripts_of_one_name_collide(layers: Layers, tmp_path: Path) -> None:
+    def wheel(name: str, target: str) -> Path:
+        entry = f"[console_scripts]\ntool = {target}\n".encode()
         files = {f"{name}-1.dist-info/entry_points.txt": entry}
         return make_wheel(tmp_path / target, name, files=files)
 
-    install_in(root, wheel("one", "x:main"), wheel("two", "x:main"))
-    assert (root / "prefix/bin/tool").is_file()
-    with pytest.raises(StepError, match=r"bin/tool is in four-1\S+ and, with other"):
-        install_in(root, wheel("three", "x:main"), wheel("four", "y:main"))
-    with pytest.raises(StepError, match=r"bin/new is in five-1\S+ and, with other"):
-        install_in(root, wheel("five", "x:main", "new"), wheel("six", "y:main", "new"))
+    assert (layers.made(wheel("one", "x:main"), wheel("two", "x:main")) / "bin/tool").is_file()
+    with pytest.raises(StepError, match=r"bin/tool is in three-1\S+ and, with other"):
+        layers.made(wheel("three", "x:main"), wheel("four", "y:main"))
 
 
 @pytest.mark.parametrize(
-    ("member", "said"),
+    ("files", "said"),
     [
-        ("evil-1.data/data/../../escaped", "would write outside of"),
-        ("../../../../escaped.py", "would write outside of"),
-        ("/escaped.py", "would write outside of"),
-        ("evil-1.data/data/ledger/base.json.gz", "would write into a folder of slimbake's"),
+        ({"evil-1.data/data/../../escaped": b""}, "would write outside of"),
+        ({"../../../../escaped.py": b""}, "would write outside of"),
+        ({"/escaped.py": b""}, "would write outside of"),
+        ({"evil-1.data/data/ledger/base.json.gz": b""}, "would write what only slimbake writes"),
+        ({"evil-1.data/data/pyvenv.cfg": b""}, "would write what only slimbake writes"),
+        ({"evil-1.data/data/bin/python": b""}, "would write what only slimbake writes"),
+        ({"evil-1.data/scripts/python3": b""}, "would write what only slimbake writes"),
+        ({ENTRY: b"[console_scripts]\npython = evil:main\n"}, "uv pip failed|would write"),
     ],
 )
 def test_a_wheel_that_would_write_where_no_wheel_may_is_refused(
-    root: Path, tmp_path: Path, install_in: Install, member: str, said: str
+    layers: Layers, tmp_path: Path, files: dict[str, bytes], said: str
 ) -> None:
-    wheel = make_wheel(tmp_path / "evil", "evil", files={member: b""})
+    before = Path(sys.executable).resolve().stat()
     with pytest.raises(StepError, match=said):
-        install_in(root, wheel)
+        layers.made(make_wheel(tmp_path / "evil", "evil", files=files))
+    assert Path(sys.executable).resolve().stat() == before
 
 
-def test_equal_bytes_give_the_same_layer(root: Path, tmp_path: Path, install_in: Install) -> None:
-    same = {
-        f"twin-1.data/data/{SITE}/good/__init__.py": b"version = 1\n",
-        "good/data.txt": b"of good",
-        "twin-1.dist-info/entry_points.txt": b"[console_scripts]\ngood = good:main\n",
-        "twin-1.data/data/share/twin/notes.txt": b"new files may lie outside of site-packages",
-    }
-    wheel = make_wheel(tmp_path / "twin", "twin", files=same)
-    layers = []
-    for _ in range(2):
-        backup = tmp_path / "backup"
-        shutil.copytree(root, backup, symlinks=True)
-        install_in(root, wheel)
-        layers.append(state(root / "prefix"))
-        shutil.rmtree(root)
-        backup.rename(root)
-    assert layers[0] == layers[1]
-    assert layers[0]["share/twin/notes.txt"][1] == EPOCH
-    assert {layers[0][f"{SITE}/good/{name}"][1] for name in ("__init__.py", "data.txt")} == {EPOCH}
+def test_files_outside_of_site_packages_are_a_layer_s_too(layers: Layers, tmp_path: Path) -> None:
+    files = {"evil-1.data/data/share/evil/notes.txt": b"text"}
+    found = state(layers.made(make_wheel(tmp_path, "evil", files=files)))
+    assert found["share/evil/notes.txt"] == ("-rw-r--r--", EPOCH, b"text")
 
 
 def member(name: str, content: bytes = b"", mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
@@ -302,26 +285,19 @@ ARCHIVES: Mapping[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("what", ARCHIVES)
 def test_a_wheel_that_no_honest_tool_makes_is_refused_or_harms_nothing(
-    root: Path, tmp_path: Path, install_in: Install, what: str, capfd: pytest.CaptureFixture[str]
+    layers: Layers, good: Path, tmp_path: Path, what: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wheel = make_wheel(tmp_path / "evil", "evil")
     wheel.write_bytes(ARCHIVES[what](wheel.read_bytes()))
-    before = {path: held for path, held in state(root / "prefix").items() if held[0][0] != "d"}
-    around = {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")}  # noqa: S108
+    escaped = {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")}  # noqa: S108
     try:
-        install_in(root, wheel)
+        made = layers.made(wheel)
     except StepError as error:
         assert "evil" in str(error) + capfd.readouterr().err  # uv's own words
-    after = state(root / "prefix")
-    assert {path: after.get(path) for path in before} == before
-    assert {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")} <= {  # noqa: S108
-        *around,
-        *(root / "prefix").rglob("*"),
-        *(root / "inside/unpacked/prefix").rglob("*"),
-    }
-    laid = [*(root / "prefix").rglob("*")]
-    assert len(laid) > 5
-    for path in laid:
+        made = layers.prefix
+    there = {*tmp_path.rglob("*escaped*"), *Path("/tmp").glob("*escaped*")}  # noqa: S108
+    assert there <= {*escaped, *made.rglob("*")}
+    for path in made.rglob("*"):
         assert not path.lstat().st_mode & 0o6000, path
-        if path.is_symlink() and path.relative_to(root / "prefix").as_posix() not in before:
-            assert path.resolve().is_relative_to(root), path
+        if path.is_symlink() and path.name != "python":
+            assert path.resolve().is_relative_to(tmp_path), path

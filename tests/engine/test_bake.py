@@ -10,14 +10,12 @@ import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, fleet
 from tests.engine.toys import BROKEN, code, dangling, entry, held, write
 
-from slimbake.config import manifest
 from slimbake.console import QUIET
 from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet import resolve as resolve_fleet
 from slimbake.host.files import checkout, exclusively
 from slimbake.host.machine import machine
-from slimbake.plan import plan
+from slimbake.project import load
 
 
 def baked(toy: Toy, *words: str) -> dict[str, Any]:
@@ -129,8 +127,8 @@ def test_a_change_of_a_local_package_builds_those_who_require_it_and_no_locked_p
     before = baked(fine)
     fine.file("libs/shared/src/shared/__init__.py", f"WORD = 'after'  # {fine.project}\n")
     done = fine.slimbake("bake", "--json")
-    assert built_steps(done) == {"wheel-shared", "two", "two-smoke"}
-    assert "two: install-local" in done.stderr and "two: lay (" not in done.stderr
+    assert built_steps(done) == {"wheel-shared", "two", "two-smoke", "two-inventory"}
+    assert "two: install-local" in done.stderr
     was, now = (
         [layer["diff"] for layer in images["two"]["layers"]]
         for images in (before, done.json()["images"])
@@ -144,12 +142,13 @@ def test_a_change_of_a_local_package_builds_those_who_require_it_and_no_locked_p
 @pytest.mark.slow
 def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine: Toy) -> None:
     before = baked(fine)
+    checks = ("new-smoke", "new-inventory")
     new = entry("new", "    base: small\n    requirements: [iniconfig]\n")
     fine.edit("services:\n", f"services:\n{new}")
     for name, text in code(fine, "new").items():
         fine.file(name, text)
     done = fine.done("bake", "--json")
-    assert built_steps(done) - {"inside"} == {"new", "new-smoke"}, (
+    assert built_steps(done) - {"inside"} == {"layer_new", "new", *checks}, (
         "beside the new lock, only what is built from it"
     )
     after = done.json()["images"]
@@ -177,7 +176,7 @@ def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
 
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:
     """What plain buildx has to know on a machine without a registry, and its environment."""
-    here, decided = machine(), plan(resolve_fleet(manifest(toy.root / "services.yaml")))
+    here, decided = machine(), load(toy.root / "services.yaml").plan
     found = resolve_externals(decided.externals, expect_engine())
     words = [
         f"--set={target.name}.contexts.{external.name}={external.context}"

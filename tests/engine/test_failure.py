@@ -80,7 +80,7 @@ def test_stand_ins_are_not_pushed_beyond_loopback(toy: Toy) -> None:
         done = toy.slimbake("bake", "--push", "--registry", host)
         assert done.code == 2
         assert done.stderr.startswith(
-            "slimbake: images made with stand-ins (python, uv) are not pushed to " + host
+            "slimbake: images made with stand-ins (python, builder, uv) are not pushed to " + host
         )
         assert held(f"{host}/one:latest") == ""
 

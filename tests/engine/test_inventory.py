@@ -1,4 +1,4 @@
-"""The inventory on real images: what is taken away after the layer was made makes a bake red."""
+"""The inventory on real images: what is taken away after its layer was made makes a bake red."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from tests.engine.toys import SMOKE, entry
 
 from slimbake.render.generated import SHIPPED
 
+NAMES = ("one", "two")
 SITE = "/opt/slimbake/lib/python3.11/site-packages"
 HARM = f"""\
 from pathlib import Path
 site = Path("{SITE}")
 (site / "idna/codec.py").unlink()
 (site / "six-1.17.0.dist-info/METADATA").unlink()
-(site / "idna/py.typed").unlink()
-(site / "six.py").write_bytes((site / "six.py").read_bytes()[:-1] + b"#")
 """
 # Prints where modules lie, those alone that have bytecode.
 MODULES = """\
@@ -41,11 +40,10 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     with fleet(tmp_path_factory.mktemp("inventory")) as made:
         made.write(
             "bases: {small: {requirements: [idna, six==1.17.0]}}\nservices:\n"
-            + entry("one", "    base: small\n")
-            + entry("two", "    base: small\n"),
+            + "".join(entry(name, "    base: small\n    requirements: [toml]\n") for name in NAMES),
             {
-                **dict.fromkeys(("one/app.py", "two/app.py"), ""),
-                **dict.fromkeys(("one/smoke.py", "two/smoke.py"), SMOKE),
+                **{f"{name}/app.py": "" for name in NAMES},
+                **{f"{name}/smoke.py": SMOKE for name in NAMES},
                 "one/harm.py": HARM,
                 "templates/service.Dockerfile.j2": harmed,
             },
@@ -53,18 +51,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         yield made
 
 
-def test_a_bake_is_red_where_a_layer_loses_what_a_lower_one_has(toy: Toy) -> None:
+def test_a_bake_is_red_where_an_image_loses_what_a_lower_layer_has(toy: Toy) -> None:
     done = toy.slimbake("bake", "--keep-going")
     assert done.code == 6
-    assert "one has lost files of packages" in done.stderr
-    for name, why in {
-        "idna/codec.py of idna": "it is not in the image, and no rule lists it",
-        "idna/py.typed of idna": "it is not in the image, and no rule lists it",
-        "six-1.17.0.dist-info/METADATA of six 1.17.0": "it is not in the image, and no rule lists",
-        "six.py of six 1.17.0": "its bytes are not the wheel's, and no rule lists it",
-    }.items():
+    assert "the inventory of one failed" in done.stderr
+    for name in ("idna/codec.py of idna", "six-1.17.0.dist-info/METADATA of six 1.17.0"):
         (line,) = (line for line in done.stderr.splitlines() if f"lost: {name}" in line)
-        assert f"in base-small: {why}" in line
+        assert line.endswith(" is not in the image")
     assert call("docker", "image", "inspect", toy.image("one")).code, "it has no tag"
     assert docker("run", "--rm", toy.image("two")) == "", "what lost nothing is tagged"
 

@@ -31,14 +31,15 @@ def buildx(which: str) -> list[str]:
 
 
 def root_filesystem(folder: Path) -> None:
-    """A base in which every step holds, and none takes time: its python does nothing and says that
-    it went well.
+    """A base, and a builder, in which every step holds, and none takes time: its python does
+    nothing and says that it went well.
     """
     (folder / "app").mkdir(parents=True)  # where the code would be
     true = shutil.which("true")
     assert true is not None
     libraries = [word for word in call("ldd", true).stdout.split() if word.startswith("/")]
-    for source, target in ((true, "/usr/bin/python"), *zip(libraries, libraries, strict=True)):
+    programs = [(true, f"/usr/bin/{name}") for name in ("python", "python3.11")]
+    for source, target in (*programs, *zip(libraries, libraries, strict=True)):
         place = folder / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)
@@ -50,7 +51,8 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     command, name = buildx(request.param), f"{IMAGE}:{request.param}"
     root = Fleet(CASES / "hostile").written(tmp_path)
     root_filesystem(root / "root")
-    given = {"contexts.base": "root", "contexts.inside": "bake/programs", "tags": name}
+    given = {"contexts.inside": "bake/programs", "tags": name}
+    given |= dict.fromkeys(("contexts.base", "contexts.builder"), "root")
     sets = [f"--set=target.{key}={value}" for key, value in given.items()]
     done = call(*command, "bake", *sets, "target", cwd=root)
     assert done.code == 0, done.stderr

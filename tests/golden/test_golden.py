@@ -9,27 +9,47 @@ from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
 
-from slimbake.config.naming import PROGRAMS, SCHEMA
+from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.inside import Kind, zipapp
 from slimbake.project import load
-from slimbake.render import MARK
+from slimbake.render import BAKE_FILE, MARK
 from slimbake.render.generated import drift
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
 KINDS: tuple[Kind, ...] = ("make", "check", "export")
 
 
+# Files of most fleets; VERSION is that of Python.
+COMMON = {path.name: path.read_text("utf-8") for path in (CASES.parent / "common").iterdir()}
+
+
 def _is_the_same_everywhere(path: str) -> bool:
     return path.startswith(f"{PROGRAMS}/") or path in (SCHEMA, "bake/README.md")
+
+
+def own_files(fleet: Fleet) -> dict[str, str]:
+    """What is generated for a fleet alone: path -> text.
+
+    What every fleet has is left out: tests of their own hold the programs, the schema, the README;
+    buildx agrees with the plan about the variables with which a bake file begins.
+    """
+    plan, found = fleet.plan, {}
+    for file in fleet.files():
+        text = file.text
+        if file.path == BAKE_FILE:
+            text = text[text.index('group "default"') :]
+        common = COMMON.get(file.path.removeprefix(f"{DOCKERFILES}/"), "")
+        if text != common.replace("VERSION", plan.python) and not _is_the_same_everywhere(
+            file.path
+        ):
+            found[file.path] = text
+    return found
 
 
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
 def test_a_fleet_generates_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
     expected = fleet.root / "expected"
-    # The programs, the schema and the README are the same in every fleet; tests of their own say so.
-    files = {
-        file.path: file.text for file in fleet.files() if not _is_the_same_everywhere(file.path)
-    }
+    files = own_files(fleet)
     if request.config.getoption("--update-golden"):
         shutil.rmtree(expected, ignore_errors=True)
         for path, text in files.items():
@@ -40,6 +60,13 @@ def test_a_fleet_generates_the_expected_files(fleet: Fleet, request: pytest.Fixt
     assert sorted(files) == sorted(there), "other files; --update-golden rewrites them"
     for path, text in files.items():
         assert text == there[path], f"{path} differs; --update-golden rewrites it"
+
+
+def test_fleets_have_the_common_dockerfiles() -> None:
+    for name in COMMON:
+        path = f"{DOCKERFILES}/{name}"
+        having = [fleet for fleet in FLEETS if path in {file.path for file in fleet.files()}]
+        assert [fleet for fleet in having if path not in own_files(fleet)], name
 
 
 def test_the_repository_s_own_generated_files_are_fresh() -> None:

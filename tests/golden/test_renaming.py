@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.fleets import pinned, plan_of
 from tests.unit.lock.test_model import digests
 
 from slimbake.config.model import (
@@ -16,8 +17,10 @@ from slimbake.config.model import (
     ServiceEntry,
     WeightsEntry,
 )
-from slimbake.fleet import resolve
-from slimbake.plan import plan
+from slimbake.fleet import Fleet, resolve
+from slimbake.lock.locks import Locks
+from slimbake.lock.model import locked_scopes
+from slimbake.lock.text import lock_text
 from slimbake.render.generated import generate
 
 COMMON, AUTH = LocalPackage("common", "libs/common"), LocalPackage("auth", "libs/auth")
@@ -64,6 +67,16 @@ def fleets(draw: st.DrawFn) -> Manifest:
     )
 
 
+def locks(fleet: Fleet) -> Locks:
+    """Locks that have what each scope asks for, torch as a layer of its own."""
+    texts = {}
+    for scope in locked_scopes(fleet):
+        names = [spec.partition(">")[0] for spec in scope.asks.specs]
+        pins = [pinned(name, size=10_000_000 if name == "torch" else 1_000) for name in names]
+        texts[f"{scope.lock}.txt"] = lock_text(pins)
+    return Locks(texts)
+
+
 def renamed(text: str, names: dict[str, str]) -> str:
     return re.sub("|".join(names), lambda match: names[match[0]], text)
 
@@ -91,7 +104,9 @@ def test_renaming_changes_names_in_files_alone(manifest: Manifest, shuffled: lis
     names = names_for(manifest, shuffled)
 
     def files(of: Manifest) -> dict[str, str]:
-        return {f.path: f.text for f in generate(plan(resolve(of)), Path("/nowhere"))}
+        fleet = resolve(of)
+        decided = plan_of(fleet, locks(fleet))
+        return {f.path: f.text for f in generate(decided, Path("/nowhere"))}
 
     before = {renamed(path, names): renamed(text, names) for path, text in files(manifest).items()}
     after = files(with_names(manifest, names))

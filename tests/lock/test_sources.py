@@ -48,9 +48,10 @@ def test_a_git_source_is_pinned_to_its_commit(repo: Repo, plain: Index, upstream
     lock = repo.locked()["api.txt"]
     assert f"# built from git+file://{upstream}@{at}: tool==1.2\n" in lock and "via tool" in lock
     made = load(repo.root / "services.yaml").plan
-    recipe = made.target("api").recipe
-    assert recipe and recipe.install and recipe.install.wheels == (("tool", "wheel-tool"),)
-    assert "wheel-tool" in made.target("api").needs
+    layer = made.target("layer_api")
+    assert layer.recipe and layer.recipe.layer
+    assert layer.recipe.layer.wheels == (("tool", "wheel-tool"),)
+    assert "wheel-tool" in layer.needs
     assert repo.run("lock", "--check").code == 0
 
 
@@ -171,7 +172,7 @@ def test_a_wheel_is_taken_before_newer_sources(repo: Repo, plain: Index) -> None
     assert repo.pins("base-web") == ["both==1"]
 
 
-def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> None:
+def test_sources_of_several_services_are_built_once(repo: Repo, plain: Index) -> None:
     plain.add_sources("old", "0.6")
     rows = "".join(f"  {n}: {{context: {n}, requirements: [old, idna]}}\n" for n in ("a", "b"))
     repo.write(f"services:\n{rows}", {"a/app.py": "", "b/app.py": ""})
@@ -179,8 +180,8 @@ def test_sources_in_found_layers_are_built_once(repo: Repo, plain: Index) -> Non
     assert repo.run("lock", "--check").code == 0
     made = load(repo.root / "services.yaml")
     assert [each.name for each in made.fleet.packages] == ["old"]
-    held = [base.name for base in made.fleet.bases for package in base.packages]
-    assert len(held) == 1  # in the one base that has it
+    [layer] = made.layering.layers
+    assert layer.wheels == (("old", "wheel-old"),)
 
 
 def test_a_lock_of_sources_that_is_lost_is_stale_and_made_again(repo: Repo, plain: Index) -> None:
@@ -396,5 +397,5 @@ def test_a_local_package_is_locked_with_those_that_it_needs(repo: Repo, plain: I
     repo.write("services:\n  api: {context: libs, requirements: [libs/top], start: none}\n", files)
     repo.done("lock")
     assert repo.pins("api") == ["idna==3.10", "rich==1"]
-    install = load(repo.root / "services.yaml").plan.target("api").recipe
-    assert install and install.install and install.install.local == ("low", "mid", "top")
+    recipe = load(repo.root / "services.yaml").plan.target("api").recipe
+    assert recipe and recipe.local == ("low", "mid", "top")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.golden.fleets import Fleet
 from tests.ran import ran
 
 import slimbake
@@ -148,10 +149,10 @@ def test_the_installed_wheel_generates_as_a_checkout(installed: Path, tmp_path: 
     fleet, case = tmp_path / "fleet", GOLDEN / "cases/variants"
     shutil.copytree(case, fleet, ignore=shutil.ignore_patterns("expected"))
     run(installed / "slimbake", "generate", cwd=fleet)
-    expected, programs = files(case / "expected"), [*(fleet / PROGRAMS).iterdir()]
-    assert expected and programs
-    for name in expected:
-        assert (fleet / name).read_bytes() == (case / "expected" / name).read_bytes(), name
+    for file in Fleet(case).files():
+        assert (fleet / file.path).read_bytes() == file.content, file.path
+    programs = [*(fleet / PROGRAMS).iterdir()]
+    assert programs
     for program in programs:
         kind: inside.Kind = program.stem  # type: ignore[assignment]
         assert program.read_bytes() == inside.zipapp(kind), "what runs in images"

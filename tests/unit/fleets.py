@@ -1,24 +1,27 @@
 """Small manifests as values, for the stages that take them."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from slimbake.config.model import BaseEntry, LocalPackage, Manifest, Requirements, ServiceEntry
-from slimbake.fleet import Fleet, Layer, resolve
-from slimbake.fleet.layering.sharing import Sharing
+from slimbake.fleet import Fleet, Scope, resolve
+from slimbake.host.sources import Source
 from slimbake.host.wheels import Wheel
 from slimbake.host.workspace import Workspace
-from slimbake.layers import Optimisation
+from slimbake.layers import layering
 from slimbake.lock.asked import asks as lock_asks
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin
+from slimbake.lock.text import lock_text
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.project import Project
 
 COMMON = LocalPackage("common", "libs/common")
 AUTH = LocalPackage("auth", "libs/auth")
+NO_LOCKS = Locks({})
 
 
 def asks(*specs: str, packages: tuple[LocalPackage, ...] = ()) -> Requirements:
@@ -39,25 +42,42 @@ def written(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: 
     return Manifest(**(head | said), bases=bases, services=services)
 
 
-def fleet(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Fleet:
-    """The same, resolved."""
-    return resolve(written(*services, bases=bases, **said))
+def fleet(
+    *services: ServiceEntry,
+    bases: tuple[BaseEntry, ...] = (),
+    sources: Mapping[str, tuple[Source, ...]] = {},
+    **said: Any,
+) -> Fleet:
+    """The same, resolved. `sources`: lock -> what its packages are built from."""
+    return resolve(written(*services, bases=bases, **said), sources)
 
 
 def planned(*services: ServiceEntry, bases: tuple[BaseEntry, ...] = (), **said: Any) -> Plan:
     """Its plan."""
-    return plan(fleet(*services, bases=bases, **said))
+    return plan_of(fleet(*services, bases=bases, **said))
+
+
+def plan_of(made: Fleet, locks: Locks = NO_LOCKS) -> Plan:
+    """The plan of a fleet with these locks."""
+    return plan(made, locks.texts, layering(made, locks))
 
 
 def unlocked(made: Fleet) -> Project:
     """A project of a fleet that nobody has locked."""
-    locks = Locks({})
-    return Project(made, made, locks, Optimisation(made, locks), plan(made), Workspace(None))
+    layers = layering(made, NO_LOCKS)
+    return Project(made, made, NO_LOCKS, layers, plan_of(made), Workspace(None))
+
+
+def locked(**pins_of: Iterable[Pin]) -> Locks:
+    """Locks by their names, with `_` for a hyphen."""
+    return Locks(
+        {f"{name.replace('_', '-')}.txt": lock_text(pins) for name, pins in pins_of.items()}
+    )
 
 
 def questions(made: Fleet) -> dict[str, str]:
-    """What each lock of a fleet answers, where none is written and nothing is shared."""
-    return lock_asks(made, Sharing(), lambda _: "")
+    """What each lock of a fleet answers, where none is written."""
+    return lock_asks(made, lambda _: "")
 
 
 def pinned(name: str, version: str = "1", size: int = 1_000, via: tuple[str, ...] = ("",)) -> Pin:
@@ -66,6 +86,6 @@ def pinned(name: str, version: str = "1", size: int = 1_000, via: tuple[str, ...
     return Pin(name, version, (Wheel(f"{name}-{version}-py3-none-any.whl", size, digest),), via)
 
 
-def below(layer: Layer) -> str:
-    """The name of the layer that one lies on; "" where it lies on the runtime."""
-    return layer.chain[-1].name if layer.chain else ""
+def below(scope: Scope) -> str:
+    """The name of the scope that one stands on; "" where it stands on the runtime."""
+    return scope.chain[-1].name if scope.chain else ""

@@ -46,6 +46,8 @@ class Registry(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.referrers, self.auth = referrers, auth
         self.blobs: dict[str, bytes] = {}
+        self.held: set[tuple[str, str]] = set()  # repository and digest of a blob
+        self.mounts = True  # whether a blob of another repository gets a second place
         self.manifests: dict[str, tuple[str, bytes]] = {}
         self.asked: list[str] = []
         self.faults: dict[str, Iterator[Fault]] = {}
@@ -147,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault := next(self.server.faults.get(self.command, iter(())), None):
             self.fail(fault)
         else:
-            _, kind, what, query = found.groups()
+            self.repository, kind, what, query = found.groups()
             getattr(self, f"{self.command}_{kind}".lower())(what, body, query)
 
     do_GET = do_HEAD = do_PUT = do_POST = handle_any  # noqa: N815 - the library's own names
@@ -190,13 +192,21 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def post_blobs(self, what: str, body: bytes, query: str | None) -> None:
-        self.answer(202, Location=f"{self.path}some-id?state=1")
+        mount = urllib.parse.parse_qs(query or "").get("mount", [""])[0]
+        if self.server.mounts and mount in self.server.blobs:
+            self.server.held.add((self.repository, mount))
+            return self.answer(201)
+        return self.answer(202, Location=f"{self.path.partition('?')[0]}some-id?state=1")
+
+    def head_blobs(self, what: str, body: bytes, query: str | None) -> None:
+        self.answer(200 if (self.repository, what) in self.server.held else 404)
 
     def put_blobs(self, what: str, body: bytes, query: str | None) -> None:
         digest = (query or "").rpartition("digest=")[2].replace("%3A", ":")
         if digest != _digest(body):
             return self.answer(400, b"the digest is another")
         self.server.blobs[digest] = body
+        self.server.held.add((self.repository, digest))
         return self.answer(201)
 
     def get_blobs(self, what: str, body: bytes, query: str | None) -> None:

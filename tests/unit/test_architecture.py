@@ -25,7 +25,7 @@ PURE = (
     *("host.names", "host.sources", "host.typed", "host.wheels", "config.collected"),
     *("config.model", "config.naming", "config.parity", "config.removal", "fleet", "plan"),
     *("render.quoting", "render.workflow", "render", "lock.model", "lock.text", "lock.explain"),
-    *("lock.auto", "layers.compilers", "images.sizes"),
+    *("layers.compilers", "layers.model", "layers.order", "report.layers", "images.sizes"),
     *("images.detail", "images.views", "images.report", "console.tables"),
     *("registry.address", "registry.documents", "registry.errors", "fingerprint.model"),
     *("host.dockerignore", "fingerprint.dockerfile", "fingerprint.instructions"),

@@ -190,7 +190,9 @@ def test_locks(content: bytes) -> None:
     read(lambda: parse_pins(content.decode("utf-8", "replace")), Fault)
 
 
-LEDGER = ledger_bytes(Ledger((LedgerEntry("a.py", 9, 0, "rule", "a", "1"),), (".so",), (".h",)))
+LEDGER = ledger_bytes(
+    Ledger("a", "1", (LedgerEntry("a.py", 9, 0, "rule", "a", "1"),), {"b.py": "0" * 64})
+)
 
 
 @few

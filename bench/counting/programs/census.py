@@ -26,8 +26,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from slimbake.inside.check import inventory
-from slimbake.inside.ledger import LedgerEntry, package_key
+from slimbake.inside.check.inventory import rows_of_image
+from slimbake.inside.fates import Ledgers, digests, fates
+from slimbake.inside.ledger import LedgerEntry, ledgers, package_key
+from slimbake.inside.records import Row
 from slimbake.inside.step import PREFIX, SITE
 
 SUFFIXES = (".py", *EXTENSION_SUFFIXES)
@@ -43,10 +45,13 @@ def main() -> None:
 
 
 def _offered(site: Path) -> dict[str, Any]:
-    rows = list(inventory.recorded(site))
-    entries = {entry.path: entry for entry in inventory.ledgers(PREFIX)}
-    files, _ = inventory.read_files(site, rows, entries, {})
-    layers = {row.package: "the image" for row in rows}
+    known = list(ledgers(PREFIX))
+    rows = rows_of_image(site, known)
+    entries = {}
+    for ledger in known:
+        for entry in ledger.entries:
+            entries[entry.package, entry.path] = entry
+    disk = digests(site, rows, entries)
     specs = Specs()
     names = sorted({name for row in rows if (name := module_name(row.name))})
     distributions = {
@@ -55,7 +60,7 @@ def _offered(site: Path) -> dict[str, Any]:
     elf = [path for path in _files(PREFIX) if ".so" in path.name]
     removed = removed_modules(entries.values())
     return {
-        "inventory": asdict(inventory.inventory(rows, files, entries, layers)),
+        "inventory": asdict(fates(rows, disk, entries)),
         "ledger": [[entry.path, entry.by] for entry in entries.values() if not entry.after],
         "modules": {name: specs.kind(name) for name in names},
         "listings": {name: specs.listing(name) for name in names if specs.locations(name)},
@@ -74,11 +79,11 @@ def _offered(site: Path) -> dict[str, Any]:
     }
 
 
-def contents(rows: Iterable[inventory.Row], entries: Mapping[str, LedgerEntry]) -> dict[str, str]:
+def contents(rows: Iterable[Row], entries: Ledgers) -> dict[str, str]:
     """A digest for each package: of its files as wheels have them, and what rules did to them."""
     lines: dict[str, list[str]] = {}
     for row in rows:
-        said = (row.name, row.digest, entries.get(row.name))
+        said = (row.name, row.digest, entries.get((row.package, row.name)))
         lines.setdefault(row.package, []).append(repr(said))
     return {
         package: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()

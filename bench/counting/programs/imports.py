@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from slimbake.inside.check import inventory
+from slimbake.inside.records import recorded
 from slimbake.inside.step import PREFIX, SITE
 
 from .census import Specs, module_name
@@ -65,7 +65,7 @@ def _chosen(
         return asked and not NEVER.fullmatch(name) and bool(ASKS.search(_source(specs, name)))
 
     chosen: dict[str, list[str]] = {}
-    for row in inventory.recorded(site):
+    for row in recorded(site):
         if (name := module_name(row.name)) and wanted(name, row.package):
             chosen.setdefault(row.package, []).append(name)
     return {package: sorted({*names}) for package, names in chosen.items()}

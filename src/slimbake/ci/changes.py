@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from slimbake.config.naming import LAYER
 from slimbake.console import Console
 from slimbake.errors import ManifestError, SetupError, UsageError
 from slimbake.fingerprint.compare import State, TargetChange, compare
@@ -87,7 +88,8 @@ def unchanged_since(project: Project, revision: str, console: Console) -> tuple[
         return ()
     for name, reasons in ((c.target, c.reasons) for c in changes if c.status == "changed"):
         shared = project.plan.target(name).kind in ("runtime", "base")
-        if shared and not any(reason.startswith("lock ") for reason in reasons):
+        # What is locked is in its layers of packages.
+        if shared and not any(reason.startswith(("lock ", LAYER)) for reason in reasons):
             console.say(f"{name} is rebuilt without a change of its lock: {'; '.join(reasons)}")
     touched = {change.service for change in changes if change.rebuilt}
     return tuple(s.service for s in project.plan.services if s.service not in touched)

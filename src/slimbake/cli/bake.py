@@ -101,6 +101,7 @@ def command(
         tag=tag,
         push=push,
         missing=missing,
+        take_layers=missing,
         keep_going=keep_going,
         platform=platform,
         sets=sets,

@@ -129,6 +129,7 @@ def _request(plan: Plan, job: Job, targets: tuple[str, ...], push: bool) -> Bake
         tag=f"{tag}-{job['lane']}" if job["platform"] else tag,
         push=push,
         missing=push,
+        take_layers=True,
         keep_going=True,
         platform=job["platform"],
         frozen=True,

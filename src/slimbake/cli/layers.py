@@ -7,49 +7,47 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import (
-    layout,
-    manifest_option,
-    print_text,
-    read,
-)
-from slimbake.console import tables as report
-from slimbake.fleet.layering import report as shown
-from slimbake.fleet.layering.cost import cost, least_cost
-from slimbake.fleet.layering.model import LIMIT, RESERVED
-from slimbake.fleet.layering.planner import layer_plan
-from slimbake.lock.closures import written
-from slimbake.lock.locks import locked_pins
-from slimbake.report.hints import share_hints
+from slimbake.cli.common import console, json_option, manifest_option, print_json, print_text, read
+from slimbake.errors import SetupError
+from slimbake.plan.graph import layers
+from slimbake.project import Project
+from slimbake.report.layers import layer_tree, layers_json
 
 
-@click.command(
-    "layers",
-    epilog=examples("slimbake layers", "slimbake layers --manifest deploy/services.yaml"),
-)
+@click.command("layers", epilog=examples("slimbake layers", "slimbake layers --json"))
 @manifest_option
-def command(file: Path) -> None:
-    """Show which packages are in which layers, and what the planner would improve.
+@json_option
+def command(file: Path, as_json: bool) -> None:
+    """Show the layers of packages, in their order: what is in each, and which images share it.
 
-    Sizes are those of the wheels, and on a host estimated from them.
+    Sizes are those of the wheels. With --json each has its key, by which a registry has it, and its
+    digest as a tar, if an image that was baked here has it: anyone who bakes it gets the same.
     """
-
     project = read(file)
     project.expect_fresh_locks()
-    hand = written(project.fleet, locked_pins(project.fleet, project.locks))
-    fleet = hand.fleet
-    planned = layer_plan(fleet, (project.manifest.layer_limit or LIMIT) - RESERVED)
-    costs = {"written": cost(fleet, hand.plan), "planned": cost(fleet, planned)}
-    least = least_cost(fleet)
-    better = costs["planned"].value < 0.99 * costs["written"].value
-    others = [("as the planner would lay them without bases", planned)] if better else []
-    for title, plan in (("as they are", hand.plan), *others):
-        click.echo(f"Layers of packages, {title}:\n")
-        rows = shown.group_rows(fleet, plan, hand.names if plan is hand.plan else {})
-        click.echo(report.text_table(shown.GROUP_HEADINGS, rows, 3, layout()) + "\n")
-        for line in shown.duplicates(fleet, plan):
-            click.echo(line)
-    for line in share_hints(project.fleet, hand):
-        print_text(f"hint: {line}\n")
-    click.echo(report.text_table(shown.COST_HEADINGS, shown.cost_rows(costs, least), 1, layout()))
-    print_text(f"\n{shown.COST_WORDS}")
+    if as_json:
+        print_json(layers_json(project.layering, _digests(project)))
+        return
+    for line in layer_tree(project.fleet, project.layering):
+        print_text(line)
+
+
+def _digests(project: Project) -> dict[str, str]:
+    """The digests of layers as images have them that were baked here from what is here now: layer ->
+    digest. None where no engine answers.
+    """
+    from slimbake import docker
+    from slimbake.release.inputs import last_images, outdated
+
+    images = last_images(project.workspace)
+    digests: dict[str, str] = {}
+    try:
+        old = outdated(project, images, console)
+        for service, image in images.items():
+            held = None if service in old else docker.find_image(image)
+            names = layers(project.plan, service)
+            if held and len(names) == len(held.layers):
+                digests |= dict(zip(names, held.layers, strict=True))
+    except SetupError as error:
+        console.say(f"no digests: {error.message}")
+    return digests

@@ -14,7 +14,7 @@ from slimbake.console.tables import counted, megabytes
 from slimbake.errors import UsageError
 from slimbake.host.machine import machine
 from slimbake.lock.asked import systems
-from slimbake.lock.locking import ALL, lock
+from slimbake.lock.locking import ALL, BUILDER, lock
 from slimbake.lock.locks import locked_pins
 from slimbake.project import Project
 
@@ -64,8 +64,8 @@ def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     names = tuple(name if name in ALL else normalised(name) for name in upgrade)
     locked_names = {pin.name for layer in pins.values() for pin in layer}
     for system in systems(project.fleet):
-        locked_names |= {deb.name for deb in project.locks.debs(system.layer.system_lock)}
-    if unknown := [name for name in names if name not in {*locked_names, *ALL}]:
+        locked_names |= {deb.name for deb in project.locks.debs(system.scope.system_lock)}
+    if unknown := [name for name in names if name not in {*locked_names, *ALL, BUILDER}]:
         raise UsageError(
             f"no lock holds {', '.join(unknown)}",
             "`slimbake lock --upgrade` without a name takes all",
@@ -87,7 +87,7 @@ def _fetched(project: Project) -> str:
     kept, here = store(console), machine()
     wheels = fetch(project.fleet, project.locks, here, kept, console)
     debs = fetch_debian(project.fleet, project.locks, here, kept, console)
-    files = {file for layer in (*wheels.by_layer.values(), *debs.values()) for file in layer}
+    files = {file for lock in (*wheels.by_lock.values(), *debs.values()) for file in lock}
     total = megabytes(sum(file.path.stat().st_size for file in files))
     fetched = counted(wheels.fetched, "wheel")
     return f"{counted(len(files), 'file')}, {total}, {fetched} fetched now: {kept.root}"

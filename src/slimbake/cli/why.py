@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -45,8 +45,8 @@ def command(
     registry: str,
     as_json: bool,
 ) -> None:
-    """Say which rule removed or changed PATH in the images; of a package, also who needs it,
-    in which layer it is, and why there.
+    """Say which rule removed or changed PATH in the images; of a package, also who needs it, and
+    which base or service brings it.
 
     PATH is a file, folder or glob of packages, a module such as torch.fx or a name in it, a package
     of the locks, or the name of a rule. Without PATH, all rules are listed.
@@ -68,23 +68,10 @@ def command(
 
 def _of_images(project: Project, path: str, ids: Mapping[str, str], as_json: bool) -> None:
     """Print what rules did to a path in images. Raises NothingSelected."""
-    recipes = (target.recipe for target in project.plan.targets)
-    installs = (recipe.install for recipe in recipes if recipe and recipe.install)
-    called = {install.content: install.lock.removesuffix(".txt") for install in installs}
-    every = {
-        name: tuple(
-            replace(entry, layer=called.get(entry.layer, entry.layer)) for entry in changed(image)
-        )
-        for name, image in ids.items()
-    }
+    every = {name: changed(image) for name, image in ids.items()}
     matches = {name: files for name, entries in every.items() if (files := why(entries, path))}
     if as_json:
-        print_json(
-            {
-                name: [{"layer": file.layer, **asdict(file.entry)} for file in files]
-                for name, files in matches.items()
-            }
-        )
+        print_json({name: [asdict(entry) for entry in files] for name, files in matches.items()})
     elif matches:
         for line in answer(path, matches):
             print_text(line)
@@ -109,10 +96,10 @@ def _explained(project: Project, package: str) -> str:
     from slimbake.config.specs import normalised
     from slimbake.lock.explain import explanation
     from slimbake.lock.locks import locked_pins
-    from slimbake.lock.model import locked_layers
+    from slimbake.lock.model import locked_scopes
 
     pins = locked_pins(project.fleet, project.locks)
-    return explanation(normalised(package), locked_layers(project.fleet), pins)
+    return explanation(normalised(package), locked_scopes(project.fleet), pins)
 
 
 def _print_rules() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
-from slimbake.config.naming import INDEX, base_layer, derived
+from slimbake.config.naming import INDEX, base_target, derived
 from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
@@ -53,7 +53,7 @@ def axes(raw: Raw, report: ProblemReport) -> None:
 
 def copies(raw: Raw) -> Iterator[str]:
     """The targets of all variants but the first."""
-    yield from map(base_layer, copied_bases(raw))
+    yield from map(base_target, copied_bases(raw))
     for entry in _entries(raw):
         for variant in _axis(entry, raw)[1:] if entry.kind == "services" else ():
             yield (name := derived(entry.name, variant))

@@ -168,6 +168,15 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Bytecode:
+    """Which modules of the packages of a base or service have bytecode."""
+
+    of: Literal["rule", "all", "none"] = "rule"  # `rule`: as each wheel's own source decides
+    # of a service: globs below site-packages, of modules that have some in its image, too
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """How near a model's answers are to be to torch's; a part of it, as long as it is a variant's
     own.
@@ -207,6 +216,7 @@ class BaseEntry:
     variants: tuple[VariantEntry, ...] = ()
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = Removal()
+    bytecode: Bytecode = Bytecode()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
 
 
@@ -323,10 +333,19 @@ class ServiceEntry(Container):
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = Removal()
+    bytecode: Bytecode = Bytecode()
     variants: tuple[VariantEntry, ...] = ()
     include: tuple[str, ...] = ()  # of the context, relative to it; () = all of it
     # what is left out of the context: by its own .dockerignore, and by `include`
     ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayersEntry:
+    """What the manifest says of layers of packages."""
+
+    limit: int | None = None  # of an image, at most
+    registry: str | None = None  # where they are found by their keys; None: at the fleet's
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +355,7 @@ class Manifest:
     python: str  # "3.11"
     registry: str | None = None
     platforms: tuple[str, ...] = ()
-    layers: Literal["auto", "none"] | None = None  # how services share packages
-    layer_limit: int | None = None  # of an image, at most
+    layers: LayersEntry = LayersEntry()
     torch: str | None = None  # which build, where no base is named
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     lock: Pairs = ()  # package, "" for all others -> for how long a version has to be out: 7d

@@ -9,7 +9,7 @@ from slimbake.config.report import ProblemReport
 
 RESERVED = frozenset(
     {"runtime", "default", "bases", "smoke", "parity", "images", "checks", "inside", "python", "uv"}
-    | {"externals", "inputs", "layers"}  # files of locks/
+    | {"builder", "externals", "inputs"}  # and files of locks/
 )
 PREFIXES = {
     "base-": "bases",
@@ -22,8 +22,9 @@ SMOKE, _ = CHECKS = "-smoke", "-parity"
 # What the plan links, and the stages of the templates: a context of the same name would take their
 # place.
 LINKS = frozenset(
-    {"base", "runtime", "image", "inside", "python", "uv", "weights", "service", "locks"}
-    | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil"}
+    {"base", "runtime", "image", "inside", "python", "builder", "uv", "weights", "service"}
+    | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil", "locks", "layers"}
+    | {"local", "code", "packages", "bytecode"}
 )
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

@@ -9,7 +9,7 @@ import re
 BAKE = "bake"
 LOCKS = f"{BAKE}/locks"
 DOCKERFILES, PROGRAMS = f"{BAKE}/dockerfiles", f"{BAKE}/programs"
-RULES = f"{DOCKERFILES}/rules"  # what is done to each layer of packages
+LAYERS = f"{DOCKERFILES}/layers"  # what each layer of packages is made of, and how
 TOOL = f"{BAKE}/slimbake.txt"  # what pipelines install to get slimbake
 SCHEMA = f"{BAKE}/services.schema.json"  # the manifest's, for editors
 PARITY, SIZES = f"{BAKE}/parity.json", f"{BAKE}/sizes.json"  # what was measured
@@ -38,16 +38,29 @@ def derived(name: str, variant: str) -> str:
     return f"{name}-{variant}"
 
 
-def base_layer(name: str) -> str:
-    """The name of the layer, and so of the target and the lock, of a base."""
+def base_target(name: str) -> str:
+    """The name of the target, and of the lock, of a base."""
     return f"base-{name}"
 
 
-def weights_layer(name: str) -> str:
+def weights_target(name: str) -> str:
     """The same of weights."""
     return f"weights-{name}"
 
 
-def wheel_layer(name: str) -> str:
+def wheel_target(name: str) -> str:
     """The same of a package of the repository, which is built as a wheel."""
     return f"wheel-{name}"
+
+
+LAYER = "layer_"  # how targets of layers of packages begin; no name of a manifest has a `_`
+
+
+def wheel_layer(package: str, key: str) -> str:
+    """The name of the layer of one heavy wheel. `key`: in hexadecimal."""
+    return f"{LAYER}{package}_{key[:8]}"
+
+
+def rest_layer(lock: str) -> str:
+    """The name of the layer that has the lighter rest of a lock."""
+    return f"{LAYER}{lock}"

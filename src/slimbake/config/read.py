@@ -14,10 +14,12 @@ from slimbake.config.model import (
     BaseEntry,
     Budget,
     BuildStep,
+    Bytecode,
     Ci,
     CompressionEntry,
     ExternalEntry,
     Healthcheck,
+    LayersEntry,
     Manifest,
     Pairs,
     Parity,
@@ -68,8 +70,7 @@ class Reader:
             python=raw.get("python", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
-            layers="auto" if isinstance(layers := raw.get("layers"), dict) else layers,
-            layer_limit=layers.get("limit") if isinstance(layers, dict) else None,
+            layers=LayersEntry(**raw.get("layers", {})),
             torch=raw.get("torch"),
             packages=raw.get("packages"),
             lock=tuple(
@@ -116,6 +117,7 @@ class Reader:
             torch=raw.get("torch"),
             optimize=_truth(raw.get("optimize")),
             removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
+            bytecode=_bytecode(raw),
             variants=self._variants(raw, ("bases", name, "variants"), ""),
         )
 
@@ -188,6 +190,7 @@ class Reader:
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=_truth(raw.get("optimize")),
             removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
+            bytecode=_bytecode(raw),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=ignore,
         )
@@ -413,6 +416,15 @@ def healthcheck(value: Any) -> Healthcheck:
 
 def pairs(raw: Raw, key: str) -> Pairs:
     return once(tuple(map(once, raw.get(key, {}).items())))
+
+
+def _bytecode(raw: Raw) -> Bytecode:
+    written = raw.get("bytecode")
+    if written is None:
+        return Bytecode()
+    if isinstance(written, str):
+        return Bytecode(of="all" if written == "all" else "none")
+    return Bytecode(more=tuple(written))
 
 
 def _truth(value: Any) -> bool | None:

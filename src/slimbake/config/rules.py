@@ -12,7 +12,7 @@ from slimbake.config.containers import containers
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
-from slimbake.config.naming import STEPS, base_layer
+from slimbake.config.naming import LAYER, STEPS, base_target
 from slimbake.config.parity import parity
 from slimbake.config.removal import removals
 from slimbake.config.report import ProblemReport, did_you_mean
@@ -39,7 +39,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
         "runtime",
-        *map(base_layer, raw.get("bases", {})),
+        *map(base_target, raw.get("bases", {})),
         *services,
         *smokes,
         *copies(raw),
@@ -121,6 +121,25 @@ def _bases(raw: Raw, report: ProblemReport) -> None:
         report.value(path, f"a base cycle: {' -> '.join(loop)}", "remove one `extends`")
     if not loops:
         axes(raw, report)
+        _limit(raw, edges, report)
+
+
+def _limit(raw: Raw, edges: Mapping[str, tuple[str, ...]], report: ProblemReport) -> None:
+    """Report a limit of layers that bases and services alone exceed: each has one at least."""
+    limit = raw.get("layers", {}).get("limit")
+    if limit is None:
+        return
+    for name, service in raw.get("services", {}).items():
+        stack = [name] if "requirements" in service else []
+        base = service.get("base")
+        while base:
+            stack.append(base)
+            (base,) = edges.get(base, (None,))
+        if len(stack) > limit:
+            path = " on ".join(stack)
+            message = f"{path} has {len(stack)} layers of packages at least"
+            report.value(("layers", "limit"), message, f"allow {len(stack)}")
+            return
 
 
 def cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
@@ -140,7 +159,7 @@ def cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemReport) -> None:
     for name, value in service["contexts"].items():
         path = (*at, name)
-        if name in LINKS or name.startswith((*PREFIXES, STEPS)):
+        if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
         match = _ADDRESS.fullmatch(value)
         scheme, rest = (match[1], match[2]) if match else ("", "")

@@ -187,8 +187,8 @@ def _engine(engine: DockerEngine | Absent) -> Iterator[DoctorRow]:
         yield DoctorRow(
             "image store",
             "warn",
-            "graph driver: bakes, but compressed sizes stay unmeasured and the cache cannot be"
-            " exported",
+            "graph driver: bakes the same layers, but copies each again after a change below it;"
+            " compressed sizes stay unmeasured and the cache cannot be exported",
             'Docker takes the other store with {"features": {"containerd-snapshotter": true}} in'
             " daemon.json",
         )

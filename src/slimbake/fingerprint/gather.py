@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from slimbake.config.naming import LOCKS, PROGRAMS, RULES
+from slimbake.config.naming import LAYERS, LOCKS, PROGRAMS
 from slimbake.config.rules import folder_context
 from slimbake.fingerprint.dockerfile import INSIDE, Reads, reads
 from slimbake.fingerprint.folders import Folders, Hashes
@@ -33,10 +33,10 @@ _PLACES = {
     "COPY --from=uv /uv /uv",
     "COPY . /",
     "COPY --from=locks . /locks/",
-    "COPY --from=rules . /rules/",
+    "COPY --from=layers . /layers/",
 }
 # A folder of `inside`: what its files are, and where they lie in the repository.
-_FOLDERS = {"locks": ("lock", LOCKS), "rules": ("rules", RULES)}
+_FOLDERS = {"locks": ("lock", LOCKS), "layers": ("layer", LAYERS)}
 
 # Inputs; and in words, why something cannot be known.
 Found = Iterator[Input | str]

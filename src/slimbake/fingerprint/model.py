@@ -30,7 +30,7 @@ class Input:
     content.
     """
 
-    # Dockerfile, settings, variable, lock, rules, program, context, folder, external, image,
+    # Dockerfile, settings, variable, lock, layer, program, context, folder, external, image,
     # target...
     kind: str
     name: str

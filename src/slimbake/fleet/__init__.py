@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimbake.fleet.model import Fleet, Layer
+from slimbake.fleet.model import Fleet, Scope
 from slimbake.fleet.resolve import resolve, with_digests
 
-__all__ = ["Fleet", "Layer", "resolve", "with_digests"]
+__all__ = ["Fleet", "Scope", "resolve", "with_digests"]

@@ -17,6 +17,7 @@ from slimbake.config.collected import Collected
 from slimbake.config.model import (
     BaseEntry,
     Budget,
+    Bytecode,
     Manifest,
     Pairs,
     Parity,
@@ -38,11 +39,12 @@ WRITES = (
 
 
 NOTHING = Removal()
+BY_RULE = Bytecode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseDraft:
-    """A base, before its layer is known."""
+    """A base, before its scope is known."""
 
     name: str
     entry: str  # of the manifest
@@ -55,6 +57,7 @@ class BaseDraft:
     copied: bool = False
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = NOTHING
+    bytecode: Bytecode = BY_RULE
     agrees: tuple[str, ...] = ()  # bases whose versions it takes, beside those below
     exports: bool = False  # models are exported on it
 
@@ -245,6 +248,7 @@ def _base_draft(base: BaseEntry, variant_entry: VariantEntry) -> BaseDraft:
         variant=variant_entry.name,
         optimize=base.optimize,
         removal=base.removal,
+        bytecode=base.bytecode,
     )
 
 
@@ -322,6 +326,7 @@ def _running(base: BaseDraft) -> BaseDraft:
         system=(),
         torch=None,
         removal=Removal(),
+        bytecode=BY_RULE,
         agrees=(base.name,),
     )
 
@@ -335,8 +340,9 @@ def _writing(base: BaseDraft, agrees: tuple[str, ...]) -> BaseDraft:
         _derived(base, EXPORT),
         extends=None,
         requirements=requirements,
-        optimize=False,
+        optimize=None,
         removal=Removal(),
+        bytecode=BY_RULE,
         agrees=agrees,
         exports=True,
     )

@@ -14,6 +14,7 @@ from typing import Literal
 from slimbake.config.model import (
     Budget,
     BuildStep,
+    Bytecode,
     CompressionType,
     Container,
     Manifest,
@@ -33,27 +34,26 @@ Kind = Literal["base", "export", "service", "weights", "wheel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One content-addressed part of an image, or what only builds take files from.
+class Scope:
+    """What is locked together: the packages of a base or of a service, a package with weights, or
+    what builds a wheel.
 
     Its name is that of its target: nothing else puts one together, or takes one apart.
     """
 
     name: str
     kind: Kind  # `export`: a base that models are exported on, which no image holds
-    # the name of its lock: one for equal layers in several places; exported weights
-    # have that of the weights they are made from
-    lock: str
-    chain: tuple[Layer, ...] = ()  # the layers of packages below, bottom first
+    lock: str  # the name of its lock: of exported weights, that of those they are made from
+    chain: tuple[Scope, ...] = ()  # the bases below, bottom first
     services: tuple[str, ...] = ()  # whose images hold it
     platforms: Platforms = ()  # what it is built for, sorted
-    agrees: tuple[Layer, ...] = ()  # beside those below, whose versions it takes, too
+    agrees: tuple[Scope, ...] = ()  # beside those below, whose versions it takes, too
     asks: Requirements
     torch: str = ""  # the build of torch: "cpu", "cu128"; "" = as the index has it
     onnx: bool = False  # of a service: its model runs without torch
 
     @property
-    def closure(self) -> tuple[Layer, ...]:
+    def closure(self) -> tuple[Scope, ...]:
         """It and all that it stands on, bottom first."""
         return (*self.chain, self)
 
@@ -72,7 +72,7 @@ class Layer:
 class External:
     """An image that comes from outside."""
 
-    name: str  # python, uv
+    name: str  # python, builder, uv
     image: str  # as the manifest has it, or the default
     digest: str = ""  # as its lock pins it
 
@@ -90,7 +90,7 @@ class Package:
 
     name: str
     path: str  # in the repository; "" = it has `source`
-    layer: Layer  # it asks for what builds the wheel
+    scope: Scope  # it asks for what builds the wheel
     source: Source | None = None  # of what no index has as a wheel
     system: tuple[str, ...] = ()  # Debian packages that build it: a compiler, headers
 
@@ -99,7 +99,7 @@ class Package:
 class Export:
     """That weights are those of torch as a graph for ONNX Runtime."""
 
-    base: Layer  # on which they are exported
+    base: Scope  # on which they are exported
     precision: Precision
 
 
@@ -108,7 +108,7 @@ class Weights:
     """Distinct weights: a model's files, as they came or exported."""
 
     name: str
-    layer: Layer
+    scope: Scope
     source: Literal["package", "path"]
     value: str
     export: Export | None = None
@@ -117,12 +117,12 @@ class Weights:
     @property
     def shared(self) -> bool:
         """Whether several services hold them."""
-        return len(self.layer.services) > 1
+        return len(self.scope.services) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """How layers are compressed; the level is that of its type."""
+    """How scopes are compressed; the level is that of its type."""
 
     type: CompressionType
     level: int
@@ -130,12 +130,10 @@ class Compression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A layer of packages that several services share: by the manifest, or since their locks are
-    equal there.
-    """
+    """Packages that several services share by the manifest's decision, and an image of them."""
 
     name: str
-    layer: Layer
+    scope: Scope
     entry: str  # the name of the manifest's entry that it was made from
     variant: str  # which of its variants, "" where it has none
     copied: bool  # it is not the first variant
@@ -143,6 +141,7 @@ class Base:
     system: tuple[str, ...]
     optimize: bool
     removal: Removal
+    bytecode: Bytecode
 
     @property
     def place(self) -> str:
@@ -155,7 +154,7 @@ class Service(Container):
     """One image."""
 
     name: str
-    layer: Layer
+    scope: Scope
     entry: str
     variant: str
     copied: bool
@@ -185,6 +184,7 @@ class Service(Container):
     system: tuple[str, ...]
     optimize: bool
     removal: Removal
+    bytecode: Bytecode
     ignore: tuple[str, ...]  # the context's own .dockerignore
     build: tuple[BuildStep, ...]
 
@@ -202,13 +202,6 @@ class Service(Container):
     def has_code(self) -> bool:
         """Whether its image holds a folder of the repository, beside packages."""
         return self.context != PROGRAMS
-
-    @property
-    def shares(self) -> bool:
-        """Whether its packages may lie in layers of several services: not where the manifest removes
-        files of them, or names a Dockerfile of its own.
-        """
-        return self.layer.installs and not (self.removal.remove or self.dockerfile)
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -237,7 +230,6 @@ class Fleet:
     python: str
     registry: str  # the project where the manifest names none: nothing is pushed there
     platforms: Platforms  # what services are built for that say nothing, in the manifest's order
-    auto: bool  # what is equal in the locks of several services is one layer of all of them
     externals: tuple[External, ...]
     compression: Compression
     bases: tuple[Base, ...]  # each after those that it stands on
@@ -251,11 +243,11 @@ class Fleet:
         return self.manifest.file.parent
 
     @cached_property
-    def layers(self) -> dict[str, Layer]:
-        """Every layer by its name: bases, services, weights, wheels."""
-        bases, services = [b.layer for b in self.bases], [s.layer for s in self.services]
-        others = [*(w.layer for w in self.weights), *(p.layer for p in self.packages)]
-        return {layer.name: layer for layer in (*bases, *services, *others)}
+    def scopes(self) -> dict[str, Scope]:
+        """Every scope by its name: bases, services, weights, wheels."""
+        bases, services = [b.scope for b in self.bases], [s.scope for s in self.services]
+        others = [*(w.scope for w in self.weights), *(p.scope for p in self.packages)]
+        return {scope.name: scope for scope in (*bases, *services, *others)}
 
     def service(self, name: str) -> Service:
         """The service of that name; KeyError where there is none."""
@@ -271,22 +263,22 @@ class Fleet:
 
     @cached_property
     def mounted(self) -> frozenset[str]:
-        """The layers of the weights that are images of their own."""
-        return frozenset(s.weights.layer.name for s in self.services if s.weights and s.mounts)
+        """The scopes of the weights that are images of their own."""
+        return frozenset(s.weights.scope.name for s in self.services if s.weights and s.mounts)
 
     @cached_property
     def removes(self) -> frozenset[str]:
-        """The layers in whose image the manifest removes something, by name."""
+        """The scopes in whose image the manifest removes something, by name."""
         every: tuple[Base | Service, ...] = (*self.bases, *self.services)
-        removing = {owner.layer.name for owner in every if owner.removal.remove}
+        removing = {owner.scope.name for owner in every if owner.removal.remove}
         return frozenset(
-            owner.layer.name
+            owner.scope.name
             for owner in every
-            if not removing.isdisjoint(layer.name for layer in owner.layer.closure)
+            if not removing.isdisjoint(scope.name for scope in owner.scope.closure)
         )
 
     @cached_property
     def every_platform(self) -> Platforms:
         """What anything of the fleet is built for, sorted."""
-        platforms = (platform for service in self.services for platform in service.layer.platforms)
+        platforms = (platform for service in self.services for platform in service.scope.platforms)
         return tuple(sorted({*self.manifest.platforms, *platforms}))

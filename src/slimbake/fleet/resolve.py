@@ -1,4 +1,4 @@
-"""From a manifest to a fleet: variants, exports, bases, layers, names, platforms, defaults. Pure."""
+"""From a manifest to a fleet: variants, exports, bases, scopes, names, platforms, defaults. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from slimbake.config.naming import (
     PROGRAMS,
     SHELL,
     USER,
-    base_layer,
+    base_target,
     step_image,
-    weights_layer,
-    wheel_layer,
+    weights_target,
+    wheel_target,
 )
 from slimbake.fleet.drafts import (
     BaseDraft,
@@ -44,9 +44,9 @@ from slimbake.fleet.model import (
     Export,
     External,
     Fleet,
-    Layer,
     Package,
     Platforms,
+    Scope,
     Service,
     Weights,
 )
@@ -69,10 +69,13 @@ def resolve(manifest: Manifest, sources: Mapping[str, tuple[Source, ...]] = {}) 
     return _Resolution(manifest, sources).fleet()
 
 
-def with_digests(fleet: Fleet, digests: Mapping[str, str]) -> Fleet:
-    """The fleet with its externals as their lock pins them: image -> digest."""
-    externals = (replace(e, digest=digests.get(e.image, "")) for e in fleet.externals)
-    return replace(fleet, externals=tuple(externals))
+def with_digests(fleet: Fleet, digests: Mapping[tuple[str, str], str]) -> Fleet:
+    """The fleet with its externals as their lock pins them: name and image -> digest."""
+    externals = tuple(
+        replace(external, digest=digests.get((external.name, external.image), ""))
+        for external in fleet.externals
+    )
+    return replace(fleet, externals=externals)
 
 
 class _Resolution:
@@ -84,8 +87,8 @@ class _Resolution:
         self._names = _names(expanded.weights)
         self._bases = parents_first(expanded.bases)
         self._services = expanded.services
-        self._layers: dict[str, Layer] = {}  # of bases, by the base's name
-        self._chains: dict[str, tuple[Layer, ...]] = {}
+        self._scopes: dict[str, Scope] = {}  # of bases, by the base's name
+        self._chains: dict[str, tuple[Scope, ...]] = {}
         self._torch = self._builds()
         self._on = self._built_for()
         self._published = _published(manifest.services)
@@ -95,14 +98,14 @@ class _Resolution:
         self._built = self._from_sources(packages)
         standing = self._standing()
         for base in self._bases:
-            self._layers[base.name] = self._base_layer(base, standing)
+            self._scopes[base.name] = self._base_scope(base, standing)
         weights = self._weights()
         bases: dict[str, Base] = {}
         for draft in self._bases:
             bases[draft.name] = self._base(draft, packages)
-        by_layer = {base.layer.name: base for base in bases.values()}
+        by_scope = {base.scope.name: base for base in bases.values()}
         stacks = {
-            name: tuple(by_layer[layer.name] for layer in base.layer.closure)
+            name: tuple(by_scope[scope.name] for scope in base.scope.closure)
             for name, base in bases.items()
         }
         services = (self._service(service, stacks, packages, weights) for service in self._services)
@@ -113,7 +116,6 @@ class _Resolution:
             python=manifest.python,
             registry=manifest.registry or manifest.project,
             platforms=self._platforms,
-            auto=self._manifest.layers != "none",
             externals=self._externals(),
             compression=_compression(manifest),
             bases=tuple(bases.values()),
@@ -123,7 +125,7 @@ class _Resolution:
         )
 
     def _optimized(self, optimize: bool | None) -> bool:
-        """Whether a layer is optimised: as its entry says, else as the fleet does."""
+        """Whether a scope is optimised: as its entry says, else as the fleet does."""
         return next(
             (value for value in (optimize, self._manifest.optimize) if value is not None), True
         )
@@ -133,7 +135,8 @@ class _Resolution:
         given = {external.name: external.image for external in self._manifest.externals}
         python = f"python:{self._manifest.python}-slim-{DEBIAN}"
         steps = (step.image for service in self._manifest.services for step in service.build)
-        images = {"python": python, "uv": DEFAULT_UV} | given
+        runtime = given.get("python", python)
+        images = {"python": runtime, "builder": runtime, "uv": DEFAULT_UV} | given
         images |= {step_image(image): image for image in steps if image}
         return tuple(External(name, image) for name, image in images.items())
 
@@ -165,12 +168,12 @@ class _Resolution:
             above.setdefault(base.extends, []).append(platforms_of[base.name])
         return platforms_of
 
-    def _chain(self, name: str | None) -> tuple[Layer, ...]:
-        """The layers of a base and of all that it stands on, bottom first."""
+    def _chain(self, name: str | None) -> tuple[Scope, ...]:
+        """The scopes of a base and of all that it stands on, bottom first."""
         if not name:
             return ()
         if name not in self._chains:
-            self._chains[name] = self._layers[name].closure
+            self._chains[name] = self._scopes[name].closure
         return self._chains[name]
 
     def _standing(self) -> dict[str, list[str]]:
@@ -184,23 +187,23 @@ class _Resolution:
                 parent = parents[parent]
         return services_on
 
-    def _base_layer(self, base: BaseDraft, standing: Mapping[str, Iterable[str]]) -> Layer:
-        name = base_layer(base.name)
-        return Layer(
+    def _base_scope(self, base: BaseDraft, standing: Mapping[str, Iterable[str]]) -> Scope:
+        name = base_target(base.name)
+        return Scope(
             name=name,
             kind="export" if base.exports else "base",
             lock=name,
             chain=self._chain(base.extends),
             services=tuple(standing[base.name]),
             platforms=self._on[base.name],
-            agrees=tuple(layer for agree in base.agrees for layer in self._chain(agree)),
+            agrees=tuple(scope for agree in base.agrees for scope in self._chain(agree)),
             asks=base.requirements,
             torch=self._torch[base.name],
         )
 
-    def _service_layer(self, service: ServiceDraft) -> Layer:
+    def _service_scope(self, service: ServiceDraft) -> Scope:
         torch = service.torch or self._manifest.torch or INDEX
-        return Layer(
+        return Scope(
             name=service.name,
             kind="service",
             lock=service.name,
@@ -227,7 +230,7 @@ class _Resolution:
     def _from_sources(self, packages: Iterable[LocalPackage]) -> dict[str, Package]:
         """Every package that has no wheel, by name; one of the repository takes its place.
 
-        What builds it is what the layers say that hold it or stand on it.
+        What builds it is what the scopes say that hold it or stand on it.
         """
         local = {package.name for package in packages}
         asking: dict[Source, list[Draft]] = {}
@@ -240,9 +243,7 @@ class _Resolution:
             holders = by_lock.get(lock, [])
             names = {holder.name for holder in holders if isinstance(holder, BaseDraft)}
             above: Iterable[Draft] = ()
-            if not holders:  # a layer that is shared: any service may be one of it
-                above = self._services
-            elif names:
+            if names:
                 above = [draft for draft in every if names & _chain_of(draft, parents)]
             for source in sources:
                 if source.name not in local:
@@ -252,33 +253,33 @@ class _Resolution:
         }
 
     def _lock(self, draft: Draft) -> str:
-        return base_layer(draft.name) if isinstance(draft, BaseDraft) else draft.name
+        return base_target(draft.name) if isinstance(draft, BaseDraft) else draft.name
 
     def _sourced(self, source: Source, system: tuple[str, ...]) -> Package:
-        name = wheel_layer(source.name)
-        layer = Layer(
+        name = wheel_target(source.name)
+        scope = Scope(
             name=name,
             kind="wheel",
             lock=name,
             platforms=self._together([self._platforms, *map(self._own_platforms, self._services)]),
             asks=Requirements(source.requires),
         )
-        return Package(source.name, "", layer, source, () if source.wheel else system)
+        return Package(source.name, "", scope, source, () if source.wheel else system)
 
     def _package(self, package: LocalPackage, asking: Sequence[Draft]) -> Package:
         built_for = (
             self._on[draft.name] if isinstance(draft, BaseDraft) else self._own_platforms(draft)
             for draft in asking
         )
-        name = wheel_layer(package.name)
-        layer = Layer(
+        name = wheel_target(package.name)
+        scope = Scope(
             name=name,
             kind="wheel",
             lock=name,
             platforms=self._together(built_for),
             asks=Requirements(package.build),
         )
-        return Package(package.name, package.path, layer, system=_wanted(asking))
+        return Package(package.name, package.path, scope, system=_wanted(asking))
 
     def _weights(self) -> dict[WeightsDraft, Weights]:
         weights_of: dict[WeightsDraft, Weights] = {}
@@ -292,44 +293,45 @@ class _Resolution:
                 built_for.setdefault(service.weights.origin, []).append(platforms)
         for draft, name in self._names.items():
             origin = weights_of[draft.origin] if draft.base else None
-            layer = Layer(
-                name=weights_layer(name),
+            scope = Scope(
+                name=weights_target(name),
                 kind="weights",
-                lock=weights_layer(self._names[draft.origin]),
+                lock=weights_target(self._names[draft.origin]),
                 services=tuple(using.get(draft, ())),
                 platforms=self._together(built_for[draft.origin]),
                 asks=Requirements((draft.entry.value,)),
             )
             export = None
             if draft.base and draft.precision:
-                export = Export(self._layers[draft.base], draft.precision)
+                export = Export(self._scopes[draft.base], draft.precision)
             source, value = draft.entry.source, draft.entry.value
-            weights_of[draft] = Weights(name, layer, source, value, export, origin)
+            weights_of[draft] = Weights(name, scope, source, value, export, origin)
         return weights_of
 
     def _installed(
-        self, layer: Layer, requirements: Requirements, packages: Mapping[LocalPackage, Package]
+        self, scope: Scope, requirements: Requirements, packages: Mapping[LocalPackage, Package]
     ) -> tuple[Package, ...]:
-        """What a layer installs that is built here: what a layer below has is not installed again."""
-        there = {package for base in layer.chain for package in base.asks.packages}
-        sources = self._sources.get(layer.lock, ())
+        """What a scope installs that is built here: what a scope below has is not installed again."""
+        there = {package for base in scope.chain for package in base.asks.packages}
+        sources = self._sources.get(scope.lock, ())
         return (
             *(packages[package] for package in requirements.packages if package not in there),
             *(self._built[source.name] for source in sources if source.name in self._built),
         )
 
     def _base(self, draft: BaseDraft, packages: Mapping[LocalPackage, Package]) -> Base:
-        layer = self._layers[draft.name]
+        scope = self._scopes[draft.name]
         return Base(
             name=draft.name,
-            layer=layer,
+            scope=scope,
             entry=draft.entry,
             variant=draft.variant,
             copied=draft.copied,
-            packages=self._installed(layer, draft.requirements, packages),
+            packages=self._installed(scope, draft.requirements, packages),
             system=draft.system,
             optimize=self._optimized(draft.optimize),
             removal=draft.removal,
+            bytecode=draft.bytecode,
         )
 
     def _service(
@@ -339,15 +341,15 @@ class _Resolution:
         packages: Mapping[LocalPackage, Package],
         weights: Mapping[WeightsDraft, Weights],
     ) -> Service:
-        layer, entry = self._service_layer(draft), draft.entry
+        scope, entry = self._service_scope(draft), draft.entry
         return Service(
             name=draft.name,
-            layer=layer,
+            scope=scope,
             entry=entry.name,
             variant=draft.variant,
             copied=draft.copied,
             bases=stacks[draft.base] if draft.base else (),
-            packages=self._installed(layer, draft.requirements, packages),
+            packages=self._installed(scope, draft.requirements, packages),
             context=entry.context or PROGRAMS,
             **container(entry)
             | {
@@ -378,6 +380,7 @@ class _Resolution:
             system=tuple(dict.fromkeys((*entry.system, *(SHELL if entry.shell else ())))),
             optimize=self._optimized(entry.optimize),
             removal=entry.removal,
+            bytecode=entry.bytecode,
             ignore=entry.ignore,
             build=entry.build,
         )

@@ -6,7 +6,7 @@ shared. They import the standard library and each other, always relatively, and 
 slimbake.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
-`ledger`, `rules`, `debs` and `fetch`.
+`ledger`, `names`, `debs` and `fetch`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Kind = Literal["make", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "make": ("debs", "elf", "fetch", "globs", "ledger", "rules", "step"),
-    "check": ("elf", "globs", "ledger", "ranking", "rules", "step"),
+    "make": ("debs", "elf", "fates", "fetch", "globs", "ledger", "names", "records", "step"),
+    "check": ("elf", "ledger", "names", "ranking", "records", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""

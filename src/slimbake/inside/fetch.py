@@ -52,9 +52,16 @@ class FetchError(StepError):
 
 
 def fetch_wheels(arguments: Sequence[str]) -> None:
-    """The program `fetch-wheels TARGET [TORCH]`: TORCH is uv's name of a backend, such as `cpu`."""
-    target, torch, *_ = (*arguments, "")
-    fetch_lock((INSIDE / "lock.txt").read_text(), Path(target), torch)
+    """The program `fetch-wheels TARGET`: of the layer or the lock that is mounted. The variable TORCH
+    is uv's name of a backend, such as `cpu`.
+    """
+    layer = INSIDE / "layer.json"
+    if layer.is_file():
+        lines = json.loads(layer.read_text())["requirements"]
+        lock = "".join(f"{line}\n" for line in lines)
+    else:
+        lock = (INSIDE / "lock.txt").read_text()
+    fetch_lock(lock, Path(*arguments), os.environ.get("TORCH", ""))
 
 
 def fetch_lock(lock: str, target: Path, torch: str) -> None:

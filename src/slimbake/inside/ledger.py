@@ -1,7 +1,8 @@
-"""The ledger: the files that rules and `remove:` took or changed in a layer.
+"""The ledger of an installed wheel: the files that rules and `remove:` took or changed, and those that
+its RECORD does not list.
 
-It lies in the layer itself, so that `slimbake why` and a failed import can name the rule wherever
-the image was pulled to.
+It lies in the wheel's layer, so that `slimbake why` and a failed import can name the rule wherever
+the image was pulled to. A wheel of which there is nothing to tell has none.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import gzip
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-LARGEST = 16 << 20  # bytes of a ledger, unpacked; of a layer with torch it has 2 MB
+FOLDER = "ledger"  # below the prefix: PACKAGE-VERSION.json.gz
+LARGEST = 16 << 20  # bytes of a ledger, unpacked; torch's has 2 MB
 
 
 @dataclass(frozen=True, order=True)
@@ -44,46 +48,58 @@ def package_key(package: str) -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What rules did to one layer."""
+    """What there is to tell of the files of one wheel."""
 
+    package: str
+    version: str
     entries: tuple[LedgerEntry, ...] = ()
-    sought: tuple[str, ...] = ()  # suffixes of files that code of the layer looks for
-    without: tuple[
-        str, ...
-    ] = ()  # suffixes of files that were removed since no code looked for them
+    # name -> SHA-256 in hexadecimal, of files that its RECORD does not list, or has no hash of
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Its file's name."""
+        return f"{self.package}-{self.version}.json.gz"
 
 
 def ledger_bytes(ledger: Ledger) -> bytes:
-    """The ledger as a file: by rule and package, the files with their bytes before and after.
-
-    A file that was changed has its new SHA-256, too. The key "" has what is no file.
+    """The ledger as a file: by rule, the files with their bytes before and after; of one that was
+    changed its new SHA-256, too.
     """
-    rules: dict[str, dict[str, Any]] = {}
-    if ledger.sought or ledger.without:
-        rules[""] = {"sought": sorted(ledger.sought), "without": sorted(ledger.without)}
+    rules: dict[str, list[list[Any]]] = {}
     for entry in sorted(ledger.entries):
-        packages = rules.setdefault(entry.by, {})
-        files = packages.setdefault(f"{entry.package} {entry.version}", [])
         changed = [entry.digest] if entry.after else []
-        files.append([entry.path, entry.before, entry.after, *changed])
-    text = json.dumps(rules, separators=(",", ":"), sort_keys=True).encode()
+        rules.setdefault(entry.by, []).append([entry.path, entry.before, entry.after, *changed])
+    content = {
+        "package": ledger.package,
+        "version": ledger.version,
+        "rules": rules,
+        "unlisted": dict(ledger.unlisted),
+    }
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
     return gzip.compress(text, mtime=0)
 
 
 def read_ledger(content: bytes) -> Ledger:
-    """Read what `ledger_bytes` wrote. Raises what `json.loads` does, and zlib.error."""
+    """Read what `ledger_bytes` wrote. Raises what `json.loads` does, zlib.error, and what reading
+    other JSON does.
+    """
     # An image may hold anything: what unpacks to more is cut off, and then is no JSON.
-    rules: dict[str, dict[str, list[Any]]] = json.loads(
-        zlib.decompressobj(31).decompress(content, LARGEST)
-    )
-    layer = rules.pop("", {})
-    return Ledger(
-        tuple(
-            LedgerEntry(str(path), int(before), int(after), by, *owner.split(" ", 1), *digest)
-            for by, packages in rules.items()
-            for owner, files in packages.items()
-            for path, before, after, *digest in files
-        ),
-        tuple(layer.get("sought", ())),
-        tuple(layer.get("without", ())),
-    )
+    text = zlib.decompressobj(31).decompress(content, LARGEST)
+    fields = json.loads(text)
+    package, version = str(fields["package"]), str(fields["version"])
+    entries = []
+    for rule, files in fields["rules"].items():
+        for path, before, after, *digest in files:
+            entry = LedgerEntry(
+                str(path), int(before), int(after), rule, package, version, *map(str, digest)
+            )
+            entries.append(entry)
+    unlisted = {str(name): str(digest) for name, digest in fields["unlisted"].items()}
+    return Ledger(package, version, tuple(entries), unlisted)
+
+
+def ledgers(prefix: Path) -> Iterator[Ledger]:
+    """The ledgers below a prefix."""
+    for file in sorted(prefix.glob(f"{FOLDER}/*.json.gz")):
+        yield read_ledger(file.read_bytes())

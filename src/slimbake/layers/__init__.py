@@ -1,88 +1,184 @@
-"""What becomes of each layer of packages: the rules that make it smaller."""
+"""The layers of packages of a fleet: one for each heavy wheel, one for the lighter rest of each lock,
+in the order in which hosts share most. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from slimbake.catalogue import Rule, requested, rules
-from slimbake.fleet.model import Base, Fleet, Layer, Service
-from slimbake.layers.compilers import compilers
+from slimbake.catalogue import Rule
+from slimbake.config.naming import rest_layer, wheel_layer
+from slimbake.fleet.model import Base, Fleet, Service, Weights
+from slimbake.layers.model import FORMAT, Layer, Layering, Link
+from slimbake.layers.order import ordered
+from slimbake.layers.rules import Rules
 from slimbake.lock.locks import Locks
-from slimbake.lock.text import names_packages
+from slimbake.lock.model import Pin
+
+HEAVY = 250_000
+"""Bytes of a wheel from which on it is a layer of its own: about 1 MB unpacked. bench/sharing.py compares bounds."""
+LIMIT = 60
+"""Layers of packages of an image, where the manifest says nothing: an engine takes 127 in all."""
+WEIGHTS = 100_000_000
+"""Bytes that weights count for the order, where no lock says what they have."""
 
 
-@dataclass(frozen=True)
-class Optimisation:
-    """What becomes of the layers of a fleet; decided when it is first asked for."""
+def layering(fleet: Fleet, locks: Locks) -> Layering:
+    """The layers of all bases and services whose locks name packages, or that were never locked."""
+    return _Layering(fleet, locks).made()
 
-    fleet: Fleet
-    locks: Locks
 
-    @cached_property
-    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
-        """The rules of each layer that has any, by its lock.
+class _Layering:
+    def __init__(self, fleet: Fleet, locks: Locks) -> None:
+        self._fleet, self._locks = fleet, locks
+        self._rules = Rules(fleet, locks)
+        self._limit = fleet.manifest.layers.limit or LIMIT
+        self._layers: dict[str, Layer] = {}  # by key
+        self._own: dict[str, list[Layer]] = {}  # scope -> what it adds to those below
+        # scope -> how many bases and services stand on each other on it
+        self._above: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}  # target -> bytes, as they count for the order
 
-        Where an image on a layer may have a compiler, rules with the condition `no-compiler` are
-        left out: the step that makes the layer cannot see what lies above it.
+    def made(self) -> Layering:
+        owners: list[Base | Service] = [*self._fleet.bases]
+        owners += [service for service in self._fleet.services if not service.dockerfile]
+        for owner in owners:
+            chain = owner.scope.chain
+            for place, part in enumerate(chain):
+                above = len(chain) - place
+                self._above[part.name] = max(above, self._above.get(part.name, 0))
+        for owner in owners:  # each base after those below it
+            self._own[owner.scope.name] = list(self._composed(owner))
+        chains = {}
+        for siblings in _by_parent(owners):
+            chains.update(self._chains(siblings))
+        return Layering(tuple(self._layers.values()), chains)
+
+    def _composed(self, owner: Base | Service) -> Iterable[Layer]:
+        """The layers of the packages that a base or service adds to what is below it."""
+        scope = owner.scope
+        if not _installs(owner):
+            return
+        text = self._locks.text(scope.lock)
+        pins = self._locks.pins(scope.lock)
+        heavy = self._heavy(owner, pins)
+        for pin in heavy:
+            yield self._layer(owner, (pin,), pin.name)
+        # A package may have other pins for other platforms.
+        taken = {(pin.name, pin.marker) for pin in heavy}
+        rest = tuple(pin for pin in pins if (pin.name, pin.marker) not in taken)
+        if rest or text is None:
+            yield self._layer(owner, rest, "")
+
+    def _heavy(self, owner: Base | Service, pins: Sequence[Pin]) -> list[Pin]:
+        """The packages that are layers of their own, as many as the limit leaves room for."""
+        below = sum(len(self._own[part.name]) for part in owner.scope.chain)
+        # The rest of its own lock, and of those of all that is on it.
+        rests = 1 + self._above.get(owner.scope.name, 0)
+        room = max(0, self._limit - below - rests)
+        heavy = []
+        for pin in pins:
+            size = 0 if pin.built else pin.bytes or 0
+            if size >= HEAVY:
+                heavy.append((-size, pin.name, pin))
+        return [pin for *_, pin in sorted(heavy)[:room]]
+
+    def _layer(self, owner: Base | Service, pins: tuple[Pin, ...], package: str) -> Layer:
+        """The layer of these packages; the same one wherever its key is the same. `package`: the one
+        heavy wheel's, "" of a rest.
         """
-        every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
-        file = self.fleet.manifest.file.name
-        rules_of = {}
-        for owner in every:
-            layer = owner.layer
-            removals = requested(owner.removal, file, owner.place) if layer.installs else ()
-            if layer.lock in self.optimised:
-                compiles = self._compiles(layer)
-                pins = [(pin.name, pin.version) for pin in self.locks.pins(layer.lock)]
-                removals += tuple(
-                    rule
-                    for rule in rules()
-                    if rule.concerns(pins) and not (compiles and "no-compiler" in rule.conditions)
-                )
-            if removals:
-                rules_of[layer.lock] = removals
-        return rules_of
+        rules = self._rules.of(owner, pins)
+        bytecode = owner.bytecode.of if owner.optimize or owner.bytecode.of != "rule" else "all"
+        if owner.scope.kind == "export":  # what exports starts once
+            bytecode = "rule"
+        never_locked = "" if pins else owner.scope.lock
+        key = _key(pins, rules, bytecode, self._fleet.python, never_locked)
+        if key not in self._layers:
+            digits = key.partition(":")[2]
+            targets = {package.name: package.scope.name for package in owner.packages}
+            self._layers[key] = Layer(
+                name=wheel_layer(package, digits) if package else rest_layer(owner.scope.lock),
+                key=key,
+                lock=owner.scope.lock,
+                pins=pins,
+                rules=rules,
+                bytecode=bytecode,
+                torch=owner.scope.torch,
+                wheels=tuple((pin.name, targets[pin.name]) for pin in pins if pin.name in targets),
+            )
+        layer = self._layers[key]
+        # What changes most often lies on top of what is large.
+        self._sizes[layer.name] = layer.bytes if package else 0
+        return layer
 
-    @cached_property
-    def optimised(self) -> Mapping[str, Layer]:
-        """The layers of packages that are optimised, by their locks: some service holds them, their locks
-        name packages, and `optimize` is not `false`. Packages of the repository stay as they are.
-        """
-        generated = (service for service in self.fleet.services if service.dockerfile is None)
-        every: tuple[Base | Service, ...] = (*self.fleet.bases, *generated)
+    def _chains(self, siblings: Sequence[Base | Service]) -> dict[str, tuple[Link, ...]]:
+        """What each of these adds to the one base below all of them, or to the runtime."""
+        names: dict[str, list[str]] = {}
+        heavy: set[str] = set()
+        weights: set[str] = set()
+        for owner in siblings:
+            layers = self._own[owner.scope.name]
+            heavy |= {layer.name for layer in layers if layer.name != rest_layer(layer.lock)}
+            names[owner.scope.name] = [layer.name for layer in layers]
+            if isinstance(owner, Service) and owner.laid:
+                laid = owner.laid.scope.name
+                weights.add(laid)
+                names[owner.scope.name].append(laid)
+                self._sizes[laid] = self._of_weights(owner.laid)
         return {
-            owner.layer.lock: owner.layer
-            for owner in every
-            if owner.optimize
-            and owner.layer.services
-            and owner.layer.installs
-            and ((text := self.locks.text(owner.layer.lock)) is None or names_packages(text))
+            scope: tuple(_links(chain, heavy, weights))
+            for scope, chain in ordered(names, self._sizes).items()
         }
 
-    def _compiles(self, layer: Layer) -> bool:
-        """Whether an image on a layer may have a compiler: what a Dockerfile of the user's own
-        installs is not known.
-        """
-        on = [self.fleet.service(name) for name in layer.services]
-        return any(
-            service.dockerfile
-            or any(layer.name in self._compiling for layer in service.layer.closure)
-            for service in on
-        )
+    def _of_weights(self, weights: Weights) -> int:
+        pins = self._locks.pins(weights.scope.lock)
+        return sum(pin.bytes or 0 for pin in pins) or WEIGHTS
 
-    @cached_property
-    def _compiling(self) -> frozenset[str]:
-        """The layers that bring a compiler, by name."""
-        every: tuple[Base | Service, ...] = (*self.fleet.bases, *self.fleet.services)
-        return frozenset(
-            owner.layer.name
-            for owner in every
-            if compilers(
-                (
-                    *(pin.name for pin in self.locks.pins(owner.layer.lock)),
-                    *(deb.name for deb in self.locks.debs(owner.layer.system_lock)),
-                )
-            )
-        )
+
+def _links(chain: Sequence[str], heavy: set[str], weights: set[str]) -> Iterable[Link]:
+    """The layers of a chain. From the last heavy one on, what is small is copied onto what is below:
+    to link it would cost a new file tree of the whole image.
+    """
+    last = max((place for place, name in enumerate(chain) if name in heavy), default=-1)
+    for place, name in enumerate(chain):
+        yield Link(name, weights=name in weights, linked=place <= last)
+
+
+def _by_parent(owners: Iterable[Base | Service]) -> Iterable[list[Base | Service]]:
+    """Bases and services that stand on the same base. What exports models is no image, and shares
+    nothing with one.
+    """
+    siblings: dict[tuple[str, ...], list[Base | Service]] = {}
+    for owner in owners:
+        chain = owner.scope.chain
+        parent = chain[-1].name if chain else ""
+        place = (parent, owner.name) if owner.scope.kind == "export" else (parent,)
+        siblings.setdefault(place, []).append(owner)
+    return siblings.values()
+
+
+def _installs(owner: Base | Service) -> bool:
+    """Whether its lock may name packages: those that it asks for, or that its own packages need."""
+    return owner.scope.installs or bool(owner.packages)
+
+
+def _key(
+    pins: Iterable[Pin], rules: tuple[Rule, ...], bytecode: str, python: str, never_locked: str
+) -> str:
+    """The digest of all that decides what is in a layer. `never_locked`: a scope whose packages are
+    not known yet.
+    """
+    wheels = []
+    for pin in pins:
+        hashes = " ".join(sorted(pin.hashes))
+        wheels.append(f"{pin.name}=={pin.version} {pin.marker!r} {pin.built!r} {hashes}")
+    parts = [f"{FORMAT} {python} {bytecode}", _text(rules), never_locked, *sorted(wheels)]
+    return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@lru_cache(64)  # most layers have the same
+def _text(rules: tuple[Rule, ...]) -> str:
+    return json.dumps([rule.as_json() for rule in rules], sort_keys=True)

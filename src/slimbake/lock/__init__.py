@@ -1,3 +1,3 @@
-"""The lock stage: exact, hash-verified contents of each layer, in files made to be committed and
+"""The lock stage: exact, hash-verified contents of each scope, in files made to be committed and
 reviewed.
 """

@@ -1,4 +1,4 @@
-"""Who needs a package, in which layer, and why there. Pure."""
+"""Who needs a package, in which scope, and why there. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
-from slimbake.fleet.model import Layer
+from slimbake.fleet.model import Scope
 from slimbake.host.sources import Source
 from slimbake.lock.model import Pin
 
 _SHOWN = 6  # chains of one package
 
-Locked = Mapping[str, tuple[Pin, ...]]  # layer -> the pins that it adds
+Locked = Mapping[str, tuple[Pin, ...]]  # scope -> the pins that it adds
 
 # What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and
 # harmless; triton is a compiler, which openai-whisper requires on CPUs too.
@@ -27,17 +27,17 @@ class ResolutionError(SlimbakeError):
 
 
 def holders(
-    package: str, layers: Iterable[Layer], locked: Locked
-) -> Iterator[tuple[Layer, Pin, list[tuple[str, ...]]]]:
-    """The layers that hold a package, parents first, with its pin and the ways that lead there: each
+    package: str, scopes: Iterable[Scope], locked: Locked
+) -> Iterator[tuple[Scope, Pin, list[tuple[str, ...]]]]:
+    """The scopes that hold a package, parents first, with its pin and the ways that lead there: each
     from a requirement down to the package.
     """
-    for layer in layers:
-        for pin in locked.get(layer.name, ()):
+    for scope in scopes:
+        for pin in locked.get(scope.name, ()):
             if pin.name == package:
-                pin_of = {p.name: p for part in layer.closure for p in locked.get(part.name, ())}
+                pin_of = {p.name: p for part in scope.closure for p in locked.get(part.name, ())}
                 chains = _chains(pin, pin_of, ())
-                yield layer, pin, sorted(chains, key=lambda chain: (len(chain), chain))
+                yield scope, pin, sorted(chains, key=lambda chain: (len(chain), chain))
 
 
 def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -52,34 +52,34 @@ def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[
     return chains
 
 
-def explanation(package: str, layers: Iterable[Layer], locked: Locked) -> str:
-    """Who needs a package, and in which layer it is; "" where no lock holds it."""
+def explanation(package: str, scopes: Iterable[Scope], locked: Locked) -> str:
+    """Who needs a package, and in which scope it is; "" where no lock holds it."""
     lines = []
-    for layer, pin, chains in holders(package, layers, locked):
-        lines.append(f"{package} {pin.version} in {layer.name}")
+    for scope, pin, chains in holders(package, scopes, locked):
+        lines.append(f"{package} {pin.version} in {scope.name}")
         lines += [f"  {' -> '.join(chain)}" for chain in chains[:_SHOWN]]
         if len(chains) > _SHOWN:
             lines.append(f"  and {len(chains) - _SHOWN} more ways")
     return "\n".join(lines)
 
 
-def _way(package: str, layer: Layer, locked: Locked) -> str:
-    """The requirement behind a package of a layer, and what leads from there to it."""
-    chains = (chain for *_, ways in holders(package, [layer], locked) for chain in ways)
+def _way(package: str, scope: Scope, locked: Locked) -> str:
+    """The requirement behind a package of a scope, and what leads from there to it."""
+    chains = (chain for *_, ways in holders(package, [scope], locked) for chain in ways)
     return " -> ".join(next(chains, (package,)))
 
 
-def refuse_cuda(layer: Layer, pins: Sequence[Pin]) -> None:
-    """Raise ResolutionError where a layer with `torch: cpu` holds a CUDA package, with the
+def refuse_cuda(scope: Scope, pins: Sequence[Pin]) -> None:
+    """Raise ResolutionError where a scope with `torch: cpu` holds a CUDA package, with the
     requirement behind it.
     """
     lines = [
-        f"{layer.name}: {pin.name}=={pin.version}, required by"
-        f" {_way(pin.name, layer, {layer.name: tuple(pins)})}"
+        f"{scope.name}: {pin.name}=={pin.version}, required by"
+        f" {_way(pin.name, scope, {scope.name: tuple(pins)})}"
         for pin in pins
         if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version)
     ]
-    if layer.torch == "cpu" and lines:
+    if scope.torch == "cpu" and lines:
         raise ResolutionError(
             "`torch: cpu` is chosen, and there would be CUDA packages\n"
             + "\n".join(f"  {line}" for line in lines),
@@ -87,14 +87,14 @@ def refuse_cuda(layer: Layer, pins: Sequence[Pin]) -> None:
         )
 
 
-def refuse_torch(layers: Iterable[Layer], locked: Locked) -> None:
+def refuse_torch(scopes: Iterable[Scope], locked: Locked) -> None:
     """Raise ResolutionError where services that run on ONNX Runtime would hold torch, with what
     requires it.
     """
     lines = [
-        f"{layer.name}: torch in {part.name}, required by {_way('torch', part, locked)}"
-        for layer in layers
-        for part in (layer.closure if layer.onnx else ())
+        f"{scope.name}: torch in {part.name}, required by {_way('torch', part, locked)}"
+        for scope in scopes
+        for part in (scope.closure if scope.onnx else ())
         if any(pin.name == "torch" for pin in locked.get(part.name, ()))
     ]
     if lines:
@@ -105,29 +105,29 @@ def refuse_torch(layers: Iterable[Layer], locked: Locked) -> None:
         )
 
 
-def refuse_no_torch(layers: Sequence[Layer], locked: Locked) -> None:
+def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
     """Raise ResolutionError where a build of torch is chosen, and nothing that has it needs torch."""
     having = {
-        layer.torch
-        for layer in layers
-        if any(pin.name.startswith("torch") for pin in locked[layer.name])
+        scope.torch
+        for scope in scopes
+        if any(pin.name.startswith("torch") for pin in locked[scope.name])
     }
-    without = [layer for layer in layers if layer.torch and layer.torch not in having]
+    without = [scope for scope in scopes if scope.torch and scope.torch not in having]
     if without:
         raise ResolutionError(
             f"`torch: {without[0].torch}` chooses a build of torch, and no package of"
-            f" {some([layer.name for layer in without], _SHOWN)} needs torch",
+            f" {some([scope.name for scope in without], _SHOWN)} needs torch",
             "add torch to the requirements, or remove this key",
         )
 
 
-def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Source]) -> None:
+def refuse_hashes(scope: Scope, pins: Iterable[Pin], sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows.
     """
     lines = []
     locked = {pin.name: pin for pin in pins}
-    for allowed in layer.asks.hashes:
+    for allowed in scope.asks.hashes:
         if pin := locked.get(allowed.name):
             source = sources.get(allowed.name)
             files = {wheel.file: wheel.sha256 for wheel in pin.wheels}
@@ -146,22 +146,22 @@ def refuse_hashes(layer: Layer, pins: Iterable[Pin], sources: Mapping[str, Sourc
         )
 
 
-def no_solution(layer: Layer, details: str) -> ResolutionError:
-    """The error for a layer that has no solution; `details` are uv's."""
+def no_solution(scope: Scope, details: str) -> ResolutionError:
+    """The error for a scope that has no solution; `details` are uv's."""
     files = dict.fromkeys(
         (
-            *layer.asks.files,
-            *(f"{package.path}/pyproject.toml" for package in layer.asks.packages),
-            *(constraint.file for constraint in layer.asks.constraints),
+            *scope.asks.files,
+            *(f"{package.path}/pyproject.toml" for package in scope.asks.packages),
+            *(constraint.file for constraint in scope.asks.constraints),
         )
     )
     shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
-    stands = ", ".join(base.name for base in layer.chain)
+    stands = ", ".join(base.name for base in scope.chain)
     return ResolutionError(
-        f"no solution for {layer.name}{f', which takes the versions of {stands}' if stands else ''}"
+        f"no solution for {scope.name}{f', which takes the versions of {stands}' if stands else ''}"
         f"{shown}\n{details}",
         "correct a name or relax one of these requirements"
-        + ", or bake a Dockerfile of its own (`dockerfile:`)" * (layer.kind == "service")
+        + ", or bake a Dockerfile of its own (`dockerfile:`)" * (scope.kind == "service")
         + ("; or take the service off that base" if stands else "")
         + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in details),
     )

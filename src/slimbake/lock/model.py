@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from slimbake.fleet.model import Fleet, Layer
+from slimbake.fleet.model import Fleet, Scope
 from slimbake.host.wheels import Wheel
 
-FORMAT = 3  # of lock files: another one makes every lock stale
+FORMAT = 4  # of lock files: another one makes every lock stale
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,7 +20,7 @@ class Pin:
     name: str
     version: str
     wheels: tuple[Wheel, ...] = ()
-    # the packages of the layer's closure that need it; "" = asked for there
+    # the packages of its scope and of those below that need it; "" = asked for there
     via: tuple[str, ...] = ()
     marker: str = ""  # PEP 508, where a platform alone needs it
     built: str = ""  # the origin of the sources that its wheel is built from here; "" = of an index
@@ -37,46 +37,46 @@ class Pin:
         return max((w.bytes for w in self.wheels if w.bytes is not None), default=None)
 
 
-def locked_layers(fleet: Fleet) -> tuple[Layer, ...]:
-    """The layers that have a lock of packages, each after those whose versions it takes. What carries
+def locked_scopes(fleet: Fleet) -> tuple[Scope, ...]:
+    """The scopes that have a lock of packages, each after those whose versions it takes. What carries
     weights, and what builds a local package, has one of its own.
     """
     weights = (
         weight for weight in fleet.weights if weight.source == "package" and not weight.export
     )
     return (
-        *(base.layer for base in fleet.bases),
-        *(service.layer for service in fleet.services if service.layer.installs),
-        *(weight.layer for weight in weights),
-        *(package.layer for package in fleet.packages),
+        *(base.scope for base in fleet.bases),
+        *(service.scope for service in fleet.services if service.scope.installs),
+        *(weight.scope for weight in weights),
+        *(package.scope for package in fleet.packages),
     )
 
 
-def settled(layer: Layer) -> tuple[Layer, ...]:
-    """The layers whose versions a layer takes: those below it first."""
-    return tuple(dict.fromkeys((*layer.chain, *layer.agrees)))
+def settled(scope: Scope) -> tuple[Scope, ...]:
+    """The scopes whose versions a scope takes: those below it first."""
+    return tuple(dict.fromkeys((*scope.chain, *scope.agrees)))
 
 
 def question(
-    layer: Layer, python: str, projects: Mapping[str, str], base_digests: Iterable[str]
+    scope: Scope, python: str, projects: Mapping[str, str], base_digests: Iterable[str]
 ) -> str:
     """The digest of all that a lock answers, less the indexes.
 
-    The names of layers count for nothing, nor does their order; what they ask for and the locks of
+    The names of scopes count for nothing, nor does their order; what they ask for and the locks of
     what they stand on do. `projects`: the path of each local package -> the text of its
     pyproject.toml, setup.cfg and setup.py; `base_digests`: the digests of those locks.
     """
     inputs = [
         FORMAT,
         python,
-        layer.torch,
-        list(layer.platforms),
-        [*sorted(layer.asks.specs), *layer.asks.by_file[1:]],
-        sorted((p.name, projects[p.path]) for p in layer.asks.packages),
-        sorted((name, sorted(extras)) for name, extras in layer.asks.extras),
-        sorted(constraint.spec for constraint in layer.asks.constraints),
-        sorted((hashed.name, sorted(hashed.sha256)) for hashed in layer.asks.hashes),
-        bool(layer.asks.prereleases),
+        scope.torch,
+        list(scope.platforms),
+        [*sorted(scope.asks.specs), *scope.asks.by_file[1:]],
+        sorted((p.name, projects[p.path]) for p in scope.asks.packages),
+        sorted((name, sorted(extras)) for name, extras in scope.asks.extras),
+        sorted(constraint.spec for constraint in scope.asks.constraints),
+        sorted((hashed.name, sorted(hashed.sha256)) for hashed in scope.asks.hashes),
+        bool(scope.asks.prereleases),
         list(base_digests),
     ]
     return text_digest(json.dumps(inputs))
@@ -88,7 +88,7 @@ def text_digest(text: str) -> str:
 
 
 def merged(pins_of: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:
-    """One layer's pins on several platforms as one lock: marker of a platform -> the pins there.
+    """One scope's pins on several platforms as one lock: marker of a platform -> the pins there.
 
     A package that all of them have is one pin, with the wheels of each.
     """

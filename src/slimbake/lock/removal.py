@@ -15,13 +15,13 @@ from slimbake.lock.wheelhouse.store import Store
 def unmatched(fleet: Fleet, locks: Locks, store: Store) -> Iterator[str]:
     """The lines of the manifest whose glob matches nothing, each as `bases.ml.remove: GLOB`.
 
-    Only layers all of whose wheels the store holds can be judged; of others nothing is said.
+    Only scopes all of whose wheels the store holds can be judged; of others nothing is said.
     """
     every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     for holder in every:
         if not holder.removal.remove:
             continue
-        files = [wheel_files(pin, store) for pin in locks.pins(holder.layer.lock)]
+        files = [wheel_files(pin, store) for pin in locks.pins(holder.scope.lock)]
         paths = frozenset[str]().union(*files)
         if not all(files) or not files:
             continue

@@ -1,4 +1,4 @@
-"""Resolves the requirements of one layer, with the versions of the layers beneath."""
+"""Resolves the requirements of one scope, with the versions of the scopes beneath."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from packaging.version import Version
 
 from slimbake.config.specs import name_of
 from slimbake.console import Console
-from slimbake.fleet.model import Layer
-from slimbake.fleet.shared import TORCH
+from slimbake.fleet.model import Scope
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
@@ -29,6 +28,8 @@ from slimbake.lock.explain import (
 )
 from slimbake.lock.model import Pin, merged
 
+# What PyTorch's indexes have a build of for each kind of machine.
+TORCH = frozenset({"torch", "torchaudio", "torchvision"})
 _BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # how such an index's address ends, and a mirror's
 
 
@@ -74,11 +75,11 @@ def _via(text: str) -> tuple[str, ...]:
 
 
 class Uv(PipCompile):
-    """`uv pip compile` for one layer on one platform."""
+    """`uv pip compile` for one scope on one platform."""
 
     def __init__(
         self,
-        layer: Layer,
+        scope: Scope,
         root: Path,
         python: str,
         platform: str,
@@ -86,13 +87,13 @@ class Uv(PipCompile):
         work: Path,
         pinned: Mapping[str, str] = {},
     ) -> None:
-        """`pinned`: the versions, or addresses, that the layer takes as they are."""
-        self._root, self._layer, self._below = root, layer, pinned
-        requirements = [Requirement(spec) for spec in layer.asks.specs]
-        machine = _for_build(machine, layer.torch)
+        """`pinned`: the versions, or addresses, that the scope takes as they are."""
+        self._root, self._scope, self._below = root, scope, pinned
+        requirements = [Requirement(spec) for spec in scope.asks.specs]
+        machine = _for_build(machine, scope.torch)
         folders = machine.packages.find_links_folders
         files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
-        torch = _build(files, layer, python, platform)
+        torch = _build(files, scope, python, platform)
         mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
         there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
         super().__init__(
@@ -105,8 +106,8 @@ class Uv(PipCompile):
                 for requirement in requirements
                 if requirement.url and not requirement.url.partition("#")[0].endswith(".whl")
             ],
-            prereleases=bool(layer.asks.prereleases),
-            torch="" if there else layer.torch,
+            prereleases=bool(scope.asks.prereleases),
+            torch="" if there else scope.torch,
         )
         self.constraints = (
             *(constraint for constraint in torch if name_of(constraint) not in pinned),
@@ -114,11 +115,11 @@ class Uv(PipCompile):
         )
 
     def resolve(self, locked: Mapping[str, str]) -> tuple[Needed, ...]:
-        """The packages of the layer and of the layers beneath it.
+        """The packages of the scope and of the scopes beneath it.
 
         `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """
-        asks = self._layer.asks
+        asks = self._scope.asks
         extras = {name: f"[{','.join(more)}]" for name, more in asks.extras}
         local = [
             f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
@@ -132,7 +133,7 @@ class Uv(PipCompile):
             for name in sorted(local_names)
             for word in ("--no-binary", name, "--no-emit-package", name)
         ]
-        options += ["--no-deps"] if self._layer.kind == "weights" else []
+        options += ["--no-deps"] if self._scope.kind == "weights" else []
         try:
             needed = self._solved(every, locked, options)
         except NoSolution:
@@ -157,14 +158,14 @@ class Uv(PipCompile):
     def _solved(
         self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str]
     ) -> tuple[Needed, ...]:
-        path, output = self._work / f"{self._layer.name}.in", self._work / "needed.txt"
+        path, output = self._work / f"{self._scope.name}.in", self._work / "needed.txt"
         path.write_text("\n".join(lines))
         kept = (f"{name}=={version}\n" for name, version in locked.items() if "://" not in version)
         output.write_text("".join(kept))
         # What lies below has its version: the lock of a library does not count.
         constraints = dict.fromkeys(
             constraint.spec
-            for constraint in self._layer.asks.constraints
+            for constraint in self._scope.asks.constraints
             if not (constraint.library and name_of(constraint.spec) in self._below)
         )
         self.compile([path], output, [*options, "--annotation-style", "line"], [*constraints])
@@ -187,7 +188,7 @@ class Uv(PipCompile):
             versions |= new
         names = ", ".join(f"{name} {versions[name]}" for name in sorted(moved))
         self.warnings.add(
-            f"{self._layer.name}: its requirements files have no solution together. A later one moves"
+            f"{self._scope.name}: its requirements files have no solution together. A later one moves"
             f" what an earlier one brought, as with pip, and `pip check` may object: {names}"
         )
         return [exactly(*pin) for pin in versions.items()]
@@ -217,13 +218,13 @@ def _for_build(machine: Machine, torch: str) -> Machine:
     return replace(machine, packages=replace(machine.packages, extra_index_urls=tuple(urls)))
 
 
-def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tuple[str, ...]:
-    """Constraints by which uv takes, of the wheels in folders, the newest of the layer's build of
+def _build(files: Iterable[str], scope: Scope, python: str, platform: str) -> tuple[str, ...]:
+    """Constraints by which uv takes, of the wheels in folders, the newest of the scope's build of
     torch that its requirements allow, and none of another build.
     """
-    requirements = [Requirement(spec) for spec in layer.asks.specs]
-    requirements += [Requirement(constraint.spec) for constraint in layer.asks.constraints]
-    specifier_of = {name: Requirement(name).specifier for name in sorted(TORCH) if layer.torch}
+    requirements = [Requirement(spec) for spec in scope.asks.specs]
+    requirements += [Requirement(constraint.spec) for constraint in scope.asks.constraints]
+    specifier_of = {name: Requirement(name).specifier for name in sorted(TORCH) if scope.torch}
     for requirement in requirements:
         name = canonicalize_name(requirement.name)
         specifier_of[name] = requirement.specifier & specifier_of.get(name, requirement.specifier)
@@ -233,11 +234,11 @@ def _build(files: Iterable[str], layer: Layer, python: str, platform: str) -> tu
         name, version, _, _ = parse_wheel_filename(file)
         if name not in specifier_of or version.local is None:
             continue
-        if version.local == layer.torch:
+        if version.local == scope.torch:
             fits = fit(file, python, platform) is not None
             if fits and specifier_of[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
-        elif not layer.torch and "+" not in str(specifier_of[name]):
+        elif not scope.torch and "+" not in str(specifier_of[name]):
             others[f"{name}!={version}"] = None
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
@@ -250,8 +251,8 @@ def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
     }
 
 
-def resolve_layer(
-    layer: Layer,
+def resolve_scope(
+    scope: Scope,
     root: Path,
     python: str,
     machine: Machine,
@@ -260,34 +261,34 @@ def resolve_layer(
     console: Console,
     sources: Mapping[str, Source] = {},
 ) -> tuple[tuple[Pin, ...], dict[str, Source]]:
-    """The pins of all that a layer needs, and the sources of what has no wheel.
+    """The pins of all that a scope needs, and the sources of what has no wheel.
 
     `locked`: versions of an earlier lock, kept where they still fit; `pinned`: pins that it takes
     as they are; `sources`: theirs. Raises ResolutionError where requirements contradict each other,
-    a layer for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
+    a scope for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
     fails.
     """
     pins_of: dict[str, tuple[Pin, ...]] = {}
     built: dict[str, Source] = {}
-    for platform in layer.platforms:
+    for platform in scope.platforms:
         here = [pin for pin in pinned.values() if not pin.marker or marker(platform) in pin.marker]
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             under = exact(here, sources)
-            uv = Uv(layer, root, python, platform, machine, Path(scratch), under)
+            uv = Uv(scope, root, python, platform, machine, Path(scratch), under)
             try:
                 needed = uv.resolve(locked)
                 versions = [(package.name, package.version) for package in needed]
                 there = uv.locate(versions, "wheels") if versions else Found({}, {})
             except NoSolution as error:
-                raise no_solution(layer, str(error)) from None
+                raise no_solution(scope, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
         built |= there.sources
         pins_of[marker(platform)] = tuple(_pin(package, there) for package in needed)
     pins = merged(pins_of)
-    refuse_cuda(layer, pins)
-    refuse_hashes(layer, pins, built)
-    return pins, with_asked(layer, built)
+    refuse_cuda(scope, pins)
+    refuse_hashes(scope, pins, built)
+    return pins, with_asked(scope, built)
 
 
 def _pin(needed: Needed, there: Found) -> Pin:
@@ -300,23 +301,23 @@ def _pin(needed: Needed, there: Found) -> Pin:
     return Pin(needed.name, needed.version, (wheel,), needed.via)
 
 
-def still_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
+def still_asked(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
-    addresses = _addresses(layer).values()
+    addresses = _addresses(scope).values()
     return {name: source for name, source in sources.items() if source.asked in addresses}
 
 
-def with_asked(layer: Layer, sources: Mapping[str, Source]) -> dict[str, Source]:
-    """Sources, with the address by which a layer asks for each."""
-    address_of = _addresses(layer)
+def with_asked(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Sources, with the address by which a scope asks for each."""
+    address_of = _addresses(scope)
     return {
         name: replace(source, asked=address_of.get(name, "")) for name, source in sources.items()
     }
 
 
-def _addresses(layer: Layer) -> dict[str, str]:
+def _addresses(scope: Scope) -> dict[str, str]:
     return {
         name_of(spec): spec.partition(" @ ")[2].partition(" ; ")[0]
-        for spec in layer.asks.specs
+        for spec in scope.asks.specs
         if " @ " in spec
     }

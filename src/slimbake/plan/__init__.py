@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.catalogue import Rule
 from slimbake.config.model import container
 from slimbake.fleet.model import Fleet, Service
+from slimbake.layers.model import Layering
 from slimbake.plan import targets as make
 from slimbake.plan.graph import ordered
 from slimbake.plan.model import CHECKS, Group, Plan, Running, Target, needed
@@ -15,22 +15,23 @@ from slimbake.plan.origin import with_origin
 from slimbake.plan.parity import parities
 from slimbake.plan.pipeline import pipeline
 
+NO_LAYERS = Layering()
+
 
 def plan(
     fleet: Fleet,
     locks: Mapping[str, str] = {},
-    rules: Mapping[str, tuple[Rule, ...]] = {},
+    layering: Layering = NO_LAYERS,
 ) -> Plan:
     """Decide the targets of the whole fleet.
 
-    One for what steps mount, one runtime, one per base, per local package, per distinct weights,
-    per service, per smoke and per parity, each after all that it stands on. `locks`: lock file ->
-    its text; `rules`: layer -> those that make it smaller.
+    One for what steps mount, one runtime, one per layer of packages, per base, per local package,
+    per distinct weights, per service, per smoke and per parity, each after all that it stands on.
+    `locks`: lock file -> its text; `layering`: the layers of packages.
     """
-    carried = make.Carried(locks, rules)
-    targets = _with_platforms(ordered(_targets(fleet, carried)), fleet.platforms)
+    targets = _with_platforms(ordered(_targets(fleet, layering)), fleet.platforms)
     targets = tuple(with_origin(targets, fleet.external("python").reference, locks))
-    targets = (*targets, *make.inventories(targets))
+    targets = (*targets, *make.inventories(targets, layering))
     return Plan(
         manifest=fleet.manifest.file.name,
         project=fleet.project,
@@ -46,16 +47,17 @@ def plan(
     )
 
 
-def _targets(fleet: Fleet, carried: make.Carried) -> Iterator[Target]:
+def _targets(fleet: Fleet, layering: Layering) -> Iterator[Target]:
     """All but the inventories, which are made from these."""
-    models = {weight.layer.name: make.weights(weight, fleet) for weight in fleet.weights}
+    models = {weight.scope.name: make.weights(weight, fleet) for weight in fleet.weights}
     checks = make.checks(fleet.services)
-    yield make.inside(fleet)
+    yield make.inside(fleet, layering)
     yield make.runtime(fleet)
     yield from (make.wheel(package, fleet) for package in fleet.packages)
-    yield from (make.base(base, fleet, carried) for base in fleet.bases)
+    yield from (make.layer(layer, fleet) for layer in layering.layers)
+    yield from (make.base(base, fleet, layering) for base in fleet.bases)
     yield from models.values()
-    yield from (make.service(service, fleet, carried, checks) for service in fleet.services)
+    yield from (make.service(service, fleet, layering, checks) for service in fleet.services)
     yield from (make.smoke(service) for service in fleet.services if service.smoke)
     yield from parities(fleet)
 
@@ -79,7 +81,7 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
         if t.kind in ("runtime", "base") and (t in needed_targets or not t.suffix)
     ]
     groups = {"default": chosen["default"], "bases": bases}
-    mounted = {s.name: s.weights.layer.name for s in fleet.services if s.weights and s.mounts}
+    mounted = {s.name: s.weights.scope.name for s in fleet.services if s.weights and s.mounts}
     for name, services in chosen.items():
         weights = dict.fromkeys(mounted[service] for service in services if service in mounted)
         groups[name] = [*services, *weights]
@@ -104,7 +106,7 @@ def _running(service: Service) -> Running:
         verify=service.below(service.verify) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
         env=service.env if service.dockerfile else (),
-        weights=service.weights.layer.name if service.weights and service.mounts else "",
+        weights=service.weights.scope.name if service.weights and service.mounts else "",
     )
 
 

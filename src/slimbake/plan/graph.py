@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.plan.model import Links, Plan, Target, needing
+from slimbake.plan.model import Links, Plan, Recipe, Target, needing
 
 
 def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -64,8 +64,8 @@ def _context(value: str, pushed: Mapping[str, str]) -> str:
 
 
 def layers(plan: Plan, service: str) -> tuple[str, ...]:
-    """The name of the target that lays each layer, bottom first: runtime, bases, weights, the
-    service itself.
+    """The name of the target that lays each layer, bottom first: runtime, packages of bases, and what
+    the service adds.
 
     () where a Dockerfile of the user's own lays some of them: their number is not known here.
     """
@@ -76,25 +76,24 @@ def layers(plan: Plan, service: str) -> tuple[str, ...]:
         elif target.kind in ("base", "service"):
             if target.recipe is None:
                 return ()
-            names += _own(target)
+            names += _own(target, target.recipe)
     return tuple(names)
 
 
-def _own(target: Target) -> list[str]:
+def _own(target: Target, recipe: Recipe) -> list[str]:
     """In the order of the templates `base` and `service`."""
-    recipe = target.recipe
-    assert recipe is not None  # noqa: S101 - for the type checker
-    weights = dict(target.contexts).get("weights", "").removeprefix("target:")
-    install = recipe.install
-    steps: tuple[tuple[object, str], ...] = (
-        (recipe.shared_weights, weights),
-        (recipe.system, target.name),
-        (install and install.locked, target.name),
-        (recipe.own_weights, weights),
-        (install and install.local, target.name),
-        (recipe.folders and recipe.early, target.name),
-        (target.kind == "service", target.name),  # its code
-        *((step, target.name) for step in recipe.steps),
-        (recipe.folders and not recipe.early, target.name),
-    )
-    return [name for there, name in steps if there]
+    names = [link.target for link in recipe.chain]
+    if recipe.system:
+        names.append(target.name)
+    if recipe.bytecode:
+        names.append(target.name)
+    if recipe.local:
+        names.append(target.name)
+    if recipe.folders and recipe.early:
+        names.append(target.name)
+    if target.kind == "service" and recipe.code:
+        names.append(target.name)
+    names += [target.name for _ in recipe.steps]
+    if recipe.folders and not recipe.early:
+        names.append(target.name)
+    return names

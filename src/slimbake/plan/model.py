@@ -13,14 +13,15 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Literal
 
-from slimbake.catalogue import Rule
 from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME, NONROOT_HOME, USER
 from slimbake.fleet.model import Compression, External
+from slimbake.layers.model import Layer, Link
 
 Kind = Literal[
     "inside",
     "runtime",
+    "layer",
     "base",
     "export",
     "wheel",
@@ -38,38 +39,9 @@ does not ask for it.
 
 SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
 """Arguments of a smoke's target: names that no image has for a variable of its own."""
-LOCK = "LOCK"
-"""Argument of an inventory's target."""
 
 CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
 """Of a service, or of a base: what is built after its image, and before it has a name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Install:
-    """The steps that install the packages of one layer: what is locked, and then those of the
-    repository, so that an edit of one installs nothing else again.
-    """
-
-    lock: str  # file name under locks/
-    locked: bool = True  # whether the lock names a package
-    # what its files in the layer are called: by content, so that equal layers are one
-    content: str = ""
-    wheels: Pairs = ()  # packages that are built from sources, each with its target
-    local: tuple[str, ...] = ()  # those of the repository, each by its target `wheel-<name>`
-    # uv's --torch-backend, where the wheels of torch come from; "" = the index of everything else
-    torch: str = ""
-    rules: tuple[Rule, ...] = ()
-
-    @property
-    def strips(self) -> str:
-        """The rule that strips, by name, before a layer is laid; "" = none does."""
-        return next((rule.name for rule in self.rules if rule.strip), "")
-
-    @property
-    def rules_file(self) -> str:
-        """The file that tells the step of its rules, by its name."""
-        return f"{self.lock.removesuffix('.txt')}.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +74,20 @@ class Recipe(Container):
     template: str  # file name under templates/
     system: tuple[str, ...] = ()  # Debian packages
     system_lock: str = ""  # and the file name of their lock; "" = none
-    # weights that several services share lie before what is not shared
-    shared_weights: bool = False
-    install: Install | None = None
-    own_weights: bool = False
+    layer: Layer | None = None  # what the step of a layer makes
+    # of an image: what it adds to the one below, bottom first: layers of packages, and weights
+    chain: tuple[Link, ...] = ()
+    bytecode: tuple[str, ...] = ()  # globs of modules that get bytecode in it
+    local: tuple[str, ...] = ()  # packages of the repository, each by its target `wheel-<name>`
     mounts_weights: bool = False  # of a check: the weights are not in the image
     code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
-    # of weights, of what builds a local package: file name under locks/
+    # file name under locks/: of the packages that an image adds, of weights, of a layer, of what
+    # builds a package
     lock: str = ""
     # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
     source: str = ""
     env: Pairs = ()
-    secrets: tuple[str, ...] = ()  # ids mounted into the step that asks the index
     steps: tuple[PlannedStep, ...] = ()  # what `build` runs
 
     @property
@@ -166,11 +139,13 @@ class Target:
 
     @property
     def lock(self) -> str:
-        """What its wheels are named in, without `.txt`; "" where it installs none."""
-        recipe = self.recipe
-        if recipe is None or not self.online:
-            return ""
-        return (recipe.install.lock if recipe.install else recipe.lock).removesuffix(".txt")
+        """The lock of what it installs or holds, without `.txt`; "" where that is nothing locked."""
+        return self.recipe.lock.removesuffix(".txt") if self.recipe else ""
+
+    @property
+    def takes_wheels(self) -> bool:
+        """Whether a step of it installs wheels that its lock names."""
+        return self.kind in ("layer", "wheel") or (self.kind == "weights" and self.online)
 
     @property
     def system_lock(self) -> str:
@@ -188,7 +163,7 @@ class Target:
         """Of these, the ones whose layers lie in its image: what files alone are taken from stays
         outside.
         """
-        return () if self.kind in ("weights", "wheel", "reference") else self.needs
+        return () if self.kind in ("weights", "wheel", "layer", "reference") else self.needs
 
     @property
     def checked(self) -> str:

@@ -17,8 +17,7 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 def locks(plan: Plan, target: str) -> tuple[str, ...]:
-    """The lock files of what lies in a target's image, bottom first: its bases', its weights', its
-    own.
+    """The lock files of what lies in a target's image: its bases', its weights', its own.
 
     Not those of what builds a local package: that stays outside.
     """
@@ -28,9 +27,8 @@ def locks(plan: Plan, target: str) -> tuple[str, ...]:
 def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     lock_files: list[str] = []
     for target in targets:
-        if target.recipe and target.kind != "wheel":
-            lock = target.recipe.install.lock if target.recipe.install else target.recipe.lock
-            lock_files += filter(None, (target.recipe.system_lock, lock))
+        if target.recipe and target.kind not in ("wheel", "layer"):
+            lock_files += filter(None, (target.recipe.system_lock, target.recipe.lock))
     return tuple(lock_files)
 
 

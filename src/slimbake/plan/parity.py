@@ -51,7 +51,7 @@ def parities(fleet: Fleet) -> tuple[Target, ...]:
     that has one.
     """
     measured = [(service, reference) for service in fleet.services if (reference := _of(service))]
-    bases = {base.layer.name: base.name for base in fleet.bases}
+    bases = {base.scope.name: base.name for base in fleet.bases}
     names = _names(dict.fromkeys(reference for _, reference in measured), bases)
     references = (_reference(reference, name, fleet) for reference, name in names.items())
     checks = (_parity(service, names[reference]) for service, reference in measured)
@@ -63,7 +63,7 @@ def _of(service: Service) -> _Reference | None:
     if not (parity and parity.texts and weights and weights.export and weights.origin):
         return None
     origin = weights.origin
-    return _Reference(origin.name, origin.layer.name, parity.texts, weights.export.base.name)
+    return _Reference(origin.name, origin.scope.name, parity.texts, weights.export.base.name)
 
 
 def _names(references: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
@@ -120,7 +120,7 @@ def _parity(service: Service, reference: str) -> Target:
         recipe=recipe,
         contexts=(
             FROM_INSIDE,
-            ("image", f"target:{service.layer.name}"),
+            ("image", f"target:{service.scope.name}"),
             ("reference", f"target:{reference}"),
             *mounted_context(service),
         ),

@@ -6,42 +6,40 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from slimbake.catalogue import Rule
 from slimbake.config.model import BuildStep, Pairs, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
     DOCKERFILES,
+    LAYERS,
     LOCKS,
     PROGRAMS,
-    RULES,
     STEPS,
     USER,
-    base_layer,
+    base_target,
     step_image,
+    wheel_target,
 )
 from slimbake.config.shells import reaped
 from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
-from slimbake.lock.text import lock_digest, names_packages
+from slimbake.layers.model import Layer, Layering
 from slimbake.plan.model import (
-    LOCK,
     REFERENCE,
     SMOKE,
     ExportStep,
-    Install,
     PlannedStep,
     Recipe,
     Target,
     home_in_memory,
 )
 
-RUNTIME = ("runtime", "target:runtime")
+RUNTIME = "runtime"
+BUILDER = "builder"  # the external in which layers are made
 PROMISE = "slimbake.promise"  # the label that says whether the manifest removes files of an image
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
@@ -53,26 +51,19 @@ NOT_CODE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What is decided of layers of packages."""
-
-    locks: Mapping[str, str]  # file name -> text
-    rules: Mapping[str, tuple[Rule, ...]]  # by layer
-
-
-def inside(fleet: Fleet) -> Target:
+def inside(fleet: Fleet, layering: Layering) -> Target:
     """What steps mount and no image has: slimbake's programs and, where something is installed, the
-    locks, the lists of rules, and uv.
+    locks, what each layer is made of, and uv.
 
     One target, so that these are sent to the engine once and not once for each target: of a bake
     that finds everything built, that was a fifth of the time. A step mounts single files of it and
-    is cached by their content: an edit of one layer's lock rebuilds no other layer.
+    is cached by their content: an edit of one lock rebuilds no other layer.
     """
-    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    packages = any(map(_installs, every))
-    installs = packages or any(owner.system for owner in every) or bool(fleet.weights)
-    lists = (("rules", RULES),) if packages else ()
+    owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    packages = any(map(_installs, owners))
+    installs = packages or any(owner.system for owner in owners) or bool(fleet.weights)
+    # A lock may name no package: that of a service with packages of the repository alone.
+    layers = (("layers", LAYERS),) if layering.layers else ()
     return Target(
         name="inside",
         kind="inside",
@@ -80,7 +71,7 @@ def inside(fleet: Fleet) -> Target:
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), *lists, external(fleet, "uv")) if installs else (),
+        contexts=(("locks", LOCKS), *layers, external(fleet, "uv")) if installs else (),
         labels=labels(fleet, "inside"),
         ignore=NEVER_BUILT_IN,
     )
@@ -101,7 +92,7 @@ def runtime(fleet: Fleet) -> Target:
 
 
 def wheel(package: Package, fleet: Fleet) -> Target:
-    name, source = package.layer.name, package.source
+    name, source = package.scope.name, package.source
     return Target(
         name=name,
         kind="wheel",
@@ -110,12 +101,12 @@ def wheel(package: Package, fleet: Fleet) -> Target:
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="wheel.Dockerfile.j2",
-            lock=f"{package.layer.lock}.txt",
+            lock=f"{package.scope.lock}.txt",
             system=package.system,
-            system_lock=f"{package.layer.system_lock}.txt" if package.system else "",
+            system_lock=f"{package.scope.system_lock}.txt" if package.system else "",
             source="" if not source else _checkout(source) if source.git else source.file,
         ),
-        contexts=(FROM_INSIDE, RUNTIME, *((external(fleet, "python"),) if package.system else ())),
+        contexts=(FROM_INSIDE, external(fleet, "python" if package.system else BUILDER)),
         labels=labels(fleet, name),
         online=True,
         ignore=() if source else (*NEVER_BUILT_IN, "tests"),
@@ -129,8 +120,34 @@ def _checkout(source: Source) -> str:
     return f"{plain}#{commit}{f':{subfolder}' if subfolder else ''}"
 
 
-def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
-    name, exports = base.layer.name, base.layer.kind == "export"
+def layer(layer: Layer, fleet: Fleet) -> Target:
+    """The step that makes a layer of packages. It depends on nothing of an image."""
+    # One file for all but those with wheels that are built here.
+    name = layer.name if layer.wheels else "layer"
+    arguments = [("LAYER", layer.name)]
+    if layer.torch:
+        arguments.append(("TORCH", layer.torch))
+    return Target(
+        name=layer.name,
+        kind="layer",
+        service="",
+        context=PROGRAMS,
+        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        recipe=Recipe(template="layer.Dockerfile.j2", layer=layer, lock=f"{layer.lock}.txt"),
+        contexts=(
+            FROM_INSIDE,
+            external(fleet, BUILDER),
+            *((target, f"target:{target}") for _, target in layer.wheels),
+        ),
+        args=tuple(arguments),
+        online=True,
+    )
+
+
+def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
+    name, exports = base.scope.name, base.scope.kind == "export"
+    local = _local(base)
+    chain = layering.chains.get(name, ())
     return Target(
         name=name,
         kind="export" if exports else "base",
@@ -141,17 +158,20 @@ def base(base: Base, fleet: Fleet, carried: Carried) -> Target:
             template="base.Dockerfile.j2",
             system=base.system,
             system_lock=_system_lock(base),
-            install=_install(base, carried),
+            chain=chain,
+            local=local,
+            lock=_lock(base),
         ),
         contexts=(
-            *_layer_contexts(base, fleet),
-            *_below(base),
-            *_wheel_contexts(base.packages),
+            *_step_contexts(base, fleet, builder=bool(local)),
+            _below(base),
+            *((link.target, f"target:{link.target}") for link in chain),
+            *_wheel_contexts(local),
         ),
         labels=labels(fleet, name, ((PROMISE, _promise(fleet, name)),)),
-        repository="" if exports else base_layer(base.entry),
+        repository="" if exports else base_target(base.entry),
         suffix=f"-{base.variant}" if base.copied else "",
-        online=_installs(base) or bool(base.system),
+        online=bool(base.system),
     )
 
 
@@ -159,7 +179,7 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
     """Weights as they came, or exported."""
     if weights.export and weights.origin:
         return _exported(weights, fleet)
-    name = weights.layer.name
+    name = weights.scope.name
     packaged = weights.source == "package"
     return Target(
         name=name,
@@ -167,8 +187,8 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
         service="",
         context=PROGRAMS if packaged else weights.value,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
-        recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.layer.lock}.txt"),
-        contexts=(FROM_INSIDE, RUNTIME),
+        recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.scope.lock}.txt"),
+        contexts=(FROM_INSIDE, external(fleet, BUILDER)),
         labels=labels(fleet, name),
         mounted=name in fleet.mounted,
         repository=name if name in fleet.mounted else "",
@@ -178,7 +198,7 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
 
 
 def _exported(weights: Weights, fleet: Fleet) -> Target:
-    name, export, origin = weights.layer.name, weights.export, weights.origin
+    name, export, origin = weights.scope.name, weights.export, weights.origin
     assert export and origin  # noqa: S101 - for the type checker
     return Target(
         name=name,
@@ -192,13 +212,13 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
                 model=weights.name,
                 precision=export.precision,
             ),
-            lock=f"{weights.layer.lock}.txt",  # it is those weights, in another form
+            lock=f"{weights.scope.lock}.txt",  # it is those weights, in another form
         ),
         contexts=(
             FROM_INSIDE,
-            RUNTIME,
+            external(fleet, BUILDER),
             ("base", f"target:{export.base.name}"),
-            ("source", f"target:{origin.layer.name}"),
+            ("source", f"target:{origin.scope.name}"),
         ),
         labels=labels(fleet, name),
         mounted=name in fleet.mounted,
@@ -221,38 +241,42 @@ def checks(services: Sequence[Service]) -> dict[str, list[str]]:
 
 
 def service(
-    service: Service, fleet: Fleet, carried: Carried, checks: Mapping[str, Sequence[str]]
+    service: Service, fleet: Fleet, layering: Layering, checks: Mapping[str, Sequence[str]]
 ) -> Target:
     """One image. `checks`: see above; they are no code of its context."""
-    laid_weights = service.laid
+    local = _local(service)
+    chain = layering.chains.get(service.scope.name, ())
     recipe = Recipe(
         template="service.Dockerfile.j2",
         system=service.system,
         system_lock=_system_lock(service),
-        shared_weights=bool(laid_weights and laid_weights.shared),
-        install=_install(service, carried),
-        own_weights=bool(laid_weights and not laid_weights.shared),
+        chain=chain,
+        bytecode=service.bytecode.more,
+        local=local,
+        lock=_lock(service),
         code=service.has_code,
         env=service.env,
         **container(service),
-        secrets=tuple(secret.id for secret in service.secrets),
         steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
     )
+    own = service.dockerfile is not None
+    builder = bool(local or recipe.code or recipe.bytecode) and not own
     return Target(
-        name=service.layer.name,
+        name=service.scope.name,
         kind="service",
         service=service.name,
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         stage=service.target,
-        recipe=None if service.dockerfile else recipe,
+        recipe=None if own else recipe,
         contexts=once(
             (
-                *_layer_contexts(service, fleet),
-                *_below(service),
-                *_weights_context(laid_weights),
-                *_wheel_contexts(service.packages),
-                *_step_contexts(service, fleet),
+                *_step_contexts(service, fleet, builder=builder),
+                _below(service),
+                *((link.target, f"target:{link.target}") for link in chain),
+                *_weights_context(service.laid if own else None),
+                *_wheel_contexts(local),
+                *_build_contexts(service, fleet),
                 *service.contexts,
             )
         ),
@@ -270,13 +294,13 @@ def service(
         labels=labels(
             fleet,
             service.name,
-            (*service.labels, (PROMISE, _promise(fleet, service.layer.name))),
+            (*service.labels, (PROMISE, _promise(fleet, service.scope.name))),
         ),
         repository=service.entry,
         suffix=f"-{service.variant}" if service.copied else "",
         platforms=service.platforms,
         secrets=service.secrets,
-        online=bool(recipe.install or recipe.system) or any(step.network for step in recipe.steps),
+        online=bool(recipe.system) or any(step.network for step in recipe.steps),
         ignore=_ignore(service, fleet, checks[service.context]),
     )
 
@@ -309,7 +333,7 @@ def step_argument(number: int, variable: str) -> str:
     return f"ENV_{number}_{variable}"
 
 
-def _step_contexts(service: Service, fleet: Fleet) -> Pairs:
+def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
     """The images that steps run in, and the folders that are not the build context."""
     steps = [step for step in service.build if step.image]
     images = dict.fromkeys(step_image(step.image) for step in steps)
@@ -347,7 +371,7 @@ def smoke(service: Service) -> Target:
         recipe=recipe,
         contexts=(
             FROM_INSIDE,
-            ("image", f"target:{service.layer.name}"),
+            ("image", f"target:{service.scope.name}"),
             *mounted_context(service),
         ),
         args=once(
@@ -368,38 +392,38 @@ def mounted_context(service: Service) -> Pairs:
     return _weights_context(service.weights if service.mounts else None)
 
 
-def inventories(targets: Sequence[Target]) -> Iterator[Target]:
-    """Of each layer of packages, and of each service on one, the check that no file is lost.
+def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Target]:
+    """Of each base and service that installs packages, the check of what no layer shows alone: that
+    all are there, that none overwrites another, and that none lacks a library.
 
-    Each stands on that of the layer below. A Dockerfile of the user's own may do what it likes with
-    files, so such a service has none, but its bases do.
+    A Dockerfile of the user's own may do what it likes with files, so such a service has none, but
+    its bases do.
     """
-    locks: dict[str, str] = {}  # target -> the nearest lock
+    layers = {layer.name: layer for layer in layering.layers}
     for target in targets:
         if target.kind not in ("base", "service") or not target.recipe:
             continue
-        install = target.recipe.install
-        base = dict(target.contexts).get("base", "").removeprefix("target:")
-        if lock := install.lock if install else locks.get(base, ""):
-            locks[target.name] = lock
-            built = (*dict(install.wheels), *install.local) if install else ()
-            local = (("LOCAL", " ".join(sorted(built))),) if built else ()
-            base_inventory = once(("below", f"target:{inventory_name(base)}"))
-            yield Target(
-                name=inventory_name(target.name),
-                kind="inventory",
-                service=target.service,
-                context=PROGRAMS,
-                dockerfile=_INVENTORY_FILE,
-                recipe=_INVENTORY,
-                contexts=(
-                    FROM_INSIDE,
-                    ("image", f"target:{target.name}"),
-                    *([base_inventory] if base in locks else ()),
-                ),
-                args=(("CHECKED", target.name), (LOCK, lock), *local),
-                platforms=target.platforms,
-            )
+        own = [layers[link.target] for link in target.recipe.chain if not link.weights]
+        pins = [pin for layer in own for pin in layer.pins]
+        # One with a marker is for some platforms only.
+        packages = {*target.recipe.local, *(pin.name for pin in pins if not pin.marker)}
+        if not own and not packages:
+            continue
+        arguments = [("CHECKED", target.name), ("PACKAGES", " ".join(sorted(packages)))]
+        rules = (rule for layer in own for rule in layer.rules)
+        if lines := sorted({rule.name for rule in rules if rule.requested}):
+            arguments.append(("REMOVES", json.dumps(lines)))
+        yield Target(
+            name=inventory_name(target.name),
+            kind="inventory",
+            service=target.service,
+            context=PROGRAMS,
+            dockerfile=_INVENTORY_FILE,
+            recipe=_INVENTORY,
+            contexts=(FROM_INSIDE, ("image", f"target:{target.name}")),
+            args=once(tuple(map(once, arguments))),
+            platforms=target.platforms,
+        )
 
 
 def inventory_name(target: str) -> str:
@@ -410,7 +434,7 @@ def inventory_name(target: str) -> str:
 def _script(service: Service) -> Pairs:
     """The program that its container starts, where a package of the repository may have it."""
     word = next(iter(reaped((*service.entrypoint, *service.command))), "")
-    has_packages = any(layer.asks.packages for layer in (*service.layer.chain, service.layer))
+    has_packages = any(layer.asks.packages for layer in (*service.scope.chain, service.scope))
     return (("SLIMBAKE_SCRIPT", word),) * (has_packages and not re.search(r"/|^python", word))
 
 
@@ -426,56 +450,50 @@ def surroundings(service: Service) -> Pairs:
     return tuple((key, value) for key, value in variables.items() if value)
 
 
-def _install(asker: Base | Service, carried: Carried) -> Install | None:
-    if not _installs(asker):
-        return None
-    layer, lock = asker.layer.lock, f"{asker.layer.lock}.txt"
-    text = carried.locks.get(lock)
-    return Install(
-        lock=lock,
-        locked=text is None or names_packages(text),
-        content=lock_digest([text]).removeprefix("sha256:")[:16] if text else layer,
-        wheels=tuple(sorted((p.name, p.layer.name) for p in asker.packages if p.source)),
-        local=tuple(sorted(package.name for package in asker.packages if not package.source)),
-        torch=asker.layer.torch,
-        rules=carried.rules.get(layer, ()),
-    )
-
-
 def _promise(fleet: Fleet, layer: str) -> str:
     return "removes" if layer in fleet.removes else "kept"
 
 
 def _system_lock(asker: Base | Service) -> str:
-    return f"{asker.layer.system_lock}.txt" if asker.system else ""
+    return f"{asker.scope.system_lock}.txt" if asker.system else ""
 
 
 def _installs(asker: Base | Service) -> bool:
-    return bool(asker.layer.asks.specs or asker.packages)
+    return asker.scope.installs or bool(asker.packages)
 
 
-def _layer_contexts(asker: Base | Service, fleet: Fleet) -> Pairs:
-    """The contexts of the steps that install and copy: only those that the layer uses."""
-    return (FROM_INSIDE, *((external(fleet, "python"),) if asker.system else ()))
+def _lock(asker: Base | Service) -> str:
+    return f"{asker.scope.lock}.txt" if _installs(asker) else ""
 
 
-def _below(asker: Base | Service) -> Pairs:
-    """What a layer lies on, and the runtime that its wheels are fetched with: one name for each
-    linked target.
-    """
-    if not asker.layer.chain:
-        return (("base", "target:runtime"),)
-    base_context = ("base", f"target:{asker.layer.chain[-1].name}")
-    return (base_context, RUNTIME) if _installs(asker) else (base_context,)
+def _local(asker: Base | Service) -> tuple[str, ...]:
+    """The packages of the repository that it installs; others are in its layers."""
+    return tuple(sorted(package.name for package in asker.packages if not package.source))
+
+
+def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pairs:
+    """The contexts of the steps that install and copy: only those that there are."""
+    contexts = [FROM_INSIDE]
+    if asker.system:
+        contexts.append(external(fleet, "python"))
+    if builder:
+        contexts.append(external(fleet, BUILDER))
+    return tuple(contexts)
+
+
+def _below(asker: Base | Service) -> tuple[str, str]:
+    """What an image lies on."""
+    chain = asker.scope.chain
+    return "base", f"target:{chain[-1].name if chain else RUNTIME}"
 
 
 def _weights_context(weights: Weights | None) -> Pairs:
-    return (("weights", f"target:{weights.layer.name}"),) if weights else ()
+    return (("weights", f"target:{weights.scope.name}"),) if weights else ()
 
 
-def _wheel_contexts(packages: Iterable[Package]) -> Pairs:
-    names = sorted(package.layer.name for package in packages)
-    return tuple((name, f"target:{name}") for name in names)
+def _wheel_contexts(packages: Iterable[str]) -> Pairs:
+    targets = [wheel_target(package) for package in packages]
+    return tuple((target, f"target:{target}") for target in targets)
 
 
 def external(fleet: Fleet, name: str) -> tuple[str, str]:
@@ -501,7 +519,7 @@ def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str,
         return ("*",)
     context, weights = service.context, service.weights
     folders = [weights.value] if weights and weights.source == "path" else []
-    files = (*service.layer.asks.files, *service.env_file, *folders, *checks)
+    files = (*service.scope.asks.files, *service.env_file, *folders, *checks)
     prefix = "" if context == "." else f"{context}/"
     within = [
         "." if path == context else path.removeprefix(prefix)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
-from slimbake.config.naming import BAKE, DOCKERFILES, LOCKS, PROGRAMS, RULES
+from slimbake.config.naming import BAKE, DOCKERFILES, LAYERS, LOCKS, PROGRAMS
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
 from slimbake.fleet import Fleet, resolve, with_digests
-from slimbake.fleet.shared import with_layers
 from slimbake.host.workspace import Workspace
-from slimbake.layers import Optimisation
+from slimbake.layers import layering
+from slimbake.layers.model import Layering
 from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
-_WRITTEN = (BAKE, LOCKS, DOCKERFILES, RULES, PROGRAMS, ".github/workflows")
+_WRITTEN = (BAKE, LOCKS, DOCKERFILES, LAYERS, PROGRAMS, ".github/workflows")
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Project:
     """What a manifest and its locks come to."""
 
     asked: Fleet  # as the manifest alone has it: what the locks have to answer
-    fleet: Fleet  # with the layers and digests that the locks hold
+    fleet: Fleet  # with the digests that the locks hold
     locks: Locks
-    optimisation: Optimisation
+    layering: Layering
     plan: Plan
     workspace: Workspace
 
@@ -47,7 +47,7 @@ class Project:
     @cached_property
     def stale_locks(self) -> tuple[Stale, ...]:
         """The locks that do not answer what the manifest asks now."""
-        from slimbake.lock.asked import stale  # what resolves and plans layers, for whoever locks
+        from slimbake.lock.asked import stale  # what resolves, for whoever locks
 
         return stale(self.asked, self.locks)
 
@@ -86,8 +86,7 @@ def reread(project: Project) -> Project:
 def _project(written: Manifest, workspace: Workspace) -> Project:
     locks = read_locks(written.file.parent)
     resolved = resolve(written, locks.sources)
-    shared = with_layers(resolved, locks.layers, locks.sources) if resolved.auto else resolved
-    fleet = with_digests(shared, locks.digests)
-    optimisation = Optimisation(fleet, locks)
-    decided = plan(fleet, locks.texts, optimisation.rules)
-    return Project(resolved, fleet, locks, optimisation, decided, workspace)
+    fleet = with_digests(resolved, locks.digests)
+    layers = layering(fleet, locks)
+    decided = plan(fleet, locks.texts, layers)
+    return Project(resolved, fleet, locks, layers, decided, workspace)

@@ -1,18 +1,20 @@
-"""One repository of a registry: reads manifests, and attaches artifacts to them as the OCI's
-referrers.
+"""One repository of a registry: reads manifests, puts images together from blobs of others, and
+attaches artifacts to them as the OCI's referrers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlencode, urljoin
 
 from slimbake.host.typed import WRONG
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
+    CONFIG,
     DOCUMENTS,
     INDEX,
     MANIFEST,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
+_PART = 1 << 20  # bytes of a blob that are held at a time
 _SAID = 1000  # characters of an answer that are shown
 _AGAIN = "once the registry answers, the same command goes on from here"
 
@@ -45,7 +48,7 @@ class ImageRepository:
         from slimbake.registry.session import Auth, Host
 
         where = endpoint(name)
-        self._name, self._url = name, where.url
+        self._name, self._where, self._url = name, where, where.url
         self._host = at or Host(where, ca_bundle)
         self._auth = Auth(self._host)
 
@@ -85,6 +88,34 @@ class ImageRepository:
         if descriptor_of("", content).digest != digest:
             raise self._unusable(digest, "gives other bytes", "gives other bytes")
         return content
+
+    def take(self, blob: Descriptor, other: ImageRepository) -> None:
+        """Hold a blob that another repository holds: where both are of one registry nothing is
+        moved, else it is copied.
+        """
+        if self._ask("HEAD", f"blobs/{blob.digest}", allowed=(404,)).status_code == 200:
+            return
+        query = ""
+        if other._where.host == self._where.host:
+            query = "?" + urlencode({"mount": blob.digest, "from": other._where.path})
+        place = self._ask("POST", f"blobs/uploads/{query}")
+        if place.status_code == 201:
+            return
+        with tempfile.TemporaryFile() as file:
+            other._download(blob, file)
+            self._finish(place, blob, file)
+
+    def put_image(self, config: bytes, layer: Descriptor, tag: str) -> None:
+        """Put an image with one layer, which the repository holds, under a tag."""
+        described = descriptor_of(CONFIG, config)
+        self._upload(described, config)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": described.as_json(),
+            "layers": [layer.as_json()],
+        }
+        self.put(tag, _written(manifest))
 
     def attach(
         self,
@@ -170,13 +201,29 @@ class ImageRepository:
         return ""
 
     def _upload(self, blob: Descriptor, content: bytes) -> None:
-        location = self._ask("POST", "blobs/uploads/").headers.get("location")
+        self._finish(self._ask("POST", "blobs/uploads/"), blob, content)
+
+    def _finish(self, place: Any, blob: Descriptor, content: bytes | IO[bytes]) -> None:
+        """Send a blob to where the registry's answer says."""
+        location = place.headers.get("location")
         if not location:
             raise self._unusable("a place to upload to", "names none", "takes no upload")
-        place = (
+        address = (
             f"{urljoin(self._url, location)}{'&' if '?' in location else '?'}digest={blob.digest}"
         )
-        self._ask("PUT", place, {"Content-Type": "application/octet-stream"}, content)
+        self._ask("PUT", address, {"Content-Type": "application/octet-stream"}, content)
+
+    def _download(self, blob: Descriptor, file: IO[bytes]) -> None:
+        """Write a blob to a file, to its start."""
+        answer = self._ask("GET", f"blobs/{blob.digest}", stream=True)
+        digest, size = hashlib.sha256(), 0
+        for part in answer.iter_content(_PART):
+            digest.update(part)
+            size += file.write(part)
+            if size > blob.size:
+                break
+        if f"sha256:{digest.hexdigest()}" != blob.digest:
+            raise self._unusable(blob.digest, "gives other bytes", "gives other bytes")
 
     def _put(self, manifest: StoredManifest, tag: str = "") -> Any:
         return self._ask(
@@ -203,14 +250,15 @@ class ImageRepository:
         method: str,
         path: str,
         headers: Mapping[str, str] = {},
-        data: bytes | None = None,
+        data: bytes | IO[bytes] | None = None,
         allowed: tuple[int, ...] = (),
+        stream: bool = False,
     ) -> Any:
         import requests
 
         url = path if "://" in path else f"{self._url}/{path}"
         try:
-            answer = self._send(method, url, headers, data)
+            answer = self._send(method, url, headers, data, stream)
         except requests.RequestException as error:
             why = failure_words(error)
             message = f"{self._name}: the registry {why} ({method} {path})\n{error}"
@@ -227,17 +275,31 @@ class ImageRepository:
             why=f"answers {answer.status_code}",
         )
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Any:
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | IO[bytes] | None,
+        stream: bool,
+    ) -> Any:
         """Ask, and where that is refused once more: with another token, since the one at hand may
         be for reading.
         """
 
-        send = partial(self._host.session.request, method, url, data=data, verify=self._host.verify)
-        answer = send(headers={**headers, **self._auth.known()})
+        def send(authorised: Mapping[str, str]) -> Any:
+            if data is not None and not isinstance(data, bytes):
+                data.seek(0)
+            given = {**headers, **authorised}
+            return self._host.session.request(
+                method, url, data=data, headers=given, verify=self._host.verify, stream=stream
+            )
+
+        answer = send(self._auth.known())
         if answer.status_code not in {401, 403}:
             return answer
         opened = self._auth.opened(answer)
-        return send(headers={**headers, **opened}) if opened else answer
+        return send(opened) if opened else answer
 
 
 def _written(manifest: Mapping[str, Any]) -> StoredManifest:

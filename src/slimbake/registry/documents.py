@@ -11,6 +11,7 @@ from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
 _DOCKER = "application/vnd.docker.distribution.manifest"
 INDEXES = (INDEX, f"{_DOCKER}.list.v2+json")
 DOCUMENTS = (MANIFEST, f"{_DOCKER}.v2+json", *INDEXES)

@@ -132,7 +132,7 @@ def _build(
         variables |= settings(site.root) if options.provenance else {}  # for it, buildx asks Git
         running = docker.Bake(bake_arguments, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
-            warnings = _follow(running, progress, shown)
+            warnings = _follow(plan, running, progress, shown)
             if not running.code:
                 shown.complete()
         note_smokes(
@@ -155,14 +155,21 @@ def _build(
     return _Run(digests, None, running.text, progress.ran)
 
 
-def _follow(running: docker.Bake, progress: Progress, shown: Board | Plain) -> list[str]:
+def _follow(
+    plan: Plan, running: docker.Bake, progress: Progress, shown: Board | Plain
+) -> list[str]:
     """Show a bake until it ends; what its programs warn of, each once."""
     warnings: dict[str, None] = {}
     for event in running.events():
         for change in progress.take(event):
             shown.take(change)
             if change.line.startswith(WARNING):
-                warnings[change.line.removeprefix("slimbake: ")] = None
+                warning = change.line.removeprefix(WARNING)
+                name = change.vertex.step.target
+                # Neither a smoke nor what compiles modules knows of which service it is.
+                if name and plan.target(name).kind in ("smoke", "service"):
+                    warning = f"services.{plan.target(name).service}: {warning}"
+                warnings[f"warning: {warning}"] = None
     return list(warnings)
 
 

@@ -11,7 +11,7 @@ from slimbake.release.place import BuiltImage, built_in_engine
 from slimbake.release.site import Site
 from slimbake.render import bare_files
 
-BARE = "bare"  # in the workspace: what steps that install are to do
+BARE = "bare"  # in the workspace: what steps that make layers are to do
 
 
 def bare_images(
@@ -26,7 +26,7 @@ def bare_images(
     for name, text in texts.items():
         site.workspace.write_text(f"{BARE}/{name}", text)
     # none where no service has packages
-    sets = (f"inside.contexts.rules={FOLDER}/{BARE}", "*.args.STRIP=") if texts else ()
+    sets = (f"inside.contexts.layers={FOLDER}/{BARE}",) if texts else ()
     options = BakeOptions(names=names, sets=sets, platform=platform, compression="uncompressed")
     result = bake(site, services, options, checks=checks)
     return built_in_engine(result.left, result)

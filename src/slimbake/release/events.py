@@ -13,6 +13,7 @@ from typing import Any, Literal
 from slimbake.checks.missing import lacking, missing_variable
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
+from slimbake.inside.fates import LOST_FILES
 from slimbake.plan.model import CHECKS, Plan, Target
 
 State = Literal["running", "done", "cached", "failed", "cancelled"]
@@ -164,6 +165,8 @@ class Steps:
         self._owners: dict[str, list[str]] = {}
         for target in plan.targets:
             for instruction in _instructions(dockerfiles.get(target.dockerfile, "")):
+                for name, value in target.args:  # BuildKit names steps so
+                    instruction = instruction.replace(f"${{{name}}}", value)
                 self._owners.setdefault(instruction, []).append(target.name)
 
     def built(self, name: str, only: str = "") -> str:
@@ -316,7 +319,11 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     if target.kind == "inventory" and (counted := _counted(plan, vertex.log)):
         target = counted
         error: SlimbakeError = CheckError(
-            f"{target.checked} has lost files of packages ({cause}); no tag has moved\n{log}".rstrip(),
+            f"the inventory of {target.checked} failed ({cause}); no tag has moved\n{log}".rstrip(),
+        )
+    elif target.kind == "layer" and LOST_FILES in log:
+        error = CheckError(
+            f"{target.name} has lost files of packages; no tag has moved\n{log}".rstrip(),
             "`slimbake why` lists what is done to layers; `optimize: false` turns it off",
         )
     elif target.kind in CHECKS and step.instruction:

@@ -78,8 +78,8 @@ def on_registry(
     def read(target: str, at: ImageRepository) -> StoredManifest | None:
         return _checked(at, fingerprints[target])
 
-    images = _answers(repositories, read, ca_bundle, seconds)
-    _say_doubts(images, console)
+    images = ask_each(repositories, read, ca_bundle, seconds)
+    say_doubts(images, console)
     return tuple(
         OnRegistry(name, repositories[name], image)
         for name, image in images.items()
@@ -101,7 +101,7 @@ def released_images(
     """
     parts = {target: _parts(name) for target, name in names.items()}
     repositories = {target: repository for target, (repository, _) in parts.items()}
-    answers = _answers(
+    answers = ask_each(
         repositories, lambda target, at: at.document(parts[target][1]), ca_bundle, seconds
     )
     images, faults = [], []
@@ -139,7 +139,7 @@ def attached_sboms(
             if (text := _attached_sbom(at, manifest.digest))
         }
 
-    answers = _answers({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
+    answers = ask_each({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
     if failed := [answer for answer in answers.values() if isinstance(answer, RegistryError)]:
         raise failed[0]
     return {name: answer for name, answer in answers.items() if isinstance(answer, dict)}
@@ -183,7 +183,7 @@ def retag(
         at.put(names[target].rpartition(":")[2], by_name[target].document)
 
     repositories = {name: image.repository for name, image in by_name.items()}
-    done = _answers(repositories, put, ca_bundle, seconds)
+    done = ask_each(repositories, put, ca_bundle, seconds)
     if failed := [
         f"{names[name]}: {error}"
         for name, error in done.items()
@@ -207,11 +207,11 @@ def _checked(repository: ImageRepository, fingerprint: str) -> StoredManifest | 
     return image
 
 
-def _answers(
+def ask_each(
     repositories: Mapping[str, str],
     ask: Callable[[str, ImageRepository], T],
     ca_bundle: str,
-    seconds: float,
+    seconds: float = SECONDS,
 ) -> dict[str, T | RegistryError]:
     """What a registry answers for each image, or why it gives no answer that can be used.
 
@@ -234,7 +234,7 @@ def _answers(
         return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
 
 
-def _say_doubts(answers: Mapping[str, object], console: Console) -> None:
+def say_doubts(answers: Mapping[str, object], console: Console) -> None:
     """Say in one line which targets are built to be sure, and why."""
     reasons: dict[str, list[str]] = {}
     for name, answer in answers.items():

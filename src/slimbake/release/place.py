@@ -45,6 +45,8 @@ class BakeRequest:
     push: bool = False
     # what the registry has for the same inputs is not built, but gets the tag
     missing: bool = False
+    # layers of packages that the registry has under their keys are not built
+    take_layers: bool = False
     keep_going: bool = False  # leave out what fails, with all that stands on it
     platform: str = ""  # the only one that is built for; "" = as planned
     # target -> REPOSITORY@DIGEST: not built, but stood on

@@ -15,6 +15,7 @@ from slimbake.plan.origin import is_ours
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import CREATED, StoredManifest, platform_manifests
+from slimbake.release.layers import publish_layers
 from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage
 from slimbake.release.sbom import MEDIA_TYPE, file_name, sbom
 from slimbake.release.site import Site, built_for
@@ -89,6 +90,8 @@ def publish(
                     if fingerprint := fingerprints.get(name):
                         mark(repository, document, fingerprint, annotations)
                 pushed[name] = f"{at}@{document.descriptor.digest}"
+    held = {name: (names[name].rpartition(":")[0], manifests[name]) for name in manifests}
+    publish_layers(site, held, request)
     return pushed
 
 

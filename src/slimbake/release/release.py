@@ -20,6 +20,7 @@ from slimbake.project import Project
 from slimbake.registry.address import is_loopback
 from slimbake.release.budget import over_budget
 from slimbake.release.inputs import registry_fingerprints
+from slimbake.release.layers import found_layers
 from slimbake.release.on_registry import OnRegistry, on_registry, released_images, retag
 from slimbake.release.place import (
     BakeRequest,
@@ -84,7 +85,10 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
             request = replace(request, targets=remaining)
         rest = tuple(name for name in request.targets if name not in there)
         shared = {i.target: i.reference for i in on_registries if site.plan.target(i.target).shared}
-        site = site.standing_on(shared).stocked(rest)
+        site = site.standing_on(shared)
+        if request.take_layers:
+            site = site.standing_on(found_layers(site, rest, request))
+        site = site.stocked(rest)
         build = place.make(site, rest, request) if rest else BuiltImages()
         return _released(site, place, request, on_registries, build, fingerprints, scan)
 

@@ -22,7 +22,7 @@ from slimbake.host.machine import Machine, machine
 from slimbake.host.workspace import Workspace
 from slimbake.lock.locks import expect_fresh, locked_pins
 from slimbake.lock.wheelhouse import fetch, fetch_debian
-from slimbake.lock.wheelhouse.store import store
+from slimbake.lock.wheelhouse.store import Held, store
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan, Target
 from slimbake.project import Project, reread
@@ -75,18 +75,30 @@ class Site:
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
         stock, machine, console = store(), self.machine, self.console
-        of_wheels = {target.name: target.lock for target in targets if target.lock}
+        of_wheels = {target.name: target for target in targets if target.takes_wheels}
         of_debs = {target.name: target.system_lock for target in targets if target.system_lock}
-        wheels = fetch(fleet, locks, machine, stock, console, only={*of_wheels.values()}).by_layer
+        locks_of_wheels = {target.lock for target in of_wheels.values()}
+        wheels = fetch(fleet, locks, machine, stock, console, only=locks_of_wheels).by_lock
         debs = fetch_debian(fleet, locks, machine, stock, console, only={*of_debs.values()})
         folders = replace(
             self.around,  # of each target, with exactly what its lock has
             wheels={
-                n: str(stock.folder(wheels.get(of, ()), "wheels")) for n, of in of_wheels.items()
+                name: str(stock.folder(_wheels(target, wheels), "wheels"))
+                for name, target in of_wheels.items()
             },
             debs={n: str(stock.folder(debs[of], "debs")) for n, of in of_debs.items()},
         )
         return replace(self, around=folders)
+
+
+def _wheels(target: Target, files: Mapping[str, Iterable[Held]]) -> list[Held]:
+    """The files that a step of a target installs, of those of its lock."""
+    held = files.get(target.lock, ())
+    layer = target.recipe.layer if target.recipe else None
+    if layer is None:
+        return list(held)
+    hashes = {digest.partition(":")[2] for pin in layer.pins for digest in pin.hashes}
+    return [file for file in held if file.sha256 in hashes]
 
 
 @contextlib.contextmanager

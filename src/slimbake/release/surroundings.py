@@ -46,7 +46,11 @@ def find_links(
     kept = store()
     folder_of: dict[str, str] = {}
     for target in targets:
-        names = [wheel.file for pin in locks.get(target.lock, ()) for wheel in pin.wheels]
+        if not target.takes_wheels:
+            continue
+        layer = target.recipe.layer if target.recipe else None
+        pins = layer.pins if layer else locks.get(target.lock, ())
+        names = [wheel.file for pin in pins for wheel in pin.wheels]
         if wheels := [Held(hashed(there[name]), there[name]) for name in names if name in there]:
             folder_of[target.name] = str(kept.folder(wheels, ""))
     return folder_of

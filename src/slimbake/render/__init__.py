@@ -11,8 +11,10 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from slimbake.catalogue import Rule
-from slimbake.config.naming import BAKE, PROGRAMS, RULES
-from slimbake.plan.model import Plan, Recipe, Target
+from slimbake.config.naming import BAKE, LAYERS, PROGRAMS
+from slimbake.layers.model import Layer
+from slimbake.lock.text import requirement_lines
+from slimbake.plan.model import Plan, Target
 from slimbake.render import quoting
 from slimbake.render.compose import COMPOSE_FILE, compose
 from slimbake.render.workflow import TEMPLATES, UPGRADE, workflow
@@ -64,12 +66,14 @@ def render(
         yield Generated.of(path, text)
     shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
     for target in plan.targets:
+        for path, text in _layer_file(plan, target).items():
+            yield Generated.of(path, text)
         if target.recipe and target.dockerfile not in shared:
             shared.add(target.dockerfile)
             template = environment.get_template(target.recipe.template)
             text = template.render(plan=plan, target=target)
             yield Generated.of(target.dockerfile, text)
-            for path, text in (_ignore_file(plan, target) | _rules_file(plan, target)).items():
+            for path, text in _ignore_file(plan, target).items():
                 yield Generated.of(path, text)
 
 
@@ -88,48 +92,40 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own_repository: bool)
     return {path: text for path, text in texts.items() if text.strip()}
 
 
-def rules_files(plan: Plan) -> dict[str, str]:
-    """What the steps that install read: file name under RULES -> text."""
-    files = (_rules_file(plan, target) for target in plan.targets)
-    return {path.rpartition("/")[2]: text for file in files for path, text in file.items()}
-
-
 def bare_files(plan: Plan) -> dict[str, str]:
-    """The same, of images without optimisation."""
-    bare = (replace(target, recipe=_without_rules(target.recipe)) for target in plan.targets)
-    return rules_files(replace(plan, targets=tuple(bare)))
-
-
-def _without_rules(recipe: Recipe | None) -> Recipe | None:
-    return (
-        replace(recipe, install=replace(recipe.install, rules=()))
-        if recipe and recipe.install
-        else recipe
-    )
+    """What the steps that make layers read, of images without optimisation: file name -> text."""
+    files = {}
+    for target in plan.targets:
+        if target.recipe and (layer := target.recipe.layer):
+            bare = replace(layer, rules=(), bytecode="all")
+            files[f"{layer.name}.json"] = _layer_text(plan, bare)
+    return files
 
 
 _json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one each time
 
 
-@lru_cache(64)  # most services carry the same
+@lru_cache(64)  # most layers have the same
 def _rules_lines(rules: tuple[Rule, ...]) -> str:
-    return ",".join(f"\n {_json(rule.as_json())}" for rule in rules)
+    return ",".join(f"\n  {_json(rule.as_json())}" for rule in rules)
 
 
-def _rules_file(plan: Plan, target: Target) -> dict[str, str]:
-    """What a step that installs is to do with the files: JSON, with a line for each rule."""
-    if not (target.recipe and (install := target.recipe.install)):
-        return {}
-    head = {
-        "about": f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.",
-        "layer": install.content,
-    }
-    lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-    return {
-        f"{RULES}/{install.rules_file}": "{"
-        + ",\n".join((*lines, f'"rules": [{_rules_lines(install.rules)}]'))
-        + "}\n"
-    }
+def _layer_file(plan: Plan, target: Target) -> dict[str, str]:
+    layer = target.recipe.layer if target.recipe else None
+    return {f"{LAYERS}/{layer.name}.json": _layer_text(plan, layer)} if layer else {}
+
+
+def _layer_text(plan: Plan, layer: Layer) -> str:
+    """What a layer is made of, and how: JSON, with a line for each wheel and each rule."""
+    requirements = [line for pin in layer.pins for line in requirement_lines(pin)]
+    fields = [
+        f'"about": {_json(f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.")}',
+        f'"key": {_json(layer.key)}',
+        f'"bytecode": {_json(layer.bytecode)}',
+        '"requirements": [' + ",".join(f"\n  {_json(line)}" for line in requirements) + "]",
+        f'"rules": [{_rules_lines(layer.rules)}]',
+    ]
+    return "{" + ",\n ".join(fields) + "}\n"
 
 
 def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:

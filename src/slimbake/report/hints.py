@@ -1,18 +1,15 @@
-"""What is left to save, in lines: what `sizes` and `layers` know already. Pure."""
+"""What is left to save, in lines: what `sizes` knows already. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from slimbake.config.naming import ONNX, base_layer
-from slimbake.console.tables import readable, some
+from slimbake.config.naming import ONNX, base_target
+from slimbake.console.tables import readable
 from slimbake.fleet.drafts import RUNS
-from slimbake.fleet.layering.report import duplicated
 from slimbake.fleet.model import Base, Fleet, Service
 from slimbake.images.sizes import Measurement
-from slimbake.lock.auto import UNPACKED, alignment
-from slimbake.lock.closures import Written
 from slimbake.lock.model import Pin
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
@@ -38,13 +35,7 @@ def size_hints(fleet: Fleet, plan: Plan, pins: Pins, measured: Measurement) -> t
             sizes: Counter[str] = Counter()
             for name, layer in zip(names, image.layers, strict=True):
                 sizes[name] += layer.uncompressed
-            lines += _of_model(fleet, services[image.name], pins, sizes)
-    pins_by_service = {
-        name: tuple(pin for layer in service.layer.closure for pin in pins.get(layer.name, ()))
-        for name, service in services.items()
-    }
-    if line := alignment(pins_by_service):
-        lines.append(line)
+            lines += _of_model(fleet, plan, services[image.name], pins, sizes)
     if fleet.compression.type == "gzip":
         lines.append("`compression: {type: zstd, level: 9}` compresses better than gzip")
     return tuple(lines)
@@ -65,9 +56,9 @@ def requested(fleet: Fleet, services: Collection[str]) -> tuple[str, ...]:
 
 
 def _of_model(
-    fleet: Fleet, service: Service, pins: Pins, sizes: Mapping[str, int]
+    fleet: Fleet, plan: Plan, service: Service, pins: Pins, sizes: Mapping[str, int]
 ) -> Iterator[str]:
-    weights = service.weights.layer.name if service.weights else ""
+    weights = service.weights.scope.name if service.weights else ""
     least = WORTH * sum(sizes.values())
     if not weights:
         return
@@ -80,9 +71,12 @@ def _of_model(
     base = next((base for base in reversed(service.bases) if _cpu_torch(pins, base)), None)
     if base is None or any(variant.inference == ONNX for variant in variants):
         return
-    lock = base_layer(base.name)
-    wheels = sum(pin.bytes or 0 for pin in _going(pins[lock]))
-    less = min(int(wheels * UNPACKED), sizes.get(lock, 0))
+    going = {pin.name for pin in _going(pins[base_target(base.name)])}
+    less = 0
+    for name, size in sizes.items():
+        recipe = plan.target(name).recipe
+        if recipe and recipe.layer and all(pin.name in going for pin in recipe.layer.pins):
+            less += size
     if less > least:
         yield (
             f"{service.name}: `inference: onnx` runs the model without torch and saves about"
@@ -91,7 +85,7 @@ def _of_model(
 
 
 def _cpu_torch(pins: Pins, base: Base) -> bool:
-    names = [pin.name for pin in pins.get(base_layer(base.name), ())]
+    names = [pin.name for pin in pins.get(base_target(base.name), ())]
     return _TORCH in names and not any(name.startswith(_CUDA) for name in names)
 
 
@@ -102,27 +96,3 @@ def _going(pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
         more = {pin.name for pin in pins if kept.intersection(pin.via)} - kept
         kept, grown = kept | more, bool(more)
     return tuple(pin for pin in pins if pin.name not in kept)
-
-
-def share_hints(fleet: Fleet, hand: Written) -> tuple[str, ...]:
-    """For each base: the packages that lie in several places of a host, and that it could hold once."""
-    twice = dict(duplicated(hand.plan))
-    holding: dict[str, list[str]] = {key: [] for key in twice}
-    for chain in hand.plan.chains:
-        for key in twice.keys() & {key for group in chain.groups for key in group}:
-            holding[key].append(chain.service)
-    bases = {
-        service.name: [base.name for base in reversed(service.bases)] for service in fleet.services
-    }
-    of_base: dict[str, list[str]] = {}
-    for key, having in holding.items():
-        common = Counter(base for service in having for base in bases.get(service, ()))
-        nearest = bases.get(having[0], ()) if having else ()
-        if base := next((name for name in nearest if common[name] == len(having)), ""):
-            of_base.setdefault(base, []).append(key)
-    lines = []
-    for base, keys in of_base.items():
-        size = sum(hand.fleet.by_key[key].host * (twice[key] - 1) for key in keys)
-        names = some([key.partition("==")[0] for key in keys], 5)
-        lines.append(f"base {base} could hold {names} once: about {readable(size)} less on a host")
-    return tuple(lines)

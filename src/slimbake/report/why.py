@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
 
@@ -26,24 +25,15 @@ _FEW = 5  # of one of several rules
 _PREFIX = "/opt/slimbake"
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
-    """A file that a rule removed or changed in an image."""
-
-    layer: str
-    entry: LedgerEntry
-
-
-def changed(image: str) -> tuple[Why, ...]:
+def changed(image: str) -> tuple[LedgerEntry, ...]:
     """All that rules removed or changed in an image of the engine; () where it has no ledger.
 
     Raises SetupError for what cannot be read.
     """
-    return tuple(
-        Why(name.removesuffix(".json.gz"), entry)
-        for name, content in _files(image, LEDGERS)
-        for entry in _ledger(name, content)
-    )
+    entries: list[LedgerEntry] = []
+    for name, content in _files(image, LEDGERS):
+        entries += _ledger(name, content)
+    return tuple(entries)
 
 
 def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
@@ -70,12 +60,12 @@ def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
         stream.read(KEPT)  # to its end: `copied` then knows whether the stream broke off
 
 
-def why(entries: Iterable[Why], subject: str) -> tuple[Why, ...]:
+def why(entries: Iterable[LedgerEntry], subject: str) -> tuple[LedgerEntry, ...]:
     """The files that a person means: a rule by its name, a path, a folder, a glob, or the name of a
     module or of something in it (`torch.fx`, `transformers.models.gpt2.GPT2Model`).
     """
     entries = tuple(entries)
-    if by := tuple(entry for entry in entries if entry.entry.by == subject):
+    if by := tuple(entry for entry in entries if entry.by == subject):
         return by
     path = subject.rpartition(_SITE)[2] if _SITE in subject else subject
     path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
@@ -84,13 +74,13 @@ def why(entries: Iterable[Why], subject: str) -> tuple[Why, ...]:
     path = path.rstrip("/")
     globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
     means = matcher(globs)
-    files = tuple(entry for entry in entries if means(entry.entry.path))
+    files = tuple(entry for entry in entries if means(entry.path))
     module = path.rpartition("/")[0]
     # The last word may be a name that a removed module had.
     if (
         not files
         and path != subject
-        and {entry.entry.path for entry in entries}
+        and {entry.path for entry in entries}
         & {
             f"{module}.py",
             f"{module}/__init__.py",
@@ -111,7 +101,7 @@ def is_there(image: str, subject: str, python: str) -> bool:
     return False
 
 
-def led_on(entries: Collection[Why], subject: str, services: Collection[str]) -> str:
+def led_on(entries: Collection[LedgerEntry], subject: str, services: Collection[str]) -> str:
     """What to do for whoever asked for something that nothing has touched and no image has."""
     if subject in services:
         return (
@@ -122,8 +112,8 @@ def led_on(entries: Collection[Why], subject: str, services: Collection[str]) ->
     if top in sys.stdlib_module_names:
         return "it is Python's own, and the runtime has it"
     depth = subject.count(".") + 1
-    names = {entry.entry.by for entry in entries} | {
-        ".".join(entry.entry.path.removesuffix(".py").split("/")[:depth]) for entry in entries
+    names = {entry.by for entry in entries} | {
+        ".".join(entry.path.removesuffix(".py").split("/")[:depth]) for entry in entries
     }
     if near := get_close_matches(subject, sorted(names), 1):
         return f"did you mean '{near[0]}'?"
@@ -133,23 +123,23 @@ def led_on(entries: Collection[Why], subject: str, services: Collection[str]) ->
     )
 
 
-def answer(path: str, touched: Mapping[str, Sequence[Why]]) -> Iterator[str]:
-    """The lines that say what became of the files that were found in each image, by rule and layer."""
+def answer(path: str, touched: Mapping[str, Sequence[LedgerEntry]]) -> Iterator[str]:
+    """The lines that say what became of the files that were found in each image, by rule."""
     known_rules = {rule.name: rule for rule in rules()}
-    images: dict[tuple[str, str], list[str]] = {}
-    entries: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
-    for name, files in touched.items():
-        for file in files:
-            images.setdefault((file.entry.by, file.layer), []).append(name)
-            entries.setdefault((file.entry.by, file.layer), {})[file.entry.path] = file.entry
-    if len(entries) > 1:
-        yield f"{path}: {short_answer(entries)}"
-    most = _FEW if len(entries) > 1 else _SHOWN
-    for (by, layer), names in images.items():
-        yield f"{by}, on {layer}, in {', '.join(dict.fromkeys(names))}"
+    images: dict[str, list[str]] = {}
+    files_of: dict[str, set[LedgerEntry]] = {}
+    for name, entries in touched.items():
+        for entry in entries:
+            images.setdefault(entry.by, []).append(name)
+            files_of.setdefault(entry.by, set()).add(entry)
+    if len(files_of) > 1:
+        yield f"{path}: {short_answer(files_of)}"
+    most = _FEW if len(files_of) > 1 else _SHOWN
+    for by, names in images.items():
+        yield f"{by}, in {', '.join(dict.fromkeys(names))}"
         if rule := known_rules.get(by):
             yield f"  {rule.about}: {rule.why.rstrip('.')}"
-        removed = list(entries[by, layer].values())
+        removed = sorted(files_of[by])
         for entry in removed[:most]:
             size = readable(entry.before)
             if entry.after not in (0, entry.before):
@@ -160,13 +150,11 @@ def answer(path: str, touched: Mapping[str, Sequence[Why]]) -> Iterator[str]:
             yield f"  and {len(removed) - most:,} more files (`--json` lists them), {size} in all"
 
 
-def short_answer(entries: Mapping[tuple[str, str], Mapping[str, LedgerEntry]]) -> str:
-    """How many files each rule took or changed; `entries`: rule and layer -> path -> file."""
-    by_rule: dict[str, set[str]] = {}
-    for (by, _), files in entries.items():
-        by_rule.setdefault(by, set()).update(files)
-    counts = sorted(by_rule.items(), key=lambda one: (-len(one[1]), one[0]))
-    every = set[str]().union(*by_rule.values())
+def short_answer(files_of: Mapping[str, Collection[LedgerEntry]]) -> str:
+    """How many files each rule took or changed."""
+    paths = {by: {entry.path for entry in entries} for by, entries in files_of.items()}
+    counts = sorted(paths.items(), key=lambda one: (-len(one[1]), one[0]))
+    every = set[str]().union(*paths.values())
     named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
     return f"{len(every):,} files: {named}"
 

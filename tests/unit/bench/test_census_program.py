@@ -7,8 +7,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
+from bench.counting.images import archive
 from bench.counting.programs import imports
 from bench.counting.programs.census import Specs, module_name, removed_modules, stale_imports
+from tests.ran import ran
 
 from slimbake.inside.ledger import LedgerEntry
 
@@ -77,6 +79,15 @@ def test_import_statements_that_point_at_what_a_rule_took_are_found() -> None:
         ("a.y", "a.gone", "rule", "optional"),
     ]
     assert list(stale_imports(sources, {})) == []
+
+
+@pytest.mark.parametrize("program", ["calls", "census", "imports"])
+def test_an_image_gets_all_that_a_program_imports(program: str, tmp_path: Path) -> None:
+    file = tmp_path / "programs.zip"
+    file.write_bytes(archive())
+    code = f"import sys; sys.path[:0] = [{str(file)!r}]; import programs.{program}"
+    done = ran([sys.executable, "-ISB", "-c", code], cwd=tmp_path)
+    assert not done.returncode, done.stderr
 
 
 # --- imports

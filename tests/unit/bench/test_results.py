@@ -152,7 +152,7 @@ def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
-    scripts = [f"bench/{name}.py" for name in ("bake", "census", "prune", "starts")]
+    scripts = [f"bench/{name}.py" for name in ("bake", "census", "prune", "sharing", "starts")]
     assert [each for each in (*scripts, "slimbake sizes --record") if each not in shown] == []
     assert "0.0" not in made["docs/results.md"].replace("1,000,000", "")
 

@@ -10,9 +10,9 @@ from slimbake.catalogue import FILE, Rule, requested, rules
 from slimbake.config.document import read_yaml
 from slimbake.config.model import Removal
 from slimbake.inside.globs import matcher
-from slimbake.inside.rules import LayerRule, parse_rule
+from slimbake.inside.make.rules import LayerRule, parse_rule
 
-CONDITIONS = {"no-compiler", "unnamed", "unsought"}
+CONDITIONS = {"no-compiler", "unnamed", "stub"}
 KEYS = {"about", "why", "conditions", "packages", "remove", "keep", "strip"}
 
 
@@ -25,7 +25,7 @@ def test_the_shipped_file_is_sound() -> None:
         assert bool(rule.remove) != rule.strip
         assert {*rule.conditions} <= CONDITIONS and bool(rule.conditions) == bool(rule.remove)
         by_ending = all(re.fullmatch(r"\*\*/\*(\.\w+)", glob) for glob in rule.remove)
-        assert by_ending or "unsought" not in rule.conditions
+        assert by_ending or "stub" not in rule.conditions
 
 
 def test_rules_are_given_to_a_build_in_the_same_words() -> None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from tests.commits import commit as commit_all
 from tests.commits import git
+from tests.unit.fleets import pinned
 from tests.unit.processes import faked
 
 from slimbake.ci.changes import changed, unchanged_since
@@ -17,6 +18,7 @@ from slimbake.cli.plan import command
 from slimbake.console import Console
 from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import TargetChange
+from slimbake.lock.text import lock_text
 from slimbake.project import load
 from slimbake.render.generated import drift, generate, repair
 
@@ -29,6 +31,9 @@ services:
   api: {context: services/api, base: web, smoke: smoke.py, command: [python, -m, api]}
   embed: {context: services/embed, command: [python, -m, embed]}
 """
+
+
+NEWER = lock_text([pinned("httpx", "2")])
 
 
 def commit(root: Path) -> str:
@@ -52,7 +57,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "services" / name / "main.py").write_text("print()\n")
     (root / "services/api/smoke.py").write_text("def imports(): ...\n")
     (root / "bake/locks").mkdir(parents=True)
-    (root / "bake/locks/base-web.txt").write_text("httpx==1\n")
+    (root / "bake/locks/base-web.txt").write_text(lock_text([pinned("httpx")]))
     (root / "services.yaml").write_text(MANIFEST)
     commit(root)
     return root
@@ -67,7 +72,6 @@ def said(root: Path, before: str) -> dict[str, tuple[str, ...]]:
 EDITED = {
     "api": ("changed", "context services/api: main.py edited"),
     "api-smoke": ("changed", "context services/api: main.py edited", "api changed"),
-    "api-inventory": ("changed", "api changed"),
 }
 
 
@@ -78,7 +82,7 @@ def test_an_edit_rebuilds_its_service_alone(root: Path) -> None:
     assert said(root, "HEAD") == {}
     assert said(root, "HEAD~1") == EDITED
     assert {each.target for each in changed(root / "services.yaml", "HEAD~1")} == {
-        *("inside", "runtime", "base-web", "base-web-inventory", "embed", *EDITED)
+        *("inside", "runtime", "layer_base-web", "base-web", "base-web-inventory", "embed", *EDITED)
     }
 
 
@@ -88,14 +92,16 @@ def test_a_file_that_is_not_committed_and_would_be_sent_counts(root: Path) -> No
     assert said(root, "HEAD") == {"embed": ("changed", "context services/embed: x.bin added")}
 
 
-API = {"api", "api-smoke", "api-inventory"}
+API = {"api", "api-smoke"}
 
 
 def test_what_stands_on_a_changed_target_says_so(root: Path) -> None:
-    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
+    (root / "bake/locks/base-web.txt").write_text(NEWER)
     found = said(root, "HEAD")
-    assert found.keys() == {"inside", "base-web", "base-web-inventory", *API}
-    assert found["base-web"][:2] == ("changed", "lock bake/locks/base-web.txt changed")
+    assert found.keys() == {"inside", "layer_base-web", "base-web", "base-web-inventory", *API}
+    made_of = "bake/dockerfiles/layers/layer_base-web.json"
+    assert found["layer_base-web"][:2] == ("changed", f"layer {made_of} changed")
+    assert found["base-web"][:2] == ("changed", "layer_base-web changed")
     assert "base-web changed" in found["api"]
 
 
@@ -336,7 +342,7 @@ def test_nothing_that_changed_needs_no_job(root: Path) -> None:
     [
         ("services/api/main.py", "print('edited')\n"),
         ("services/api/smoke.py", "def imports(): 1 / 1\n"),
-        ("bake/locks/base-web.txt", "httpx==2\n"),
+        ("bake/locks/base-web.txt", NEWER),
     ],
 )
 def test_an_edit_gives_its_services_a_job(
@@ -357,7 +363,7 @@ def test_a_base_that_is_rebuilt_with_its_lock_says_why(root: Path) -> None:
     jobs, _, said = since(root, "HEAD")
     assert jobs == ["api"]
     assert said.startswith("base-web is rebuilt without a change of its lock: Dockerfile ")
-    (root / "bake/locks/base-web.txt").write_text("httpx==2\n")
+    (root / "bake/locks/base-web.txt").write_text(NEWER)
     assert since(root, "HEAD") == (jobs, ["embed"], "")
 
 

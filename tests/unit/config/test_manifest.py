@@ -9,12 +9,13 @@ import pytest
 from slimbake.config import manifest
 from slimbake.config.compose import defined
 from slimbake.config.model import (
+    Bytecode,
     Ci,
+    LayersEntry,
     Manifest,
     ServiceEntry,
 )
 from slimbake.errors import ManifestError
-from slimbake.fleet import resolve
 
 HEAD = 'project: atlas\npython: "3.11"\n'
 
@@ -68,35 +69,21 @@ def test_a_relative_manifest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert manifest(Path("services.yaml")).file == tmp_path / "services.yaml"
 
 
-@pytest.mark.parametrize(
-    ("written", "layers", "limit", "auto"),
-    [
-        ("", None, None, True),
-        ("layers: auto\n", "auto", None, True),
-        ("layers: {limit: 8}\n", "auto", 8, True),
-        ("layers: none\n", "none", None, False),
-        ("bases:\n  web: {requirements: [fastapi]}\n", None, None, True),
-        ("bases:\n  web: {requirements: [fastapi]}\nlayers: none\n", "none", None, False),
-    ],
-)
-def test_services_share_what_is_equal_unless_somebody_says_none(
-    tmp_path: Path, written: str, layers: str | None, limit: int | None, auto: bool
-) -> None:
-    services = "".join(f"  {n}: {{context: {n}, requirements: [six]}}\n" for n in "ab")
-    files = {"a/app.py": "", "b/app.py": ""}
-    found = read(tmp_path, f"{HEAD}{written}services:\n{services}", files)
-    assert (found.layers, found.layer_limit, resolve(found).auto) == (layers, limit, auto)
+def test_what_is_said_of_layers_is_read(tmp_path: Path) -> None:
+    text = "layers: {limit: 8, registry: registry.example.com/shared}\nservices: {}\n"
+    found = read(tmp_path, HEAD + text)
+    assert found.layers == LayersEntry(limit=8, registry="registry.example.com/shared")
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["layers: 8", "layers: yes", "layers: {limit: 3}", "layers: {limit: 101}", "layers: {}"],
-)
-def test_what_is_no_way_to_have_layers_is_refused(tmp_path: Path, written: str) -> None:
-    with pytest.raises(ManifestError) as caught:
-        read(tmp_path, f"{HEAD}{written}\nservices: {{}}\n")
-    assert len(caught.value.problems) == 1
-    assert caught.value.problems[0].line == 3
+def test_what_is_said_of_bytecode_is_read(tmp_path: Path) -> None:
+    services = {"a": "all", "b": "none", "c": "[torch/fx/**]"}
+    entries = (f"  {n}: {{context: x, bytecode: {said}}}\n" for n, said in services.items())
+    found = read(tmp_path, f"{HEAD}services:\n{''.join(entries)}", {"x/app.py": ""})
+    assert [each.bytecode for each in found.services] == [
+        Bytecode("all"),
+        Bytecode("none"),
+        Bytecode("rule", ("torch/fx/**",)),
+    ]
 
 
 def test_a_faulty_entry_does_not_make_others_unknown(tmp_path: Path) -> None:

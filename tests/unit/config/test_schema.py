@@ -59,7 +59,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "also"),
     [
-        (SCHEMA, model.Manifest, {"file", "layer_limit", "warnings"}),
+        (SCHEMA, model.Manifest, {"file", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
         (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial"}),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
@@ -67,6 +67,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),
         (SCHEMA["properties"]["ci"], model.Ci, set()),
+        (SCHEMA["properties"]["layers"], model.LayersEntry, set()),
     ],
 )
 def test_schema_and_model_share_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, service, written
+from tests.unit.fleets import COMMON, asks, fleet, pinned, plan_of, service, written
 
 from slimbake.config.model import BaseEntry, BuildStep, WeightsEntry
 from slimbake.fingerprint import ExternalDigests, accounts, fingerprint_tag, of_services
@@ -17,15 +17,16 @@ from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.sources import Source
 from slimbake.host.workspace import Workspace
-from slimbake.lock.model import Pin
+from slimbake.lock.locks import Locks
+from slimbake.lock.model import Pin, locked_scopes
 from slimbake.lock.text import lock_text
-from slimbake.plan import plan
 from slimbake.plan.model import Plan
 from slimbake.release.command import Surroundings
 from slimbake.render.generated import SHIPPED, drift, generate, repair
 
 NOWHERE = Workspace(None)
-AROUND = ExternalDigests({"python": "sha256:1", "uv": "sha256:2"})
+DIGESTS = {"python": "sha256:1", "builder": "sha256:1", "uv": "sha256:2"}
+AROUND = ExternalDigests(DIGESTS)
 SERVICES = (
     service("api", base="web", smoke="smoke.py", env=(("LOG", "info"),)),
     service(
@@ -43,21 +44,32 @@ BASES = (
 )
 WRITTEN = written(*SERVICES, bases=BASES)
 FLEET = resolve(WRITTEN)
-PINNED = {external.image: f"sha256:{'a' * 64}" for external in FLEET.externals}
+PINNED = {(each.name, each.image): f"sha256:{'a' * 64}" for each in FLEET.externals}
 EMBED = {"embed", "embed-smoke", "embed-inventory"}
 ON_ML = {"base-ml", "base-ml-inventory", *EMBED}
-ON_WEB = {"base-web", "base-web-inventory", "api", "api-smoke", "api-inventory", *ON_ML}
+ON_WEB = {"base-web", "base-web-inventory", "api", "api-smoke", *ON_ML}
+PACKAGES = {"layer_base-web", "layer_base-ml", "layer_embed"}
 CHECKED = {name for name in ON_WEB if name.endswith(("-smoke", "-inventory"))}
 
 
-def repository(root: Path, whole: Fleet = FLEET) -> tuple[Plan, Path]:
-    """A folder with all that a plan names, and what is generated from it."""
-    decided = plan(whole)
+def locks_of(whole: Fleet) -> Locks:
+    """Locks of one package each, which is called as its lock is."""
+    names = [scope.lock for scope in locked_scopes(whole)]
+    return Locks({f"{name}.txt": lock_text([pinned(name)]) for name in names})
+
+
+def repository(
+    root: Path, whole: Fleet = FLEET, texts: Mapping[str, str] = {}
+) -> tuple[Plan, Path]:
+    """A folder with all that a plan names, and what is generated from it. `texts`: of other locks."""
+    locks = Locks({**locks_of(whole).texts, **texts})
+    decided = plan_of(whole, locks)
     (root / "bake/locks").mkdir(parents=True, exist_ok=True)
     for target in decided.targets:
         (root / target.context).mkdir(parents=True, exist_ok=True)
         (root / target.context / "file.txt").write_text(target.context)
-        (root / "bake/locks" / f"{target.name}.txt").write_text(f"# a lock\n{target.name}==1\n")
+        text = locks.text(target.name) or f"# a lock\n{target.name}==1\n"
+        (root / "bake/locks" / f"{target.name}.txt").write_text(text)
         if target.recipe is None:
             (root / target.dockerfile).write_text("FROM base\nCOPY . /\n")
     for each in generate(decided, root):
@@ -121,8 +133,9 @@ def another(path: str) -> Callable[[Path], object]:
     return lambda root: (root / path).write_bytes((root / path).read_bytes() + b"x")
 
 
+LAYERS = "bake/dockerfiles/layers"
 DOCKERIGNORE = "bake/dockerfiles/api.Dockerfile.dockerignore"
-EVERYTHING = {target.name for target in plan(FLEET).targets}
+EVERYTHING = {target.name for target in plan_of(FLEET, locks_of(FLEET)).targets}
 
 
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
@@ -156,7 +169,7 @@ def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_pat
 def test_a_service_s_edit(
     changed: Callable[..., set[str]], change: Callable[[Path], object]
 ) -> None:
-    assert changed(change) - {"api-smoke"} == {"api", "api-inventory"}
+    assert changed(change) - {"api-smoke"} == {"api"}
 
 
 @pytest.mark.parametrize(
@@ -165,17 +178,23 @@ def test_a_service_s_edit(
         (edit("bake/dockerfiles/base-ml.Dockerfile", "USER 0:0", "USER 0"), ON_ML),
         (edit("models/small/file.txt", "small", "trained"), {"weights-models-small", *EMBED}),
         (edit("libs/common/file.txt", "common", "edited"), {"wheel-common", *ON_WEB}),
-        (edit("bake/locks/base-web.txt", "==1", "==2"), {"inside", *ON_WEB}),
-        (edit("bake/locks/base-ml.txt", "==1", "==2"), {"inside", *ON_ML}),
-        (edit("bake/locks/embed.txt", "==1", "==2"), {"inside", *EMBED}),
         (
-            edit("bake/dockerfiles/rules/base-ml.json", '"rules": []', '"rules": [{}]'),
-            {"inside", *ON_ML},
+            edit(f"{LAYERS}/layer_base-web.json", "==1", "==2"),
+            {"inside", "layer_base-web", *ON_WEB},
+        ),
+        (edit(f"{LAYERS}/layer_embed.json", "==1", "==2"), {"inside", "layer_embed", *EMBED}),
+        (
+            edit(f"{LAYERS}/layer_base-ml.json", '"strip": true', '"strip": false'),
+            {"inside", "layer_base-ml", *ON_ML},
+        ),
+        (
+            edit("bake/dockerfiles/layer.Dockerfile", "USER 0:0", "USER 0"),
+            {*PACKAGES, *ON_WEB},
         ),
         (another("bake/programs/make.pyz"), EVERYTHING),
         (another("bake/programs/check.pyz"), {"inside", *CHECKED}),
         (lambda root: (root / "services/api/tests").mkdir(), {"api-smoke"}),
-        (edit("bake/locks/base-web.txt", "# a lock", "# needed by api"), {"inside"}),
+        (edit("bake/locks/wheel-common.txt", "# asked for", "# via api"), {"inside"}),
     ],
 )
 def test_each_input_changes_what_depends_on_it(
@@ -258,15 +277,15 @@ def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path
 
     def found(version: str) -> dict[str, str]:
         whole = resolve(WRITTEN, sources={"base-ml": (source(version),)})
-        decided, root = repository(tmp_path, whole)
-        lock = root / "bake/locks/wheel-old.txt"
-        lock.write_text(lock_text((), source(version)))
         built = Pin("old", version, built=source(version).origin)
-        (root / "bake/locks/base-ml.txt").write_text(lock_text([built]))
-        return fingerprints(decided, root, NOWHERE, AROUND)
+        locks = {
+            "base-ml.txt": lock_text([built]),
+            "wheel-old.txt": lock_text((), source(version)),
+        }
+        return fingerprints(*repository(tmp_path, whole, locks), NOWHERE, AROUND)
 
     before, after = found("1"), found("2")
-    assert differing(before, after) == {*("inside", "wheel-old", *ON_ML)}
+    assert differing(before, after) == {"inside", "wheel-old", "layer_base-ml", *ON_ML}
 
 
 def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
@@ -275,7 +294,7 @@ def test_a_new_service_changes_no_other(tmp_path: Path) -> None:
     new = service("new", base="web")
     more, _ = repository(tmp_path, fleet(*SERVICES, new, bases=BASES))
     after = fingerprints(more, root, NOWHERE, AROUND)
-    assert differing(before, after) == {"inside"}, "its list of rules lies there"
+    assert differing(before, after) <= {"inside"}
 
 
 @pytest.mark.parametrize(
@@ -290,16 +309,14 @@ def test_what_is_never_sent_does_not_count(changed: Callable[..., set[str]], pat
 
 
 def test_what_a_machine_brings_counts(changed: Callable[..., set[str]]) -> None:
-    assert changed(
-        nothing, replace(AROUND, digests={"python": "sha256:9", "uv": "sha256:2"})
-    ) == EVERYTHING - {"inside"}
-    assert "plain" not in changed(
-        nothing, replace(AROUND, digests={"python": "sha256:1", "uv": "sha256:9"})
-    )
-    assert changed(nothing, replace(AROUND, standins=("python",))) == EVERYTHING
+    newer = {name: replace(AROUND, digests=DIGESTS | {name: "sha256:9"}) for name in DIGESTS}
+    assert changed(nothing, newer["python"]) == {"runtime", "plain", *ON_WEB}, "no layer"
+    assert changed(nothing, newer["builder"]) == EVERYTHING - {"inside", "runtime"}
+    assert "plain" not in changed(nothing, newer["uv"])
+    assert changed(nothing, replace(AROUND, standins=("python",))) == EVERYTHING - PACKAGES
     assert changed(nothing, PLATFORMS="linux/arm64") == EVERYTHING
     assert changed(nothing, COMPRESSION="gzip") >= {"runtime", "api"}
-    assert changed(nothing, PLATFORMS=plan(FLEET).platforms[0]) == set(), "as it is anyway"
+    assert changed(nothing, PLATFORMS=plan_of(FLEET).platforms[0]) == set(), "as it is anyway"
     elsewhere = ("REGISTRY", "TAG", "CACHE_FROM", "CACHE_TO", "LAYOUTS", "CA_BUNDLE")
     assert changed(nothing, **dict.fromkeys(elsewhere, "x")) == set()
 
@@ -319,13 +336,13 @@ def test_of_what_a_machine_brings_only_externals_count_since_locks_name_the_rest
 
 def test_the_digest_in_a_lock_counts_and_not_where_the_image_was_found(tmp_path: Path) -> None:
     _, root = repository(tmp_path)
-    pinned = plan(with_digests(FLEET, PINNED))
+    pinned = plan_of(with_digests(FLEET, PINNED))
 
     def runtime(around: ExternalDigests | None) -> str:
         return fingerprints(pinned, root, NOWHERE, around)["runtime"]
 
     one = runtime(AROUND)
-    assert one == runtime(replace(AROUND, digests={"python": "other", "uv": "sha256:2"}))
+    assert one == runtime(replace(AROUND, digests=DIGESTS | {"python": "other"}))
     assert one == runtime(None)
     reported = {each.target: each.inputs for each in accounts(pinned, root, NOWHERE)}
     (python,) = (each for each in reported["runtime"] if each.kind == "external")
@@ -339,7 +356,7 @@ def test_without_a_digest_nothing_is_known(tmp_path: Path) -> None:
     assert fingerprints(decided, root, NOWHERE) == {}
     reported = {each.target: each.unknown for each in accounts(decided, root, NOWHERE)}
     assert "no lock has its digest" in reported["runtime"][0]
-    assert reported["plain"] == ("it uses runtime, which cannot be known",)
+    assert reported["plain"][-1] == "it uses runtime, which cannot be known"
 
 
 @pytest.mark.parametrize(

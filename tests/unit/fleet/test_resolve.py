@@ -1,4 +1,4 @@
-"""What a resolved fleet says of each layer: its name and lock, what is below it and what holds it."""
+"""What a resolved fleet says of each scope: its name and lock, what is below it and what holds it."""
 
 from dataclasses import replace
 
@@ -24,18 +24,18 @@ SERVICES = (
 FLEET = fleet(*SERVICES, bases=BASES)
 
 
-def test_a_lock_is_called_as_its_layer_and_exported_weights_have_that_of_their_origin() -> None:
-    others = {name: layer.lock for name, layer in FLEET.layers.items() if name != layer.lock}
+def test_a_lock_is_called_as_its_scope_and_exported_weights_have_that_of_their_origin() -> None:
+    others = {name: scope.lock for name, scope in FLEET.scopes.items() if name != scope.lock}
     assert others == {"weights-a-model-onnx-int8": "weights-a-model"}
-    assert FLEET.layers["base-ml"].system_lock == "base-ml.system"
-    assert FLEET.layers["api"].system_lock == "api.system"
+    assert FLEET.scopes["base-ml"].system_lock == "base-ml.system"
+    assert FLEET.scopes["api"].system_lock == "api.system"
 
 
 def test_weights_are_distinguished_from_those_that_they_are_exported_from() -> None:
     plain, exported = FLEET.weights
     assert (plain.name, plain.export, plain.origin) == ("a-model", None, None)
     assert (exported.name, exported.origin) == ("a-model-onnx-int8", plain)
-    assert exported.export and exported.export.base == FLEET.layers["base-ml-export"]
+    assert exported.export and exported.export.base == FLEET.scopes["base-ml-export"]
 
 
 def test_bases_come_after_those_that_they_stand_on_and_export_for() -> None:
@@ -44,8 +44,8 @@ def test_bases_come_after_those_that_they_stand_on_and_export_for() -> None:
 
 
 def test_a_chain_is_all_that_lies_below_with_the_bottom_first() -> None:
-    layers = {name: layer for name, layer in FLEET.layers.items() if layer.chain}
-    chains = {name: [each.name for each in layer.chain] for name, layer in layers.items()}
+    scopes = {name: scope for name, scope in FLEET.scopes.items() if scope.chain}
+    chains = {name: [each.name for each in scope.chain] for name, scope in scopes.items()}
     assert chains == {
         "base-ml": ["base-web"],
         "base-ml-onnx": ["base-web"],
@@ -55,15 +55,15 @@ def test_a_chain_is_all_that_lies_below_with_the_bottom_first() -> None:
         "rank": ["base-web", "base-ml-onnx"],
     }
     see = FLEET.service("see")
-    assert [base.layer for base in see.bases] == list(see.layer.chain)
-    assert see.layer.closure == (*see.layer.chain, see.layer)
+    assert [base.scope for base in see.bases] == list(see.scope.chain)
+    assert see.scope.closure == (*see.scope.chain, see.scope)
     assert see.base == see.bases[-1]
 
 
-def test_a_layer_s_services_are_those_whose_images_hold_it() -> None:
-    layers = FLEET.layers.items()
-    shared = {name: layer for name, layer in layers if layer.kind not in ("service", "wheel")}
-    services = {name: layer.services for name, layer in shared.items()}
+def test_a_scope_s_services_are_those_whose_images_hold_it() -> None:
+    scopes = FLEET.scopes.items()
+    shared = {name: scope for name, scope in scopes if scope.kind not in ("service", "wheel")}
+    services = {name: scope.services for name, scope in shared.items()}
     assert services == {
         "base-web": ("api", "see", "rank"),
         "base-ml": ("see",),
@@ -74,34 +74,35 @@ def test_a_layer_s_services_are_those_whose_images_hold_it() -> None:
         "weights-a-model": ("see",),
         "weights-a-model-onnx-int8": ("rank",),
     }
-    assert all(each.layer.services == (each.name,) for each in FLEET.services)
+    assert all(each.scope.services == (each.name,) for each in FLEET.services)
 
 
-def test_a_layer_is_built_for_all_that_anything_on_it_is_and_else_for_what_the_fleet_is() -> None:
+def test_a_scope_is_built_for_all_that_anything_on_it_is_and_else_for_what_the_fleet_is() -> None:
     amd64, arm64 = "linux/amd64", "linux/arm64"
     said = {"api": (arm64,), "see": (amd64,), "rank": (arm64, amd64)}
     services = [replace(each, platforms=said.get(each.name, ())) for each in SERVICES]
     found = fleet(*services, bases=BASES)
     both = (amd64, arm64)
     alone = ("base-ml", "base-vision", "base-spare", "see", "alone", "wheel-auth")
-    expected = dict.fromkeys(found.layers, both) | dict.fromkeys(alone, (amd64,))
+    expected = dict.fromkeys(found.scopes, both) | dict.fromkeys(alone, (amd64,))
     expected |= {"api": (arm64,)}
-    assert {name: layer.platforms for name, layer in found.layers.items()} == expected
+    assert {name: scope.platforms for name, scope in found.scopes.items()} == expected
     assert found.every_platform == both
 
 
 def test_packages_that_a_base_has_are_asked_for_and_not_installed_above_it() -> None:
     every: tuple[Base | Service, ...] = (*FLEET.bases, *FLEET.services)
-    having = [each for each in every if each.layer.asks.packages]
-    installed = {each.layer.name: [package.name for package in each.packages] for each in having}
+    having = [each for each in every if each.scope.asks.packages]
+    installed = {each.scope.name: [package.name for package in each.packages] for each in having}
     assert installed == {"base-web": ["common"], "see": ["auth"], "alone": ["common"]}
-    assert FLEET.layers["see"].asks.packages == (COMMON, AUTH)
+    assert FLEET.scopes["see"].asks.packages == (COMMON, AUTH)
 
 
 def test_digests_of_locks_pin_externals_unless_the_manifest_does() -> None:
     python = FLEET.external("python").image
-    found = with_digests(FLEET, {python: "sha256:1"})
-    assert found.external("python").reference == f"{python}@sha256:1"
+    found = with_digests(FLEET, {("python", python): "sha256:2", ("builder", python): "sha256:1"})
+    assert found.external("python").reference == f"{python}@sha256:2"
+    assert found.external("builder").reference == f"{python}@sha256:1"
     assert found.external("uv").reference == FLEET.external("uv").image
     assert replace(found.external("python"), image="mine@sha256:2").reference == "mine@sha256:2"
 

@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.fleets import asks, below, fleet, service
+from tests.unit.fleets import asks, below, fleet, plan_of, service
 
 from slimbake.cli.common import select
 from slimbake.config.model import BaseEntry, Budget, Requirements, VariantEntry
 from slimbake.errors import UsageError
 from slimbake.fleet import Fleet
-from slimbake.lock.model import locked_layers, settled
-from slimbake.plan import plan
+from slimbake.lock.model import locked_scopes, settled
 
 CPU = VariantEntry("cpu", torch="cpu")
 CUDA = VariantEntry("cuda", torch="cu128", requirements=asks("triton"))
@@ -20,13 +19,13 @@ ML = BaseEntry("ml", extends="web", requirements=asks("torch"), variants=(CPU, C
 
 
 def bases(found: Fleet) -> dict[str, tuple[str, str]]:
-    """The layer of each base: what it lies on, and its build of torch."""
-    return {base.layer.name: (below(base.layer), base.layer.torch) for base in found.bases}
+    """The scope of each base: what it stands on, and its build of torch."""
+    return {base.scope.name: (below(base.scope), base.scope.torch) for base in found.bases}
 
 
 def stand(found: Fleet) -> list[tuple[str, str]]:
-    """The services, each with the layer that its own lies on."""
-    return [(each.name, below(each.layer)) for each in found.services]
+    """The services, each with the scope that its own stands on."""
+    return [(each.name, below(each.scope)) for each in found.services]
 
 
 def made(*services: Any, by: tuple[BaseEntry, ...] = (WEB, ML), **said: Any) -> Fleet:
@@ -44,7 +43,7 @@ FAMILIES = {
 def test_another_build_of_torch_is_a_family_of_its_own_down_to_its_root() -> None:
     found = made(service("api", base="web"), service("rank", base="ml", requirements=asks("scipy")))
     assert bases(found) == FAMILIES
-    takes = {layer.name: [each.name for each in settled(layer)] for layer in locked_layers(found)}
+    takes = {scope.name: [each.name for each in settled(scope)] for scope in locked_scopes(found)}
     assert takes["rank"] == ["base-web", "base-ml"]
     assert takes["rank-cuda"] == ["base-web-cuda", "base-ml-cuda"]
 
@@ -65,7 +64,7 @@ def test_a_base_above_one_with_variants_may_add_to_them() -> None:
     vision = BaseEntry("vision", extends="ml", variants=(cuda,))
     found = made(service("see", base="vision"), by=(WEB, ML, vision))
     assert bases(found)["base-vision-cuda"] == ("base-ml-cuda", "cu128")
-    asked = {b.name: b.layer.asks.specs for b in found.bases if "vision" in b.name}
+    asked = {b.name: b.scope.asks.specs for b in found.bases if "vision" in b.name}
     assert asked == {"vision": (), "vision-cuda": ("cupy",)}
     assert stand(found) == [("see", "base-vision"), ("see-cuda", "base-vision-cuda")]
 
@@ -87,9 +86,9 @@ def test_a_service_says_what_it_has_otherwise_in_a_variant_of_its_base() -> None
         variants=(own,),
     )
     first, second = made(rank).services
-    assert (first.layer.asks, first.env) == (asks("a"), rank.env)
+    assert (first.scope.asks, first.env) == (asks("a"), rank.env)
     assert (first.platforms, first.budget) == ((), Budget(1, 2))
-    assert (second.layer.asks, second.platforms) == (asks("a", "b"), ("linux/amd64",))
+    assert (second.scope.asks, second.platforms) == (asks("a", "b"), ("linux/amd64",))
     assert second.budget == Budget(1, 9)
     assert second.env == (("MODE", "cuda"), ("KEEP", "1"), ("DEVICE", "0"))
 
@@ -113,7 +112,7 @@ def test_a_default_that_differs_from_the_family_stands_on_copies_too() -> None:
     base = BaseEntry("ml", requirements=asks("torch"), torch="cpu")
     found = made(service("rank", base="ml", variants=(CUDA, CPU)), by=(base,))
     assert stand(found) == [("rank", "base-ml-cuda"), ("rank-cpu", "base-ml")]
-    groups = {group.name: group.targets for group in plan(found).groups}
+    groups = {group.name: group.targets for group in plan_of(found).groups}
     assert groups["bases"] == ("runtime", "base-ml", "base-ml-cuda")
 
 
@@ -121,14 +120,14 @@ def test_files_that_variants_are_read_from_are_in_no_image() -> None:
     listed = Requirements(("idna",), files=("services/own/requirements.txt",))
     fat = Requirements(("rich",), files=("services/own/fat.txt",))
     own, more = service("own", requirements=listed), VariantEntry("fat", requirements=fat)
-    found = plan(made(replace(own, variants=(VariantEntry("thin"), more)), by=()))
+    found = plan_of(made(replace(own, variants=(VariantEntry("thin"), more)), by=()))
     for name in ("own", "own-fat"):
         assert {"fat.txt", "requirements.txt"} <= set(found.target(name).ignore)
 
 
 def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
     found = made(service("own", requirements=asks("torch"), variants=(CPU, CUDA)), by=(WEB,))
-    assert [(layer.name, layer.torch) for layer in locked_layers(found)] == [
+    assert [(scope.name, scope.torch) for scope in locked_scopes(found)] == [
         ("base-web", ""),
         ("own", "cpu"),
         ("own-cuda", "cu128"),
@@ -142,7 +141,7 @@ def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
     assert stand(found) == [("rank", "base-ml"), ("rank-cpu", "base-ml-cpu")]
 
 
-FLEET = plan(
+FLEET = plan_of(
     made(
         service("api", base="web", smoke="s.py"),
         service("rank", base="ml", smoke="s.py", port=8000),

@@ -20,18 +20,26 @@ def _bomb(size: int) -> bytes:
     return head + b"".join(packer.compress(bytes(1 << 20)) for _ in range(size)) + packer.flush()
 
 
+def _fields(**said: object) -> bytes:
+    """A ledger of one file, with other fields."""
+    good = {"package": "a", "version": "1", "rules": {"rule": [["a.py", 1, 0]]}, "unlisted": {}}
+    return _packed(good | said)
+
+
 LEDGERS = {
     "nothing": b"",
     "no gzip": b"{}",
-    "cut off": _packed({"rule": {"a 1": [["a.py", 1, 0]]}})[:20],
+    "cut off": _fields()[:20],
     "unpacks to 300 MB": _bomb(300),
     "a list": _packed([]),
-    "a row that is too short": _packed({"rule": {"a 1": [["a.py"]]}}),
-    "a row that is too long": _packed({"rule": {"a 1": [["a.py", 1, 0, "d", "e"]]}}),
-    "a number that is none": _packed({"rule": {"a 1": [["a.py", "x", 0]]}}),
-    "a number that is nothing": _packed({"rule": {"a 1": [["a.py", None, 0]]}}),
-    "a package without a version": _packed({"rule": {"a": [["a.py", 1, 0]]}}),
-    "files that are a number": _packed({"rule": {"a 1": 7}}),
+    "no fields": _packed({}),
+    "a row that is too short": _fields(rules={"rule": [["a.py"]]}),
+    "a row that is too long": _fields(rules={"rule": [["a.py", 1, 0, "d", "e"]]}),
+    "a number that is none": _fields(rules={"rule": [["a.py", "x", 0]]}),
+    "a number that is nothing": _fields(rules={"rule": [["a.py", None, 0]]}),
+    "rules that are a list": _fields(rules=[]),
+    "files that are a number": _fields(rules={"rule": 7}),
+    "unlisted files that are a number": _fields(unlisted=7),
     "nested without end": gzip.compress(b"[" * 1_000_000),
 }
 

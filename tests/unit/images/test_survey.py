@@ -102,13 +102,14 @@ def test_whose_a_file_is(path: str, whose: Owner) -> None:
 
 
 def test_what_rules_took_is_read_from_the_ledger_of_a_layer(surveyed: Surveyed) -> None:
-    entries = (
+    torch = (
         LedgerEntry("torch/a.h", 100, 0, "sources", "torch", "2.0"),
         LedgerEntry("torch/b.so", 100, 60, "sources", "torch", "2.0", "0" * 64),
-        LedgerEntry("numpy/c.h", 5, 0, "sources", "numpy", "2.0"),
     )
-    ledger = ledger_bytes(Ledger(entries))
-    layer = tar({"opt/slimbake/ledger/base-ml.json.gz": ledger, "other.json.gz": b"none"})
+    numpy = (LedgerEntry("numpy/c.h", 5, 0, "sources", "numpy", "2.0"),)
+    ledgers = (Ledger("torch", "2.0", torch), Ledger("numpy", "2.0", numpy))
+    files = {f"opt/slimbake/ledger/{each.file}": ledger_bytes(each) for each in ledgers}
+    layer = tar({**files, "other.json.gz": b"none"})
     found = surveyed(image("one", layer)).contents[digest(layer)]
     assert found.taken == (Taken("sources", "numpy", 5, 1), Taken("sources", "torch", 140, 2))
     assert Contents.of_json(json.loads(json.dumps(asdict(found)))) == found

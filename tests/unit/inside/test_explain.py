@@ -27,7 +27,7 @@ REMOVED = (
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prefix with a package, and the ledgers of two layers that say what it had."""
+    """A prefix with a package, and the ledgers of two that say what they had."""
     root = tmp_path_factory.mktemp("image")
     venv.create(root, symlinks=True)
     site = next(root.glob("lib/python*/site-packages"))
@@ -37,9 +37,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "_slimbake_ledger.py").write_bytes((FOLDER / "make/explain.py").read_bytes())
     (site / "_slimbake_ledger.pth").write_text("import _slimbake_ledger\n")
     (root / "ledger").mkdir()
-    for name, entries in {"base-web": REMOVED[:2], "api": REMOVED[2:]}.items():
-        more = (".pyi",) if name == "api" else ()
-        (root / f"ledger/{name}.json.gz").write_bytes(ledger_bytes(Ledger(entries, more, more)))
+    for package, version in (("thing", "1"), ("dropped", "2")):
+        entries = tuple(entry for entry in REMOVED if entry.package == package)
+        ledger = Ledger(package, version, entries)
+        (root / "ledger" / ledger.file).write_bytes(ledger_bytes(ledger))
     return root
 
 

@@ -226,6 +226,15 @@ def test_the_step_tells_what_is_wrong_in_one_line(
     )
 
 
+def test_the_step_takes_what_its_layer_names(index: Index, inside: Path, tmp_path: Path) -> None:
+    index.add("other", "1")
+    lines = ["core==1 \\", f"    --hash=sha256:{sha256(index)}"]
+    (inside / "lock.txt").write_text("other==1\n")
+    (inside / "layer.json").write_text(json.dumps({"requirements": lines}))
+    fetch.fetch_wheels([str(tmp_path / "wheels")])
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == [NAME]
+
+
 def test_the_step_takes_wheels_of_a_folder(index: Index, inside: Path, tmp_path: Path) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
     fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")

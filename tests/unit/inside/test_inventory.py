@@ -1,220 +1,205 @@
-"""The inventory: every row of every RECORD has a fate, and all that is taken away is noticed."""
+"""The inventory of an image: what no layer shows alone."""
 
-import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pytest
 from tests.wheels import wheel_bytes
 
 from slimbake.inside.check import inventory
-from slimbake.inside.check.inventory import Row, take_inventory
+from slimbake.inside.check.inventory import take_inventory
+from slimbake.inside.check.libraries import Unanswered
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 
-THING = {
-    "thing/__init__.py": b"",
-    "thing/module.py": b"value = 1\n",
-    "thing/lib.so": b"\x7fELF code symbols",
-    "thing/data.json": b"{}",
-}
-LOCK = "# asked for\nthing==1 \\\n    --hash=sha256:0\nelsewhere==1 ; sys_platform == 'win32' \\\n"
+THING = {"thing/__init__.py": b"", "thing/data.json": b"{}"}
+LINE = "services.yaml: bases.web.remove: thing/*.json"
 
 
-class Layer:
+class Image:
     """An image with one package, as the program finds it."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.prefix, self.inside = root / "opt", root / "inside"
+        self.prefix = root / "opt"
         self.site = self.prefix / "lib/python3.11/site-packages"
         self.site.mkdir(parents=True)
-        self.inside.mkdir()
-        (self.inside / "lock.txt").write_text(LOCK)
+        self.lacks: list[Unanswered] = []
         self.install("thing", THING)
         monkeypatch.setattr(inventory, "PREFIX", self.prefix)
-        monkeypatch.setattr(inventory, "ROOT", self.prefix)
-        monkeypatch.setattr(inventory, "LOCK", self.inside / "lock.txt")
-        monkeypatch.setattr(inventory, "OUT", root / "inventory.json")
-        monkeypatch.setattr(inventory, "BELOW", self.inside / "below.json")
+        monkeypatch.setattr(inventory, "unanswered", lambda _: self.lacks)
         monkeypatch.setenv("CHECKED", "base-web")
+        monkeypatch.setenv("PACKAGES", "thing")
 
     def install(self, name: str, files: Mapping[str, bytes]) -> None:
         with zipfile.ZipFile(BytesIO(wheel_bytes(name, "1", files=files))) as archive:
             archive.extractall(self.site)
 
-    def tell(self, *entries: LedgerEntry) -> None:
-        (self.prefix / "ledger").mkdir()
-        (self.prefix / "ledger/base-web.json.gz").write_bytes(ledger_bytes(Ledger(entries)))
+    def tell(self, ledger: Ledger) -> None:
+        (self.prefix / "ledger").mkdir(exist_ok=True)
+        (self.prefix / "ledger" / ledger.file).write_bytes(ledger_bytes(ledger))
 
-    @property
-    def found(self) -> dict[str, dict[str, int]]:
-        return dict(json.loads(inventory.OUT.read_text())["counts"])
+    def removed(self, name: str, by: str) -> None:
+        """Remove a file of the package, by a rule."""
+        (self.site / name).unlink(missing_ok=True)
+        self.tell(Ledger("thing", "1", (LedgerEntry(name, 9, 0, by, "thing", "1"),)))
 
 
 @pytest.fixture
-def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layer:
-    return Layer(tmp_path, monkeypatch)
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+    return Image(tmp_path, monkeypatch)
 
 
-def test_a_whole_image_has_lost_nothing(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 7}
-    assert capsys.readouterr().out == "inventory of base-web\ninventory: 7 files: 7 on disk\n"
-
-
-def unlinked(name: str) -> Callable[[Layer], object]:
-    return lambda layer: (layer.site / name).unlink()
-
-
-def rewritten(name: str, content: bytes) -> Callable[[Layer], object]:
-    return lambda layer: (layer.site / name).write_bytes(content)
-
-
-def filed(layer: Layer) -> None:
-    """Put a file in the place of a folder."""
-    shutil.rmtree(layer.site / "thing")
-    (layer.site / "thing").touch()
-
-
-LOSSES: dict[str, tuple[Callable[[Layer], object], str]] = {
-    "a module": (unlinked("thing/module.py"), "thing/module.py of thing 1 in base-web: it is not"),
-    "a name": (unlinked("thing-1.dist-info/METADATA"), "METADATA of thing 1 in base-web: it is"),
-    "a library": (unlinked("thing/lib.so"), "thing/lib.so of thing 1 in base-web: it is not"),
-    "a data file": (unlinked("thing/data.json"), "thing/data.json of thing 1 in base-web: it is"),
-    "a byte": (
-        rewritten("thing/module.py", b"value = 2\n"),
-        "thing/module.py of thing 1 in base-web: its",
-    ),
-    "a symbol": (
-        rewritten("thing/lib.so", b"\x7fELF code"),
-        "thing/lib.so of thing 1 in base-web: its",
-    ),
-    "a package": (
-        lambda layer: shutil.rmtree(layer.site / "thing-1.dist-info"),
-        "METADATA of thing in base-web: it is not in the image",
-    ),
-    "a file in place of a folder": (filed, "thing/module.py of thing 1 in base-web: it is not"),
-}
-
-
-@pytest.mark.parametrize("what", LOSSES)
-def test_all_that_is_taken_away_is_named_with_its_package_and_its_layer(
-    what: str, layer: Layer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    harm, named = LOSSES[what]
-    harm(layer)
-    assert take_inventory(()) == 1
-    assert f"lost: {named}" in capsys.readouterr().out.replace("thing-1.dist-info/", "")
-
-
-def test_what_rules_removed_is_no_loss(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    line = "services.yaml: bases.web.remove: thing/*.json"
-    stripped = b"\x7fELF code"
-    unlinked("thing/module.py")(layer)
-    unlinked("thing/data.json")(layer)
-    rewritten("thing/lib.so", stripped)(layer)
-    digest = hashlib.sha256(stripped).hexdigest()
-    layer.tell(
-        LedgerEntry("thing/lib.so", 18, 9, "symbols", "thing", "1", digest),
-        LedgerEntry("thing/module.py", 10, 0, "modules", "thing", "1"),
-        LedgerEntry("thing/data.json", 2, 0, line, "thing", "1"),
-    )
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 4, "changed": 1, "removed": 1, "requested": 1}
-    assert layer.found["rules"] == {"modules": 1, line: 1, "symbols": 1}
-    assert capsys.readouterr().out.endswith(
-        "inventory: 7 files: 4 on disk, 1 changed by rules, 1 removed by rules, 1 removed on request\n"
-    )
-    rewritten("thing/lib.so", b"\x7fELF cod")(layer)
-    assert take_inventory(()) == 1, "it is not what the rule left"
-
-
-def test_a_local_package_that_no_lock_has_must_be_there(
-    layer: Layer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("LOCAL", "Our_Own")
-    assert take_inventory(()) == 1
-    assert "METADATA of our-own in base-web" in capsys.readouterr().out
-    layer.install("our_own", {"our_own/__init__.py": b""})
-    assert take_inventory(()) == 0
-
-
-def test_rows_without_a_hash_are_held_to_being_there(layer: Layer) -> None:
-    with (layer.site / "thing-1.dist-info/RECORD").open("a") as record:
-        record.write("thing/__pycache__/module.cpython-311.pyc,,\n../../../bin/thing,,\n")
-    assert take_inventory(()) == 1, "a script is not there; bytecode need not be"
-    (layer.prefix / "bin").mkdir()
-    (layer.prefix / "bin/thing").touch()
-    assert take_inventory(()) == 0
-    assert layer.found["files"] == {"disk": 8, "bytecode": 1}
-
-
-def test_bytecode_of_a_wheel_may_be_compiled_again_unless_it_is_the_module(layer: Layer) -> None:
-    compiled, module = "old/__pycache__/thing.cpython-311.pyc", "old/sourceless.pyc"
-    layer.install("old", {"old/thing.py": b"", compiled: b"by another", module: b"bytecode"})
-    rewritten(compiled, b"by this one")(layer)
-    assert take_inventory(()) == 0
-    assert layer.found["files"]["bytecode"] == 1
-    rewritten(module, b"else")(layer)
-    assert take_inventory(()) == 1
-    unlinked(module)(layer)
-    assert take_inventory(()) == 1
-
-
-def test_a_file_of_two_packages_is_what_one_of_them_lists(layer: Layer) -> None:
-    layer.install("other", {"other.py": b"", "thing/data.json": b"[]"})
-    assert take_inventory(()) == 0
-    assert layer.found["files"]["contested"] == 1
-    rewritten("thing/data.json", b"neither")(layer)
-    assert take_inventory(()) == 1
-
-
-def test_a_record_may_take_another_hash(layer: Layer) -> None:
-    digest = hashlib.sha512(THING["thing/module.py"]).hexdigest()
-    row = Row("thing/module.py", ("sha512", digest), "thing", "1")
-    disk, _ = inventory.read_files(layer.site, [row], {}, {})
-    assert inventory.inventory([row], disk, {}, {"thing": "x"}).files == {"disk": 1}
-
-
-def test_what_the_layer_below_counted_is_not_read_again_unless_it_changed(
-    layer: Layer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert take_inventory(()) == 0
-    shutil.copy(inventory.OUT, inventory.BELOW)
-    monkeypatch.setenv("CHECKED", "api")
-    layer.install("own", {"own.py": b""})
-    reads: list[Path] = []
-
-    def read(file: BinaryIO, kind: str) -> Any:
-        reads.append(Path(file.name))
-        return hashlib.new(kind, file.read())
-
-    monkeypatch.setattr("hashlib.file_digest", read)
-    assert take_inventory(()) == 0
-    assert {str(name.relative_to(layer.site)) for name in reads} == {
-        "own.py",
-        *(f"own-1.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL")),
-    }
-    rewritten("thing/module.py", b"value = 2\n")(layer)
-    unlinked("own.py")(layer)
-    assert take_inventory(()) == 1
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        "lost: own.py of own 1 in api: it is not in the image, and no rule lists it",
-        "lost: thing/module.py of thing 1 in base-web: its bytes are not the wheel's, and no rule"
-        " lists it",
-    ]
-    shutil.rmtree(layer.site / "thing-1.dist-info")
-    assert take_inventory(()) == 1
-    assert "METADATA of thing in base-web" in capsys.readouterr().out, "the layer below had it"
-
-
-def test_a_build_prints_a_few_losses(layer: Layer, capsys: pytest.CaptureFixture[str]) -> None:
-    layer.install("many", {f"many/{number}.py": b"" for number in range(40)})
-    shutil.rmtree(layer.site / "many")
-    assert take_inventory(()) == 1
+def faults(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What an image has lost, by the lines of its inventory, which fails then."""
+    code = take_inventory(())
     lines = capsys.readouterr().out.splitlines()
-    assert (len(lines), lines[-1]) == (15, "lost: 28 more")
+    lost = [line.removeprefix("lost: ") for line in lines if line.startswith("lost: ")]
+    assert code == bool(lost)
+    return lost
+
+
+def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What it warns of, and holds all the same."""
+    assert take_inventory(()) == 0
+    head = "slimbake: warning: base-web: "
+    lines = capsys.readouterr().out.splitlines()
+    return [line.removeprefix(head) for line in lines if line.startswith(head)]
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_whole_image_holds_and_is_named(image: Image, capsys: Captured) -> None:
+    assert take_inventory(()) == 0
+    assert capsys.readouterr().out == ("inventory of base-web\ninventory: 5 files of 1 packages\n")
+
+
+def test_a_package_that_is_not_there_is_a_fault(
+    image: Image, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACKAGES", "other thing")
+    assert faults(capsys) == ["other is not in the image"]
+
+
+@pytest.mark.parametrize("name", ["thing/data.json", "thing-1.dist-info/METADATA"])
+def test_a_file_that_is_not_there_is_a_fault(image: Image, capsys: Captured, name: str) -> None:
+    (image.site / name).unlink()
+    assert faults(capsys) == [f"{name} of thing 1 is not in the image"]
+
+
+def test_a_folder_in_place_of_a_file_is_a_fault(image: Image, capsys: Captured) -> None:
+    (image.site / "thing/data.json").unlink()
+    (image.site / "thing/data.json").mkdir()
+    assert faults(capsys) == ["thing/data.json of thing 1 is not in the image"]
+
+
+@pytest.mark.parametrize("by", ["a-rule", LINE])
+def test_what_a_rule_removed_is_no_fault(image: Image, capsys: Captured, by: str) -> None:
+    image.removed("thing/data.json", by)
+    assert faults(capsys) == []
+
+
+def test_a_file_that_no_record_lists_has_to_be_there_too(image: Image, capsys: Captured) -> None:
+    image.tell(Ledger("thing", "1", unlisted={"thing/more.py": "0" * 64}))
+    assert faults(capsys) == ["thing/more.py of thing 1 is not in the image"]
+
+
+@pytest.mark.parametrize("name", ["thing/__init__.py", "thing/lib.so", "thing.pth"])
+def test_two_packages_with_one_module_are_a_fault(
+    image: Image, capsys: Captured, name: str
+) -> None:
+    image.install("thing", {**THING, name: b"1"})
+    image.install("other", {name: b"2"})
+    assert faults(capsys) == [f"{name} is, with other contents each, in other 1 and thing 1"]
+
+
+def test_bytecode_of_another_package_s_module_is_a_fault(image: Image, capsys: Captured) -> None:
+    name = "thing/__pycache__/__init__.cpython-311.pyc"
+    image.install("other", {name: b"1"})
+    assert faults(capsys) == [f"{name} is, with other contents each, in other 1 and thing 1"]
+
+
+def test_bytecode_that_a_wheel_brings_of_its_own_module_is_none(
+    image: Image, capsys: Captured
+) -> None:
+    own = {"own.py": b"", "__pycache__/own.cpython-311.pyc": b"1"}
+    image.install("own", own)
+    assert faults(capsys) == []
+
+
+def test_files_without_a_hash_are_what_ledgers_say(image: Image, capsys: Captured) -> None:
+    for package, digest in {"one": "1", "other": "2"}.items():
+        image.install(package, {f"{package}.py": b""})
+        with (image.site / f"{package}-1.dist-info/RECORD").open("a") as record:
+            record.write("same.py,,\n")
+        image.tell(Ledger(package, "1", unlisted={"same.py": digest * 64}))
+    (image.site / "same.py").touch()
+    assert faults(capsys) == ["same.py is, with other contents each, in one 1 and other 1"]
+
+
+def test_two_packages_with_one_file_of_data_are_a_warning(image: Image, capsys: Captured) -> None:
+    image.install("other", {"thing/data.json": b"[]"})
+    assert warnings(capsys) == [
+        "thing/data.json is, with other contents each, in other 1 and thing 1"
+    ]
+
+
+def test_two_packages_may_have_one_file_that_is_equal(image: Image, capsys: Captured) -> None:
+    image.install("other", THING)
+    assert warnings(capsys) == []
+
+
+def test_a_library_that_the_image_lacks_is_a_warning(image: Image, capsys: Captured) -> None:
+    needs = str(image.site / "thing/lib.so")
+    image.lacks.append(Unanswered("libGL.so.1", (needs,), "libgl1"))
+    assert warnings(capsys) == [
+        f"{needs} needs libGL.so.1, which the image lacks: `system: [libgl1]` brings it"
+    ]
+
+
+def test_what_only_packages_below_need_was_said_there(
+    image: Image, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image.install("thing", {**THING, "thing/lib.so": b"1"})
+    image.install("own", {"own.so": b"1"})
+    monkeypatch.setenv("PACKAGES", "own")
+    below, own = str(image.site / "thing/lib.so"), str(image.site / "own.so")
+    image.lacks += [Unanswered("libx.so", (below,), ""), Unanswered("liby.so", (below, own), "")]
+    assert [line.partition(", which")[0] for line in warnings(capsys)] == [
+        f"{below}, {own} need liby.so"
+    ]
+
+
+def test_a_library_that_a_rule_took_from_another_package_is_a_fault(
+    image: Image, capsys: Captured
+) -> None:
+    image.removed("thing/libthing.so", "a-rule")
+    image.lacks.append(Unanswered("libthing.so", ("/opt/own.so",), ""))
+    assert faults(capsys) == [
+        "thing/libthing.so of thing 1, which /opt/own.so needs: a-rule removed it"
+    ]
+
+
+def test_a_library_that_the_manifest_took_is_its_own_affair(image: Image, capsys: Captured) -> None:
+    image.removed("thing/libthing.so", LINE)
+    image.lacks.append(Unanswered("libthing.so", ("/opt/own.so",), ""))
+    assert faults(capsys) == []
+
+
+def test_a_line_of_the_manifest_that_removes_nothing_is_a_warning(
+    image: Image, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image.removed("thing/data.json", LINE)
+    other = "services.yaml: bases.web.remove: thign/**"
+    monkeypatch.setenv("REMOVES", json.dumps([LINE, other]))
+    assert warnings(capsys) == [f"{other} matches no file"]
+
+
+def test_a_build_prints_a_few_faults(image: Image, capsys: Captured) -> None:
+    image.install("many", {f"many/{number}.py": b"" for number in range(40)})
+    shutil.rmtree(image.site / "many")
+    lost = faults(capsys)
+    assert (len(lost), lost[-1]) == (13, "28 more")

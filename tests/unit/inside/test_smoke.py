@@ -2,6 +2,7 @@
 
 import json
 import os
+import py_compile
 import subprocess
 import sys
 from collections.abc import Callable
@@ -156,7 +157,7 @@ def test_recording_fails_where_the_smoke_has_nothing_to_record(run: Run) -> None
 
 
 def said(report: object, prefix: Path) -> list[str]:
-    return list(remarks(report, prefix, "smoke.py"))
+    return list(remarks(report, prefix, "smoke.py", 1e-6))
 
 
 def test_a_smoke_that_imports_next_to_nothing_is_reported(tmp_path: Path) -> None:
@@ -174,6 +175,20 @@ def test_a_smoke_that_imports_next_to_nothing_is_reported(tmp_path: Path) -> Non
     few = "smoke: empty: smoke.py imports only {} of 200 modules of the packages of its image"
     assert said([str(files[0]), 5, "/elsewhere.py"], tmp_path) == [few.format(1)]
     assert said({"no": "list"}, tmp_path) == [few.format(0)]
+
+
+def test_a_smoke_that_compiles_what_it_imports_names_the_line_to_add(tmp_path: Path) -> None:
+    site = tmp_path / "lib/python3.11/site-packages"
+    record = site / "pack-1.0.dist-info/RECORD"
+    record.parent.mkdir(parents=True)
+    record.write_text("done.py,,\npack/late.py,,\n")
+    (site / "pack").mkdir()
+    imported = [site / "done.py", site / "pack/late.py"]
+    for file in imported:
+        file.write_text("x = 1\n")
+    py_compile.compile(str(imported[0]))
+    (line,) = said([*map(str, imported), "/app/own.py"], tmp_path)
+    assert line.endswith('with this line the build compiles them: bytecode: ["pack/*.py"]')
 
 
 def test_a_program_of_a_package_runs_the_wheel_and_not_the_copy_in_the_code(tmp_path: Path) -> None:

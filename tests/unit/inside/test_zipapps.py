@@ -126,13 +126,14 @@ def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_pa
 @pytest.mark.parametrize(
     ("module", "kinds"),
     [
-        ("make/install.py", ["make"]),
+        ("make/packages.py", ["make"]),
         ("debs.py", ["make"]),
         ("check/smoke.py", ["check"]),
         ("check/agreement.py", ["check"]),
         ("export/model.py", ["export"]),
         ("parity_texts.py", ["export"]),
-        ("rules.py", ["make", "check"]),
+        ("fates.py", ["make"]),
+        ("names.py", ["make", "check"]),
         ("ranking.py", ["check", "export"]),
         ("step.py", ["make", "check", "export"]),
         ("__init__.py", []),

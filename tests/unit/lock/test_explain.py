@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slimbake.config.model import Requirements
-from slimbake.fleet import Layer
+from slimbake.fleet import Scope
 from slimbake.lock.explain import (
     ResolutionError,
     explanation,
@@ -20,21 +20,21 @@ from slimbake.lock.explain import (
 from slimbake.lock.model import Pin
 
 
-def base(name: str, *specs: str, on: tuple[Layer, ...] = ()) -> Layer:
-    return Layer(name=name, kind="base", lock=name, chain=on, asks=Requirements(specs))
+def base(name: str, *specs: str, on: tuple[Scope, ...] = ()) -> Scope:
+    return Scope(name=name, kind="base", lock=name, chain=on, asks=Requirements(specs))
 
 
-def own(name: str, *specs: str, on: tuple[Layer, ...] = (), file: str = "") -> Layer:
-    """The layer of a service; `file`: what lists its requirements, beside a lock."""
+def own(name: str, *specs: str, on: tuple[Scope, ...] = (), file: str = "") -> Scope:
+    """The scope of a service; `file`: what lists its requirements, beside a lock."""
     asked = Requirements(specs, files=(file, "uv.lock") if file else ())
-    return Layer(name=name, kind="service", lock=name, chain=on, asks=asked)
+    return Scope(name=name, kind="service", lock=name, chain=on, asks=asked)
 
 
 WEB = base("base-web", "frame")
 ML = base("base-ml", "torch", on=(WEB,))
 RANK = own("rank", "scipy", on=(WEB, ML))
 API = own("api", "scipy", on=(WEB,), file="services/api/requirements.txt")
-LAYERS = (WEB, ML, RANK, API)
+SCOPES = (WEB, ML, RANK, API)
 
 
 def pin(name: str, *via: str, version: str = "1") -> Pin:
@@ -50,13 +50,13 @@ LOCKED = {
 
 
 def test_a_package_s_holders_are_given_with_the_ways_from_a_requirement_down_to_it() -> None:
-    ((layer, _, chains),) = holders("core", LAYERS, LOCKED)
-    assert (layer, chains) == (WEB, [("frame", "core"), ("frame", "mid", "core")])
-    assert [(each.name, ways) for each, _, ways in holders("numpy", LAYERS, LOCKED)] == [
+    ((scope, _, chains),) = holders("core", SCOPES, LOCKED)
+    assert (scope, chains) == (WEB, [("frame", "core"), ("frame", "mid", "core")])
+    assert [(each.name, ways) for each, _, ways in holders("numpy", SCOPES, LOCKED)] == [
         ("base-ml", [("torch", "numpy")]),
         ("api", [("scipy", "numpy")]),
     ]
-    assert not [*holders("absent", LAYERS, LOCKED)]
+    assert not [*holders("absent", SCOPES, LOCKED)]
 
 
 CIRCLE = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
@@ -69,9 +69,9 @@ PARENT = {
 
 
 @pytest.mark.parametrize(
-    ("name", "layers", "locked", "chain"),
+    ("name", "scopes", "locked", "chain"),
     [
-        ("deep", LAYERS, PARENT, ("frame", "deep")),
+        ("deep", SCOPES, PARENT, ("frame", "deep")),
         ("c", [own("tool", "a")], CIRCLE, ("a", "b", "c")),
         ("a", [own("tool", "a")], CIRCLE, ("a",)),
         ("a", [own("tool")], {"tool": (pin("a", "atlas-common"),)}, ("atlas-common", "a")),
@@ -79,9 +79,9 @@ PARENT = {
     ids=["through a parent", "in a circle", "asked for", "from a package of the repository"],
 )
 def test_a_way_begins_at_a_requirement(
-    name: str, layers: Any, locked: dict[str, tuple[Pin, ...]], chain: tuple[str, ...]
+    name: str, scopes: Any, locked: dict[str, tuple[Pin, ...]], chain: tuple[str, ...]
 ) -> None:
-    assert next(holders(name, layers, locked))[2] == [chain]
+    assert next(holders(name, scopes, locked))[2] == [chain]
 
 
 def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
@@ -104,7 +104,7 @@ def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
         ("jax-cuda12-plugin-cu12", "1"),
     ],
 )
-def test_cuda_in_a_layer_for_cpus_is_an_error(name: str, version: str) -> None:
+def test_cuda_in_a_scope_for_cpus_is_an_error(name: str, version: str) -> None:
     pins = (pin("scipy", ""), pin(name, "scipy", version=version))
     with pytest.raises(ResolutionError) as caught:
         refuse_cuda(replace(RANK, torch="cpu"), pins)
@@ -124,10 +124,10 @@ def test_what_only_sounds_like_cuda_is_accepted(name: str) -> None:
 
 
 def test_a_build_of_torch_that_nothing_needs_is_refused() -> None:
-    layers = (replace(WEB, torch="cpu"), replace(API, torch="cpu"))
+    scopes = (replace(WEB, torch="cpu"), replace(API, torch="cpu"))
     with pytest.raises(ResolutionError, match="no package of base-web, api needs torch"):
-        refuse_no_torch(layers, LOCKED)
-    refuse_no_torch((*layers, replace(ML, torch="cpu")), LOCKED)
+        refuse_no_torch(scopes, LOCKED)
+    refuse_no_torch((*scopes, replace(ML, torch="cpu")), LOCKED)
 
 
 def test_torch_below_a_service_on_onnx_runtime_is_refused_with_what_requires_it() -> None:

@@ -47,7 +47,7 @@ def test_globs_are_held_against_the_wheels_that_are_there(tmp_path: Path) -> Non
     removal = Removal(("thing/data/**", "thign/**"), ("thing/data/nothing.bin",))
     web = BaseEntry("web", requirements=asks("thing"), removal=removal)
     made = fleet(service("api", base="web"), bases=(web,))
-    assert [base.layer.lock for base in made.bases] == ["base-web"]
+    assert [base.scope.lock for base in made.bases] == ["base-web"]
     wheel = Wheel("thing-1-py3-none-any.whl", len(WHEEL), DIGEST)
     locks = Locks({"base-web.txt": lock_text([Pin("thing", "1", (wheel,))])})
     store = Store(tmp_path)

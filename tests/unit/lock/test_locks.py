@@ -6,31 +6,29 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import COMMON, asks, fleet, pinned, questions, service
+from tests.unit.fleets import COMMON, asks, fleet, questions, service
 
 from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet import Fleet
-from slimbake.fleet.layering.sharing import SharedLayer, Sharing
+from slimbake.fleet.model import External
 from slimbake.lock.asked import stale
 from slimbake.lock.locks import (
     EXTERNALS,
     INPUTS,
-    LAYERS,
     LockRecord,
     Locks,
     Stale,
-    closure,
     expect_fresh,
-    layers_text,
+    externals_text,
     lock_file,
-    parse_layers,
+    parse_externals,
     read_locks,
     weights_text,
     write_locks,
 )
 from slimbake.lock.model import text_digest
-from slimbake.lock.text import HEADER, lock_text
+from slimbake.lock.text import HEADER
 
 RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest(HEADER)}"}}}}'
 
@@ -62,12 +60,12 @@ def test_a_lock_is_stale_for_one_reason(
 
 
 def test_what_was_never_locked_is_said_in_words() -> None:
-    new = (*(f"s{number}" for number in range(12)), LAYERS, EXTERNALS)
+    new = (*(f"s{number}" for number in range(12)), EXTERNALS)
     with pytest.raises(StaleFiles) as refused:
         expect_fresh(Stale(name, "it was never locked", True) for name in new)
     assert refused.value.message == (
         "not locked yet: the packages of s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more;"
-        " which layers services share; the digests of the base images"
+        " the digests of the base images"
     )
     assert refused.value.hint.startswith("run `slimbake lock`")
 
@@ -147,42 +145,23 @@ def test_what_is_no_record_records_nothing(text: str) -> None:
     assert Locks({lock_file(INPUTS): text}).records == {}
 
 
-def test_all_that_a_service_has_is_in_its_lock_and_in_those_of_the_layers_that_it_shares() -> None:
-    torch = SharedLayer("torch", "", frozenset({"torch"}), "torch")
-    sharing = Sharing((torch,), {"api": "torch", "web": ""})
-    texts = {
-        "api.txt": lock_text([pinned("httpx")]),
-        "base-torch.txt": lock_text([pinned("torch")]),
-        "base-gone.txt": lock_text([pinned("rich")]),
-        "layers.json": layers_text(sharing),
+def test_the_layers_that_an_earlier_slimbake_locked_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "bake/locks").mkdir(parents=True)
+    (tmp_path / "bake/locks/layers.json").write_text("{}")
+    (tmp_path / "bake/locks/notes.json").write_text("{}")
+    write_locks(tmp_path, {}, {})
+    left = sorted(path.name for path in (tmp_path / "bake/locks").iterdir())
+    assert left == ["inputs.json", "notes.json"]
+
+
+def test_one_image_may_be_pinned_at_two_digests() -> None:
+    python = External("python", "python:3.11"), "sha256:2"
+    builder = External("builder", "python:3.11"), "sha256:1"
+    unknown = External("uv", "uv:1"), ""
+    assert parse_externals(externals_text([python, builder, unknown])) == {
+        ("python", "python:3.11"): "sha256:2",
+        ("builder", "python:3.11"): "sha256:1",
     }
-    locks = Locks(texts)
-    assert locks.layers == sharing
-    assert closure(locks, "api").keys() == {"httpx", "torch"}
-    assert closure(locks, "api", ["base-gone"]).keys() == {"httpx", "torch", "rich"}
-    assert closure(locks, "web") == {}
-
-
-GOOD = '{"layers": {"a": {"on": "", "lock": "a", "holds": ["x"]}}, "services": {"s": "a"}}'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<<<<<<< HEAD",
-        "[]",
-        GOOD.replace('"on": ""', '"on": "b"'),
-        GOOD.replace('"on": ""', '"on": "a"'),
-        GOOD.replace('"lock": "a"', '"lock": "b"'),
-        GOOD.replace('"s": "a"', '"s": "b"'),
-        GOOD.replace('"x"', '"../x"'),
-        GOOD.replace('"x"', "1"),
-    ],
-)
-def test_a_file_of_layers_that_says_what_cannot_be_shares_nothing(text: str) -> None:
-    assert parse_layers(GOOD).services == {"s": "a"}
-    assert parse_layers(text) == Sharing()
 
 
 def test_a_lock_without_hashes_is_stale_though_its_record_agrees() -> None:

@@ -1,4 +1,4 @@
-"""Which layers have locks, and what these depend on."""
+"""Which scopes have locks, and what these depend on."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
 from slimbake.config.model import BaseEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.host.wheels import Wheel
-from slimbake.lock.model import Pin, locked_layers, merged, question, settled
+from slimbake.lock.model import Pin, locked_scopes, merged, question, settled
 
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
@@ -18,9 +18,9 @@ def digests(
 ) -> dict[str, str]:
     """What each lock answers, where the locks below are what they answer."""
     answers: dict[str, str] = {}
-    for layer in locked_layers(found):
-        below = [answers[each.name] for each in settled(layer)]
-        answers[layer.name] = question(layer, python, projects, below)
+    for scope in locked_scopes(found):
+        below = [answers[each.name] for each in settled(scope)]
+        answers[scope.name] = question(scope, python, projects, below)
     return answers
 
 
@@ -31,16 +31,11 @@ BASES = (
 )
 
 
-def test_how_services_share_is_no_part_of_what_their_locks_answer() -> None:
-    service_ = service("a", requirements=asks("rich"))
-    assert digests(fleet(service_)) == digests(fleet(service_, layers="none"))
-
-
 def test_a_package_that_carries_weights_has_one_lock_whoever_uses_it() -> None:
     model = WeightsEntry("package", "some-model")
     both = (service("a", weights=model), service("b", weights=model))
-    layers = locked_layers(fleet(*both, service("c", weights=WeightsEntry("path", "x"))))
-    assert [(each.name, each.kind) for each in layers] == [("weights-some-model", "weights")]
+    scopes = locked_scopes(fleet(*both, service("c", weights=WeightsEntry("path", "x"))))
+    assert [(each.name, each.kind) for each in scopes] == [("weights-some-model", "weights")]
 
 
 def test_order_changes_nothing_that_a_lock_depends_on() -> None:

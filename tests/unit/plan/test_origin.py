@@ -3,12 +3,13 @@ distilled from.
 """
 
 import hashlib
+from collections.abc import Mapping
 
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, fleet, plan_of, service
 
 from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
 from slimbake.fleet import Fleet
-from slimbake.plan import plan
+from slimbake.lock.locks import Locks
 from slimbake.plan.model import Plan
 from slimbake.release.command import BakeOptions, Surroundings, arguments
 
@@ -42,18 +43,21 @@ def label(of: Plan, target: str, name: str = "slimbake.lock") -> str | None:
     return dict(of.target(target).labels).get(name)
 
 
+def decided(texts: Mapping[str, str]) -> Plan:
+    return plan_of(images(), Locks(texts))
+
+
 def test_the_digest_of_locks_is_that_of_their_lines_less_comments() -> None:
     text = "httpx==1 \\\n    --hash=sha256:aa\ntorch==2\na-model==3\nsix==1\n"
-    assert (
-        label(plan(images(), LOCKS), "api") == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert label(decided(LOCKS), "api") == f"sha256:{digest}"
 
 
 def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
-    before = plan(images(), LOCKS)
-    comment = plan(images(), LOCKS | {"base-web.txt": "# other words\n" + LOCKS["base-web.txt"]})
-    beside = plan(images(), LOCKS | {"far.txt": "iniconfig==2\n"})
-    below = plan(images(), LOCKS | {"base-web.txt": "httpx==2\n"})
+    before = decided(LOCKS)
+    comment = decided(LOCKS | {"base-web.txt": "# other words\n" + LOCKS["base-web.txt"]})
+    beside = decided(LOCKS | {"far.txt": "iniconfig==2\n"})
+    below = decided(LOCKS | {"base-web.txt": "httpx==2\n"})
     assert label(comment, "api") == label(beside, "api") == label(before, "api")
     assert label(beside, "far") != label(before, "far")
     assert label(below, "api") != label(before, "api")
@@ -62,10 +66,10 @@ def test_the_digest_changes_with_what_is_below_and_with_nothing_else() -> None:
 
 
 def test_without_a_lock_there_is_no_digest() -> None:
-    decided = plan(images(), {name: text for name, text in LOCKS.items() if name != MODEL})
-    assert label(decided, "api") is None
-    assert label(decided, "base-ml") is not None
-    assert label(decided, "bare") is None, "it uses the runtime alone"
+    found = decided({name: text for name, text in LOCKS.items() if name != MODEL})
+    assert label(found, "api") is None
+    assert label(found, "base-ml") is not None
+    assert label(found, "bare") is None, "it uses the runtime alone"
 
 
 def given(*standins: str) -> list[str]:
@@ -75,7 +79,7 @@ def given(*standins: str) -> list[str]:
         digests={"python": "sha256:9", "uv": "uv-1"},
         standins=standins,
     )
-    words = arguments(plan(images()), ("bare", "own"), around, BakeOptions())
+    words = arguments(decided({}), ("bare", "own"), around, BakeOptions())
     return [word for word in words if ".labels.org" in word]
 
 
@@ -93,7 +97,7 @@ def test_a_stand_in_is_called_what_it_is() -> None:
 
 def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> None:
     options = BakeOptions(provenance=True, names={"bare": "some/where:else"})
-    words = arguments(plan(images()), ("bare",), Surroundings(externals={}), options)
+    words = arguments(decided({}), ("bare",), Surroundings(externals={}), options)
     assert [word for word in words if ".tags=" in word or "attest" in word] == [
         *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max")
     ]

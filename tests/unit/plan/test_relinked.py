@@ -38,10 +38,9 @@ def test_what_was_pushed_is_no_target_and_what_was_linked_to_it_has_the_image() 
     made = relinked(fleet(), AT)
     assert not {target.name for target in made.targets} & set(AT)
     assert dict(made.target("api").contexts)["base"] == f"docker-image://{AT['base-web']}"
-    assert dict(made.target("api").contexts)["runtime"] == f"docker-image://{AT['runtime']}"
     assert dict(made.target("jobs").contexts)["api"] == "target:api"
     assert [target.name for target in made.needed(("api-smoke",))] == [
-        *("inside", "wheel-common", "api", "api-smoke")
+        *("inside", "wheel-common", "layer_api", "api", "api-smoke")
     ]
 
 
@@ -49,11 +48,9 @@ def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -
     around = Surroundings(externals={}, pushed=AT)
     options = BakeOptions(names={"api": "registry.example.com/toy/api:staged"}, push=True)
     words = arguments(fleet(), ("api", "api-smoke"), around, options)
-    assert words[-4:] == ("inside", "wheel-common", "api", "api-smoke")
+    assert words[-5:] == ("inside", "wheel-common", "layer_api", "api", "api-smoke")
     said = settings(words)
     assert f"api.contexts.base=docker-image://{AT['base-web']}" in said
-    for name in ("api", "wheel-common"):
-        assert f"{name}.contexts.runtime=docker-image://{AT['runtime']}" in said
     assert not [each for each in said if each.startswith(("runtime.", "base-web."))]
     assert "api.tags=registry.example.com/toy/api:staged" in said
     kind = fleet().compression
@@ -66,7 +63,7 @@ def test_a_bake_builds_no_base_that_was_pushed_and_is_given_it_by_its_digest() -
 def test_a_base_that_is_missing_is_built_on_the_one_that_is_there() -> None:
     some = {name: AT[name] for name in ("runtime", "base-web")}
     words = arguments(fleet(), ("base-ml",), Surroundings(externals={}, pushed=some), BakeOptions())
-    assert words[-2:] == ("inside", "base-ml")
+    assert words[-3:] == ("inside", "layer_base-ml", "base-ml")
     assert f"base-ml.contexts.base=docker-image://{AT['base-web']}" in settings(words)
     assert "base-ml.tags=slimbake/toy/base-ml:built" in settings(words)
 
@@ -74,7 +71,7 @@ def test_a_base_that_is_missing_is_built_on_the_one_that_is_there() -> None:
 def test_one_platform_is_set_for_every_target_and_for_the_bake_file() -> None:
     options = BakeOptions(platform="linux/arm64")
     words = arguments(fleet(), ("api",), Surroundings(externals={}), options)
-    targets = words[words.index("inside", len(words) - 5) :]
+    targets = words[words.index("inside", len(words) - 7) :]
     assert {f"{name}.platform=linux/arm64" for name in targets} <= set(settings(words))
     assert environment(Surroundings(externals={}), options)["PLATFORMS"] == "linux/arm64"
 

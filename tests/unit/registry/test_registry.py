@@ -13,7 +13,7 @@ from tests.unit.registries import ACCOUNT, EITHER_WAY, Fault, Registry, registry
 from slimbake.errors import BuildError
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import host, is_loopback
-from slimbake.registry.documents import MANIFEST, Descriptor
+from slimbake.registry.documents import MANIFEST, Descriptor, descriptor_of
 
 pytestmark = pytest.mark.usefixtures("no_account")
 
@@ -117,6 +117,48 @@ def test_without_an_account(auth: Literal["basic", "token"], account: str, tmp_p
     assert caught.value.message.startswith(f"{server.name}/a/b: the registry ")
     assert caught.value.hint.startswith("`docker login`")
     assert asked < 8
+
+
+BLOB = descriptor_of("application/octet-stream", b"a layer")
+
+
+def take(server: Registry, source: Registry) -> list[str]:
+    """What is asked of a registry to have a blob that another repository holds."""
+    source.blobs[BLOB.digest] = b"a layer"
+    server.asked.clear()
+    other = ImageRepository(f"{source.name}/a/b")
+    ImageRepository(f"{server.name}/layers").take(BLOB, other)
+    return [asked for asked in server.asked if "/blobs/" in asked]
+
+
+def test_a_blob_of_the_same_registry_gets_a_second_place_and_is_not_moved() -> None:
+    with registry() as server:
+        moved = take(server, server)
+        assert moved == [f"HEAD /v2/layers/blobs/{BLOB.digest}", "POST /v2/layers/blobs/uploads/"]
+        assert ("layers", BLOB.digest) in server.held
+        assert take(server, server) == [f"HEAD /v2/layers/blobs/{BLOB.digest}"]
+
+
+def test_a_blob_is_copied_where_the_registry_gives_no_second_place() -> None:
+    with registry() as server:
+        server.mounts = False
+        take(server, server)
+        assert ("layers", BLOB.digest) in server.held
+
+
+def test_a_blob_is_copied_from_another_registry() -> None:
+    with registry() as server, registry() as source:
+        take(server, source)
+        assert server.blobs == {BLOB.digest: b"a layer"}
+
+
+def test_a_blob_that_is_another_one_is_not_copied() -> None:
+    with registry() as server, registry() as source:
+        source.blobs[BLOB.digest] = b"a layer and more"
+        other = ImageRepository(f"{source.name}/a/b")
+        with pytest.raises(BuildError, match="gives other bytes"):
+            ImageRepository(f"{server.name}/layers").take(BLOB, other)
+        assert not server.blobs
 
 
 def test_a_registry_that_is_not_there_is_named() -> None:

@@ -3,6 +3,7 @@ a real, small registry.
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ from slimbake.release.statement import mark
 
 MB = 1_000_000
 BARE = Surroundings(externals={})
+CONFIG = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []}}).encode()
+CONFIG_DIGEST = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
 
 
 def site(
@@ -106,7 +109,7 @@ class Played:
         request: BakeRequest,
         host: Host,
     ) -> dict[str, StoredManifest]:
-        self.server.blobs["sha256:0"] = b"{}"
+        self.server.blobs[CONFIG_DIGEST] = CONFIG
         found = {}
         for image in images:
             self.pushed[image.name] = names[image.name]
@@ -123,7 +126,7 @@ class Played:
         """Have the registry hold a target's image, as it was released before; its digest."""
         fingerprint = fingerprint or self.fingerprints[name]
         fingerprint = variant_fingerprint(fingerprint, platform) if platform else fingerprint
-        self.server.blobs["sha256:0"] = b"{}"
+        self.server.blobs[CONFIG_DIGEST] = CONFIG
         found = manifest(name)
         tag = fingerprint_tag(fingerprint)
         self.server.put(tag, MANIFEST, found.read())
@@ -149,7 +152,7 @@ def manifest(name: str) -> StoredManifest:
     content = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": {"digest": "sha256:0"},
+        "config": {"digest": CONFIG_DIGEST},
         "layers": [],
         "annotations": {"is": name},
     }
@@ -186,7 +189,7 @@ def play(
 
     def fetch(*_: Any, only: Collection[str]) -> Any:
         made.fetched |= set(only)
-        return SimpleNamespace(by_layer={})
+        return SimpleNamespace(by_lock={})
 
     def accounts(
         _: Any,

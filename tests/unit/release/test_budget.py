@@ -1,11 +1,10 @@
 """Budgets: the images that are over one."""
 
 import pytest
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import asks, fleet, plan_of, service
 
 from slimbake.config.model import BaseEntry, Budget, WeightsEntry
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.plan import plan
 from slimbake.plan.graph import layers
 from slimbake.release.budget import over_budget
 
@@ -34,7 +33,7 @@ def test_every_limit_that_does_not_hold_is_reported(
 ) -> None:
     layer = MeasuredLayer("sha256:a", "sha256:b", 3 * MB, compressed, 1)
     measured = Measurement(tuple(Image(name, "sha256:c", (layer,)) for name in ("api", "weights")))
-    over = over_budget(plan(fleet(service("api", budget=budget))), measured)
+    over = over_budget(plan_of(fleet(service("api", budget=budget))), measured)
     hint = "  `slimbake sizes --by package sha256:c` lists what is in it"
     assert over == ({"api": "\n".join((*expected, hint))} if expected else {})
 
@@ -50,9 +49,9 @@ def test_each_layer_has_the_name_of_the_target_that_lays_it() -> None:
         service("own", dockerfile="own.Dockerfile"),
         bases=(BaseEntry("web", requirements=asks("a")),),
     )
-    decided = plan(made)
-    web = ("runtime", "runtime", "base-web", "weights-some-model")
-    assert layers(decided, "api") == (*web, "api", "api", "api")
+    decided = plan_of(made)
+    web = ("runtime", "runtime", "layer_base-web", "weights-some-model")
+    assert layers(decided, "api") == (*web, "layer_api", "api", "api")
     assert layers(decided, "rank") == (*web, "rank", "rank")
     assert layers(decided, "alone") == ("runtime", "runtime", "weights-models-alone", "alone")
     assert layers(decided, "own") == ()

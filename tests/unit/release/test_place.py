@@ -12,7 +12,16 @@ import pytest
 from tests.unit.fleets import asks, fleet, service, unlocked
 from tests.unit.machines import CONTAINER, ENGINE
 from tests.unit.registries import Registry, registry
-from tests.unit.release.played import BARE, MB, Played, manifest, play, site
+from tests.unit.release.played import (
+    BARE,
+    CONFIG,
+    CONFIG_DIGEST,
+    MB,
+    Played,
+    manifest,
+    play,
+    site,
+)
 
 from slimbake import docker
 from slimbake.config.model import BaseEntry, Budget, CompressionEntry
@@ -78,7 +87,7 @@ class Builder:
         return BakeResult(digests, failures, frozenset(good), good)
 
     def put(self, name: str, options: BakeOptions) -> str:
-        self.server.blobs["sha256:0"] = b"{}"
+        self.server.blobs[CONFIG_DIGEST] = CONFIG
         image = manifest(f"another {name}" if options.provenance and name == self.other else name)
         digest = self.server.put("x", MANIFEST, image.read())
         if not options.provenance:

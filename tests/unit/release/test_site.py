@@ -3,12 +3,14 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import pinned, questions
+from tests.unit.fleets import asks, fleet, locked, pinned, plan_of, questions, service, unlocked
 from tests.unit.machines import ENGINE, debian
+from tests.unit.release.played import site as played
 
 from slimbake.console import QUIET, Console
 from slimbake.docker.engine import DockerEngine
@@ -18,6 +20,8 @@ from slimbake.fleet.model import External
 from slimbake.lock.locks import LockRecord, write_locks
 from slimbake.lock.model import text_digest
 from slimbake.lock.text import lock_text
+from slimbake.lock.wheelhouse import Wheels
+from slimbake.lock.wheelhouse.store import Held
 from slimbake.project import Project, load, reread
 from slimbake.release import site
 from slimbake.release.command import Surroundings, staged
@@ -122,3 +126,24 @@ def test_nameless_images_follow_builds(project: Project, monkeypatch: pytest.Mon
     with hold(held, QUIET) as ready:
         ready.built.set()
     assert removed == [project.manifest.project]
+
+
+def test_each_layer_is_given_its_own_wheels_of_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(tmp_path / "wheelhouse"))
+    pins = [pinned("torch", size=100_000_000), pinned("thing")]
+    held = []
+    for pin in pins:
+        path = tmp_path / pin.wheels[0].file
+        path.touch()
+        held.append(Held(pin.wheels[0].sha256, path))
+    monkeypatch.setattr(site, "fetch", lambda *_, **__: Wheels({"api": tuple(held)}, 0))
+    made = unlocked(fleet(service("api", requirements=asks("torch"))))
+    locks = locked(api=pins)
+    found = played(replace(made, locks=locks, plan=plan_of(made.fleet, locks))).stocked(("api",))
+    names = {
+        target.rpartition("_")[0]: [path.name for path in Path(folder, "wheels").iterdir()]
+        for target, folder in found.around.wheels.items()
+    }
+    assert names == {"layer_torch": [held[0].path.name], "layer": [held[1].path.name]}

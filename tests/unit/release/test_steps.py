@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -270,6 +271,7 @@ MEASURED = planned(
     service(
         "embed",
         base="ml",
+        requirements=asks("six"),
         weights=WeightsEntry("package", "some-model"),
         inference="onnx",
         parity=Parity("parity.py", "texts.jsonl"),
@@ -277,9 +279,8 @@ MEASURED = planned(
     bases=(BaseEntry("ml", requirements=asks("torch")),),
 )
 LOST = ("lost: a.py of a 1 in base-ml-onnx: it is not", "inventory of base-ml-onnx")
-OF_BASE = (
-    "base-ml-onnx has lost files of packages (exit code: 1); no tag has moved\n  "
-    + "\n  ".join(LOST)
+OF_BASE = "the inventory of base-ml-onnx failed (exit code: 1); no tag has moved\n  " + "\n  ".join(
+    LOST
 )
 
 
@@ -295,6 +296,13 @@ OF_BASE = (
         ),
         ("base-ml-onnx-inventory", [*LOST], CheckError, "base-ml-onnx-inventory", OF_BASE),
         ("embed-inventory", [*LOST], CheckError, "base-ml-onnx-inventory", OF_BASE),
+        (
+            "layer_base-ml",
+            ["slimbake: files of packages are lost", "lost: a.py of a 1"],
+            CheckError,
+            "layer_base-ml",
+            "layer_base-ml has lost files of packages; no tag has moved",
+        ),
         (
             "reference-some-model-texts",
             ["parity: refused"],
@@ -312,6 +320,25 @@ def test_a_check_that_fails_is_of_the_image_that_it_names(
     found, whose = failure(MEASURED, vertex, "")
     assert isinstance(found, kind) and whose == culprit
     assert message in found.message
+
+
+def test_a_step_of_a_layer_is_that_of_the_layer_whose_argument_it_has() -> None:
+    made = planned(*(service(name, requirements=asks(name)) for name in ("one", "two")))
+    path = made.target("layer_one").dockerfile
+    text = "ARG LAYER\nRUN --mount=source=layers/${LAYER}.json make-layer\n"
+    name = "[two stage-1 1/1] RUN --mount=source=layers/layer_two.json make-layer"
+    assert Steps(made, {path: text}).step(name).target == "layer_two"
+
+
+def test_what_a_smoke_warns_of_names_its_service(steps: Steps) -> None:
+    line = b"slimbake: warning: a start spends 9% of its time\n"
+    vertex = {"digest": "sha256:1", "name": "[one-smoke stage-0 1/1] RUN smoke"}
+    vertex["started"] = "2024-01-01T00:00:00Z"
+    log = {"vertex": "sha256:1", "data": base64.b64encode(line * 2).decode()}
+    running = SimpleNamespace(events=lambda: [{"vertexes": [vertex]}, {"logs": [log]}])
+    shown = SimpleNamespace(take=lambda _: None)
+    warnings = baking._follow(PLAN, running, Progress(steps), shown)  # type: ignore[arg-type]
+    assert warnings == ["warning: services.one: a start spends 9% of its time"]
 
 
 def test_a_shared_step_that_fails_is_the_fault_of_the_target_that_has_it(steps: Steps) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, planned, service
+from tests.unit.fleets import asks, fleet, locked, pinned, plan_of, planned, service
 from tests.unit.machines import DEBIAN
 from tests.wheels import make_wheel
 
@@ -29,20 +29,14 @@ def test_each_target_gets_its_locked_files(tmp_path: Path, monkeypatch: pytest.M
     here = dataclasses.replace(
         DEBIAN, packages=PackageSources(find_links=(str(folder), "https://pages.example.com"))
     )
-    targets = planned(
-        service("a", requirements=asks("torch")), service("b", requirements=asks("six"))
-    ).targets
-    locks = {
-        "a": (
-            Pin("torch", "2+cpu", (Wheel(wanted.name, 1, ""),)),
-            Pin("six", "1", (Wheel("six-1-py3-none-any.whl", 1, ""),)),
-        ),
-        "b": (Pin("six", "1", (Wheel("six-1-py3-none-any.whl", 1, ""),)),),
-    }
-    found = find_links(targets, locks, here)
-    assert set(found) == {"a"}
-    assert [path.name for path in Path(found["a"]).iterdir()] == [wanted.name]
-    assert find_links(targets, locks, here) == found
+    made = fleet(service("a", requirements=asks("torch")), service("b", requirements=asks("six")))
+    torch = Pin("torch", "2+cpu", (Wheel(wanted.name, 200_000_000, "0" * 64),))
+    targets = plan_of(made, locked(a=[torch, pinned("six")], b=[pinned("six")])).targets
+    [heavy] = [target.name for target in targets if target.name.startswith("layer_torch_")]
+    found = find_links(targets, {}, here)
+    assert set(found) == {heavy}
+    assert [path.name for path in Path(found[heavy]).iterdir()] == [wanted.name]
+    assert find_links(targets, {}, here) == found
 
 
 def test_a_build_asks_the_machine_s_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +61,11 @@ def test_a_build_asks_the_machine_s_index(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_folder_of_the_wheelhouse_takes_the_place_of_the_stage_that_asks_the_index() -> None:
     decided = planned(service("a", requirements=asks("six")), service("b"))
-    around = Surroundings(externals={}, wheels={"a": "/w/one"})
+    around = Surroundings(externals={}, wheels={"layer_a": "/w/one"})
     words = arguments(decided, ("a", "b"), around, BakeOptions())
-    assert [word for word in words if "contexts.wheels" in word] == ["a.contexts.wheels=/w/one"]
-    around = Surroundings(externals={}, find_links={"a": "/w/two"})
+    assert [word for word in words if "contexts.wheels" in word] == [
+        "layer_a.contexts.wheels=/w/one"
+    ]
+    around = Surroundings(externals={}, find_links={"layer_a": "/w/two"})
     words = arguments(decided, ("a", "b"), around, BakeOptions())
-    assert [word for word in words if "contexts." in word] == ["a.contexts.find-links=/w/two"]
+    assert [word for word in words if "contexts." in word] == ["layer_a.contexts.find-links=/w/two"]

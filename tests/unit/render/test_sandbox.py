@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import fleet, plan_of, service
 
 from slimbake.adopt.add import FOLDER, Skeleton
-from slimbake.plan import plan
 from slimbake.render.generated import TemplateFault, generate
 
 FLEET = fleet(service("api", command=("python", "-m", "api")))
@@ -38,7 +37,7 @@ def test_a_template_reaches_nothing_of_python(
     (tmp_path / where).parent.mkdir(exist_ok=True)
     (tmp_path / where).write_text(f"# x\n{ESCAPES[escape]}\n")
     with pytest.raises(TemplateFault):
-        generate(plan(FLEET), tmp_path)
+        generate(plan_of(FLEET), tmp_path)
     assert not (tmp_path / "escaped").exists()
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from slimbake.inside.ledger import LedgerEntry
-from slimbake.report.why import Why, led_on, left_behind, short_answer, why
+from slimbake.report.why import led_on, left_behind, short_answer, why
 
 FOUND = tuple(
-    Why("base", LedgerEntry(path, 1, 0, by, "thing", "1"))
+    LedgerEntry(path, 1, 0, by, "thing", "1")
     for path, by in (
         ("idna/uts46data.py", "symbols"),
         (
@@ -57,11 +57,10 @@ def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> 
 
 
 def test_an_answer_of_several_rules_begins_with_their_sum() -> None:
-    entries = {
-        ("sources", "base"): dict.fromkeys(("a.py", "b.py", "c.py"), FOUND[0].entry),
-        ("sources", "api"): {"c.py": FOUND[0].entry},
-        ("stubs", "base"): {"d.so": FOUND[1].entry},
-    }
+    def files(by: str, *paths: str) -> set[LedgerEntry]:
+        return {LedgerEntry(path, 1, 0, by, "thing", "1") for path in paths}
+
+    entries = {"stubs": files("stubs", "d.pyi"), "sources": files("sources", "a.h", "b.h", "c.h")}
     assert short_answer(entries) == "4 files: 3 sources, 1 stubs"
 
 

@@ -1,247 +1,133 @@
-"""Shows that no file of an installed package is lost. Reads files; runs nothing of the image.
+"""Checks what no layer shows alone: that the packages of an image are there, that none overwrites
+another, and that none lacks a shared library. Reads files; runs nothing of the image.
 
-Each row of each RECORD has one fate: the file is on disk with the wheel's hash,
-or a rule or `remove:` changed or removed it and the ledger says so. Anything else is a loss.
+That each layer has what its wheels brought was checked when it was made.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import json
 import os
-import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from ..ledger import LedgerEntry, package_key, read_ledger
-from ..rules import file_name
-from ..step import INSIDE, PREFIX, SITE
-from .libraries import unanswered
+from ..ledger import Ledger, LedgerEntry, ledgers
+from ..names import CODE, module_of, path_of
+from ..records import Row, recorded
+from ..step import PREFIX, SITE
+from .libraries import Unanswered, unanswered
 
-BELOW = INSIDE / "below" / "inventory.json"  # what this program wrote of the layers below
-NOTHING: dict[str, Any] = {"layers": {}, "files": {}, "libraries": []}  # where there are none
-LOCK = INSIDE / "lock.txt"
-OUT = Path("/inventory.json")
 ROOT = Path("/")
-NAMED = 12  # losses that a build prints; a bake's error shows 20 lines
-
-Fate = Literal["disk", "changed", "removed", "requested", "bytecode", "contested", "lost"]
-Digest = tuple[str, str]  # algorithm and hexadecimal digits
-Stamp = list[int]  # inode, time of the last change of it in ns, bytes
-
-LOST = "it is not in the image, and no rule lists it"
-ALTERED = "its bytes are not the wheel's, and no rule lists it"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a RECORD."""
-
-    name: str  # relative to site-packages, or with a leading `/` to the prefix, as in ledgers
-    digest: Digest | None  # None: the RECORD has none
-    package: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A file that is not what the wheel installed, and that no rule explains."""
-
-    name: str
-    package: str
-    version: str
-    layer: str
-    why: str
-
-    def __str__(self) -> str:
-        package = f"{self.package} {self.version}".rstrip()
-        return f"{self.name} of {package} in {self.layer}: {self.why}"
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """What became of the files of all packages of an image."""
-
-    files: Mapping[str, int]  # by fate
-    rules: Mapping[str, int]  # files that a rule changed or removed, by rule
-    losses: tuple[Loss, ...]
+SHOWN = 12  # faults that a build prints; a bake's error shows 20 lines
 
 
 def take_inventory(_: Sequence[str]) -> int:
-    """The program `inventory`: fail where a file of the image `CHECKED` is lost.
+    """The program `inventory`: fail where the image `CHECKED` lacks a package or a file of one, or
+    where two have different modules of one name.
 
-    The packages that the mounted lock has for every platform must be there, and those that `LOCAL`
-    names. Missing shared libraries are reported: who needs one may never be loaded. What was found goes
-    to OUT, for the inventories of the layers above.
+    `PACKAGES`: what it adds to the image below; `REMOVES`: as JSON, the manifest's lines that are to
+    remove something of that. Missing shared libraries are reported: who needs one may never be loaded.
     """
-    layer, local = os.environ["CHECKED"], os.environ.get("LOCAL", "").split()
-    print(f"inventory of {layer}")  # a bake reads it: buildx may name another target
-    base_receipt = json.loads(BELOW.read_text()) if BELOW.exists() else NOTHING
+    checked = os.environ["CHECKED"]
+    print(f"inventory of {checked}")  # a bake reads it: buildx may name another target
+    own = frozenset(os.environ["PACKAGES"].split())
+    lines = json.loads(os.environ.get("REMOVES", "[]"))
     site = next(PREFIX.glob(SITE))
-    rows = list(recorded(site))
-    layers = {row.package: base_receipt["layers"].get(row.package, layer) for row in rows}
-    entries = {entry.path: entry for entry in ledgers(PREFIX)}
-    disk, stamps = read_files(site, rows, entries, base_receipt["files"])
-    result = inventory(rows, disk, entries, layers)
-    locked = re.findall(r"^([A-Za-z0-9][\w.-]*)==[^;\n]*$", LOCK.read_text(), re.MULTILINE)
-    required = map(package_key, (*locked, *local))
-    missing = absent(
-        {**dict.fromkeys(required, layer), **base_receipt["layers"]}, layers, entries.values()
-    )
-    losses = [*missing, *result.losses]
+    told = list(ledgers(PREFIX))
+    rows = rows_of_image(site, told)
+    entries = [entry for ledger in told for entry in ledger.entries]
+    removed = {(entry.package, entry.path): entry for entry in entries if not entry.after}
+    there = [row for row in rows if (row.package, row.name) not in removed]
+    packages = {row.package for row in rows} | {entry.package for entry in entries}
     libraries = unanswered(ROOT)
-    receipt = {
-        "layers": layers,
-        "files": stamps,
-        "counts": asdict(result),
-        "libraries": [library.name for library in libraries],
-    }
-    OUT.write_text(json.dumps(receipt))
-    print(summary(result))
-    for library in libraries:
-        if library.name not in base_receipt["libraries"]:
-            print(f"slimbake: warning: {layer}: {library}")
-    for loss in losses[:NAMED]:
-        print(f"lost: {loss}")
-    if more := losses[NAMED:]:
-        print(f"lost: {len(more)} more")
-    return 1 if losses else 0
+    print(f"inventory: {len(there):,} files of {len(packages):,} packages")
+
+    collisions = list(overwritten(there))
+    warnings = [str(collision) for collision in collisions if not collision.of_code]
+    below = {str(path_of(row.name, site)) for row in there if row.package not in own}
+    # What is needed below only, the inventory there has reported.
+    warnings += [str(library) for library in libraries if not below.issuperset(library.files)]
+    done = {entry.by for entry in entries}
+    warnings += [f"{line} matches no file" for line in lines if line not in done]
+    for warning in warnings:
+        print(f"slimbake: warning: {checked}: {warning}")
+
+    faults = [f"{package} is not in the image" for package in sorted(own - packages)]
+    faults += missing(site, there)
+    faults += [str(collision) for collision in collisions if collision.of_code]
+    faults += taken(libraries, removed.values())
+    for fault in faults[:SHOWN]:
+        print(f"lost: {fault}")
+    if len(faults) > SHOWN:
+        print(f"lost: {len(faults) - SHOWN} more")
+    return 1 if faults else 0
 
 
-def summary(result: Inventory) -> str:
-    """An inventory in one line."""
-    texts = {
-        "disk": "on disk",
-        "changed": "changed by rules",
-        "removed": "removed by rules",
-        "requested": "removed on request",
-        "lost": "lost",
-    }
-    counted = {**result.files, "lost": len(result.losses)}
-    parts = (f"{counted[fate]:,} {text}" for fate, text in texts.items() if counted.get(fate))
-    return f"inventory: {sum(result.files.values()):,} files: {', '.join(parts)}"
-
-
-def inventory(
-    rows: Sequence[Row],
-    disk: Mapping[tuple[str, str], str],
-    ledger: Mapping[str, LedgerEntry],
-    layers: Mapping[str, str],
-) -> Inventory:
-    """Decide the fate of each row. Pure.
-
-    `disk`: (name, algorithm) -> digest.
+def rows_of_image(site: Path, told: Iterable[Ledger]) -> list[Row]:
+    """The rows of all RECORDs; of files that one does not list, or has no hash of, as ledgers have
+    them.
     """
-    files: Counter[str] = Counter()
-    rules: Counter[str] = Counter()
-    losses = []
-    whole = {row.name for row in rows if row.digest and row.digest[1] == _on_disk(row, disk)}
+    unlisted = {}
+    for ledger in told:
+        for name, digest in ledger.unlisted.items():
+            row = Row(name, ("sha256", digest), ledger.package, ledger.version)
+            unlisted[row.package, row.name] = row
+    listed = [row for row in recorded(site) if (row.package, row.name) not in unlisted]
+    return [*listed, *unlisted.values()]
+
+
+def missing(site: Path, rows: Iterable[Row]) -> Iterator[str]:
+    """The files of packages that are not in the image."""
     for row in rows:
-        fate, why = _fate(row, disk, ledger.get(row.name), row.name in whole)
-        files[fate] += 1
-        if fate in ("changed", "removed", "requested"):
-            rules[ledger[row.name].by] += 1
-        if why:
-            losses.append(Loss(row.name, row.package, row.version, layers[row.package], why))
-    return Inventory(dict(files), dict(sorted(rules.items())), tuple(losses))
+        path = path_of(row.name, site)
+        # Another layer may have a folder in its place.
+        if not (row.is_bytecode or path.is_symlink() or path.is_file()):
+            yield f"{row.name} of {row.package} {row.version} is not in the image"
 
 
-def _on_disk(row: Row, disk: Mapping[tuple[str, str], str]) -> str | None:
-    return disk.get((row.name, row.digest[0] if row.digest else "sha256"))
+@dataclass(frozen=True)
+class Collision:
+    """Several packages with different contents for one file."""
+
+    name: str
+    packages: tuple[str, ...]
+
+    @property
+    def of_code(self) -> bool:
+        """Whether it changes what an import or a program runs."""
+        return Path(self.name).suffix in {*CODE, ".pyc"} or self.name.startswith("/bin/")
+
+    def __str__(self) -> str:
+        return f"{self.name} is, with other contents each, in {' and '.join(self.packages)}"
 
 
-def _fate(
-    row: Row,
-    disk: Mapping[tuple[str, str], str],
-    entry: LedgerEntry | None,
-    whole: bool,
-) -> tuple[Fate, str]:
-    """The fate of a row, and why it is a loss. `whole`: the file is what some RECORD lists."""
-    # Some wheels have bytecode (numpy 2.3). A build compiles it again, of a source that has a fate of
-    # its own; where there is none, Python imports nothing from this folder.
-    bytecode = row.name.endswith(".pyc") and "__pycache__" in row.name.split("/")
-    there = _on_disk(row, disk)
-    if there is not None:
-        if row.digest is None or there == row.digest[1]:
-            return "disk", ""
-        if entry and entry.after and disk.get((row.name, "sha256")) == entry.digest:
-            return "changed", ""
-        if bytecode:
-            return "bytecode", ""
-        # Two packages have it: the installer kept one, and an image without rules has it so too.
-        return ("contested", "") if whole else ("lost", ALTERED)
-    if entry and not entry.after:
-        return ("requested" if entry.requested else "removed"), ""
-    return ("bytecode", "") if bytecode else ("lost", LOST)
-
-
-def absent(
-    required: Mapping[str, str], there: Collection[str], ledger: Iterable[LedgerEntry]
-) -> Iterator[Loss]:
-    """The packages of these, package -> layer, of which neither metadata nor a ledger tells."""
-    explained = {entry.package for entry in ledger}
-    for name in sorted(required.keys() - {*there} - explained):
-        yield Loss("METADATA", name, "", required[name], LOST)
-
-
-def recorded(site: Path) -> Iterator[Row]:
-    """The rows of all RECORDs of a folder of packages."""
-    for record in sorted(site.glob("*.dist-info/RECORD")):
-        package, _, version = record.parent.stem.rpartition("-")
-        for path, digest, *_ in csv.reader(record.read_text("utf-8").splitlines()):
-            algorithm, _, value = digest.partition("=")
-            recorded_digest = (
-                (algorithm, base64.urlsafe_b64decode(f"{value}==").hex()) if value else None
-            )
-            yield Row(
-                file_name(f"{site}/{path}", site), recorded_digest, package_key(package), version
-            )
-
-
-def ledgers(prefix: Path) -> Iterator[LedgerEntry]:
-    """What the ledgers of all layers list."""
-    for file in sorted(prefix.glob("ledger/*.json.gz")):
-        yield from read_ledger(file.read_bytes()).entries
-
-
-def read_files(
-    site: Path,
-    rows: Sequence[Row],
-    ledger: Mapping[str, LedgerEntry],
-    earlier: Mapping[str, tuple[Stamp, Digest]],
-) -> tuple[dict[tuple[str, str], str], dict[str, tuple[Stamp, Digest]]]:
-    """The digests of the files that rows list, (name, algorithm) -> digits, and what to keep.
-
-    A file that a rule changed has its SHA-256, even where the RECORD has another hash.
-
-    `earlier`: what the inventory of the layers below has read, which is not read twice. A stamp
-    that is the same means the same file: only the kernel sets the time of an inode's last change.
-    Where an engine copies layers, stamps differ, and files are read again.
+def overwritten(rows: Iterable[Row]) -> Iterator[Collision]:
+    """The files that several packages have, of which one layer hides the others; and bytecode of
+    another package's module.
     """
-    required = {(row.name, row.digest[0] if row.digest else "sha256") for row in rows}
-    required |= {(name, "sha256") for name, _ in required if name in ledger and ledger[name].after}
-    stamps: dict[str, tuple[Stamp, Digest]] = {}
+    owners: dict[str, list[Row]] = {}
+    bytecode = []
+    for row in rows:
+        if row.is_bytecode:
+            bytecode.append(row)
+        else:
+            owners.setdefault(row.name, []).append(row)
+    for row in bytecode:
+        of_module = owners.get(module_of(row.name), [])
+        if of_module and row.package not in {owner.package for owner in of_module}:
+            packages = sorted({f"{each.package} {each.version}" for each in (row, *of_module)})
+            yield Collision(row.name, tuple(packages))
+    for name, several in owners.items():
+        if len({row.digest for row in several}) > 1:
+            packages = sorted({f"{row.package} {row.version}" for row in several})
+            yield Collision(name, tuple(packages))
 
-    def read(wanted: tuple[str, str]) -> tuple[tuple[str, str], str] | None:
-        name, algorithm = wanted
-        path = Path(f"{site.parents[2]}{name}" if name[0] == "/" else f"{site}/{name}")
-        try:
-            with path.open("rb", buffering=0) as file:
-                stat = os.fstat(file.fileno())
-                stamp = [stat.st_ino, stat.st_ctime_ns, stat.st_size]
-                before, digest = earlier.get(name, ([], ("", "")))
-                if before != stamp or digest[0] != algorithm:
-                    digest = algorithm, hashlib.file_digest(file, algorithm).hexdigest()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
-        stamps[name] = stamp, digest
-        return wanted, digest[1]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(filter(None, pool.map(read, sorted(required)))), stamps
+def taken(libraries: Iterable[Unanswered], removed: Iterable[LedgerEntry]) -> Iterator[str]:
+    """The libraries that a rule of ours took, and another package needs."""
+    by_name = {entry.path.rpartition("/")[2]: entry for entry in removed if not entry.requested}
+    for library in libraries:
+        if entry := by_name.get(library.name):
+            owner = f"{entry.package} {entry.version}"
+            yield f"{entry.path} of {owner}, which {library.files[0]} needs: {entry.by} removed it"

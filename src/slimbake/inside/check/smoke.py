@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..records import recorded
 from ..step import INSIDE, PREFIX, SITE
-from .inventory import recorded
+from .bytecode import advice, uncompiled
 from .judge import LIMIT, judge
 from .surroundings import as_nonroot, given_env, settle
 from .turn import turn
@@ -70,19 +72,22 @@ def run_smoke(arguments: Sequence[str]) -> int:
     if options.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
         return int(judged.report is None)
-    for line in remarks(judged.report, PREFIX, name):
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for line in remarks(judged.report, PREFIX, name, spent.ru_utime + spent.ru_stime):
         print(line, file=sys.stderr)
     return 0
 
 
-def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
+def remarks(report: Any, prefix: Path, name: str, seconds: float) -> Iterator[str]:
     """What a person should know of a smoke that held.
 
-    `report`: the files of the modules that it has imported; `name`: its own.
+    `report`: the files of the modules that it has imported; `name`: its own; `seconds`: the processor
+    time that it took.
     """
+    sites = list(prefix.glob(SITE))
     modules = {
         f"{site}/{row.name}"
-        for site in prefix.glob(SITE)
+        for site in sites
         for row in recorded(site)
         if row.name.endswith(MODULES)
     }
@@ -90,6 +95,8 @@ def remarks(report: Any, prefix: Path, name: str) -> Iterator[str]:
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
         yield f"{EMPTY}{name} imports only {counted} of the packages of its image"
+    for site in sites:
+        yield from advice(uncompiled(imported, site), seconds)
 
 
 def runs_installed(script: str, prefix: Path, code: Path) -> bool:

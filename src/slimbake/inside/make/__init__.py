@@ -2,9 +2,9 @@
 
 PROGRAMS = {
     "fetch-wheels": "..fetch:fetch_wheels",
-    "unpack": ".install:unpack_wheels",
-    "lay": ".install:lay_packages",
-    "install-local": ".install:install_local",
+    "make-layer": ".packages:make_layer",
+    "install-local": ".packages:install_local",
+    "compile-more": ".packages:compile_more",
     "copy-code": ".layer:copy_code",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",

@@ -1,4 +1,5 @@
-"""Makes a failed import of a module that a rule removed name the rule. Lies in the image.
+"""Makes a failed import of a module that `remove:` took name the line of the manifest. Lies in layers
+where it took something.
 
 Python loads it at every start (`_slimbake_ledger.pth`) and asks it when nothing else has found a
 module. It reads the ledgers at the first such time and keeps them: torch and transformers together
@@ -13,12 +14,11 @@ SOUGHT = ("sitecustomize", "usercustomize")  # by every start, in vain as a rule
 
 
 class _Removed:
-    # The top names in each ledger, and its text. Not parsed: 1 MB for torch and its dependencies.
-    ledgers: list[tuple[frozenset[bytes], bytes]] | None = None
+    ledgers: list[str] | None = None
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
-        """Raise ModuleNotFoundError for what a rule removed; say nothing of other modules."""
+        """Raise ModuleNotFoundError for what `remove:` took; say nothing of other modules."""
         if name in SOUGHT:
             return
         frame, missing = sys._getframe(1), name
@@ -41,34 +41,34 @@ class _Removed:
 
 
 def _rule(name: str) -> str:
-    """The rule that removed a module. Searches the text: parsing it takes a tenth of a second."""
-    path = name.replace(".", "/").encode()
-    for tops, text in _ledgers():
-        if path.partition(b"/")[0] in tops:
+    """The line that removed a module; "" where none did."""
+    path = name.replace(".", "/")
+    places = (f"{path}.", f"{path}/__init__.")
+    for text in _ledgers():
+        # Parsed only then: that of torch has 2 MB.
+        if any(f'["{place}' in text for place in places):
             import json
-            import re
 
-            files = rb'"%s(\.py|/__init__\.py|\.[^"/]*\.so)",\d+,0\]' % re.escape(path)
-            if match := re.search(files, text):
-                end = text.rindex(b'":{', 0, match.start())
-                before = text.rfind(b']},"', 0, end)  # a name may have quotes of its own
-                start = 1 if before < 0 else before + 3
-                return str(json.loads(text[start : end + 1]))
+            for rule, files in json.loads(text)["rules"].items():
+                for file, _, after, *_ in files:
+                    if not after and file.startswith(places) and file.endswith((".py", ".so")):
+                        return str(rule)
     return ""
 
 
-def _ledgers() -> list[tuple[frozenset[bytes], bytes]]:
+def _ledgers() -> list[str]:
+    """The ledgers that tell of `remove:`, as text."""
     if _Removed.ledgers is None:
-        import re
         import zlib
 
+        _Removed.ledgers = []
         folder = os.path.join(os.path.dirname(__file__), *[os.pardir] * 3, "ledger")  # noqa: PTH118, PTH120
-        texts = []
-        for file in os.listdir(folder):  # noqa: PTH208
+        for file in sorted(os.listdir(folder)):  # noqa: PTH208
             if file.endswith(".json.gz"):
                 with open(f"{folder}/{file}", "rb") as ledger:  # noqa: PTH123
-                    texts.append(zlib.decompress(ledger.read(), 31))
-        _Removed.ledgers = [(frozenset(re.findall(rb'\["([^"/.]+)', text)), text) for text in texts]
+                    text = zlib.decompress(ledger.read(), 31).decode()
+                if ".remove: " in text:
+                    _Removed.ledgers.append(text)
     return _Removed.ledgers
 
 

@@ -1,32 +1,27 @@
-"""Makes the layers that are no packages: copies weights, builds wheels, makes volumes.
+"""Makes the layers that are no packages: copies code and weights, builds wheels, makes volumes.
 
 Everything that it writes has Git's file modes, one constant time and no debris of installers, so
-that the same inputs give the same layer. `install` does so too, with what is shared here.
+that the same inputs give the same layer. `packages` does so too.
 """
 
 from __future__ import annotations
 
-import compileall
-import functools
 import os
 import re
 import shutil
-import stat
-import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import Any
 
 from ..fetch import source_line
+from ..names import is_test
 from ..step import EPOCH, INSIDE, StepError, hashed
+from .compiler import compile_modules
 from .tree import normalise, refuse_links_out, tree
-
-TESTS = frozenset(("test", "tests"))
+from .uv import OFFLINE, TMP, run_uv
 
 # The version of a package, for setuptools-scm, hatch-vcs, PDM and Poetry's plug-in.
 VERSIONS = (
@@ -34,11 +29,8 @@ VERSIONS = (
     "PDM_BUILD_SCM_VERSION",
     "POETRY_DYNAMIC_VERSIONING_BYPASS",
 )
-OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 ACCOUNTS = Path("/etc")
 HOME = "/home/app"  # of a user that the runtime does not know
-LINKED = 4096  # bytes: of smaller files a tar's headers are most
-TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
 
 
 def copy_code(arguments: Sequence[str]) -> None:
@@ -48,7 +40,9 @@ def copy_code(arguments: Sequence[str]) -> None:
     """
     target = Path(*arguments)
     copy_context(target)
-    compile_modules(tree(target), target)
+    names = {str(path.relative_to(target)): path for path in tree(target) if path.suffix == ".py"}
+    # A module that does not compile fails when it is imported.
+    compile_modules(path for name, path in names.items() if path.is_file() and not is_test(name))
     normalise(tree(target))
 
 
@@ -57,50 +51,6 @@ def copy_context(into: Path) -> None:
     source = INSIDE / "context"
     refuse_links_out(source, "the build context")
     shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
-
-
-def compile_modules(paths: Iterable[Path], root: Path = Path("/")) -> list[Path]:
-    """Compile modules below a root, on all cores, and return those that now have bytecode.
-
-    A file that does not compile fails when it is imported.
-
-    A package's own tests are not compiled: nobody imports them in an image, and in an ML base the
-    bytecode of tests alone is 42 MB (torch 2.13, sympy, numpy).
-    """
-    modules = [
-        path
-        for path in paths
-        if path.suffix == ".py" and path.is_file()
-        if TESTS.isdisjoint(path.relative_to(root).parts)
-    ]
-    compile_one = functools.partial(
-        compileall.compile_file,
-        quiet=2,
-        force=True,
-        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
-    )
-    with ProcessPoolExecutor() as pool:
-        done = list(pool.map(compile_one, modules, chunksize=64))
-    return [path for path, compiled in zip(modules, done, strict=True) if compiled]
-
-
-def link_identical(paths: Iterable[Path]) -> None:
-    """Make files of one content and mode hard links of one: a layer then holds the content once.
-
-    Torch has a program of 5 MB under two names. A container that writes to one of them gets a copy.
-    """
-    alike: dict[tuple[int, int], list[Path]] = {}
-    for path in sorted(paths):
-        status = path.lstat()
-        if stat.S_ISREG(status.st_mode) and status.st_size >= LINKED:
-            alike.setdefault((status.st_size, status.st_mode), []).append(path)
-    for group in alike.values():
-        firsts: dict[str, Path] = {}
-        for path in group if len(group) > 1 else ():
-            first = firsts.setdefault(hashed(path), path)
-            if first is not path:
-                path.unlink()
-                path.hardlink_to(first)
 
 
 def copy_weights(arguments: Sequence[str]) -> None:
@@ -254,22 +204,3 @@ def _name(number: int, line: str, file: Path) -> None:
         file.write_text(f"{text}{line}\n")
         for path in (file, file.parent):
             os.utime(path, (EPOCH, EPOCH))
-
-
-def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> None:
-    """Run uv without a network and without the machine's settings. Raises StepError."""
-    settings = {
-        "UV_CACHE_DIR": str(cache),
-        "UV_LINK_MODE": "copy",
-        "UV_PYTHON_DOWNLOADS": "never",
-        "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
-        "UV_NO_CONFIG": "1",
-        "UV_NO_PROGRESS": "1",
-        "UV_OFFLINE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": str(TMP),
-    }
-    command = [str(INSIDE / "uv"), *arguments]
-    done = subprocess.run(command, check=False, env={**os.environ, **settings, **environment})
-    if done.returncode:
-        raise StepError(f"uv {arguments[0]} failed with exit code {done.returncode}")

@@ -25,8 +25,7 @@ from ..elf import LIBRARIES, is_elf
 from ..step import EPOCH, NONROOT, PREFIX, StepError
 from . import ldconfig
 from .dpkg import ROOT, STATUS_D, copyright_file, debian_owners, paragraphs, require_dpkg
-from .layer import link_identical
-from .tree import tree
+from .tree import link_identical, tree
 
 PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(os.__file__).resolve().parent

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
-from slimbake.fleet.model import Fleet, Layer
+from slimbake.fleet.model import Fleet, Scope
 from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
@@ -23,7 +23,7 @@ from slimbake.inside.debs import Deb
 from slimbake.inside.fetch import MOST, PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
-from slimbake.lock.model import Pin, locked_layers
+from slimbake.lock.model import Pin, locked_scopes
 from slimbake.lock.wheelhouse import sources as kept
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 
@@ -32,15 +32,15 @@ from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 class Wheels:
     """What a wheelhouse holds of a fleet's locks."""
 
-    by_layer: dict[str, tuple[Held, ...]]  # the lock's name -> its wheels
+    by_lock: dict[str, tuple[Held, ...]]  # the lock's name -> its wheels
     fetched: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A wheel that some layer installs."""
+    """A wheel that some scope installs."""
 
-    layer: Layer = field(compare=False)
+    scope: Scope = field(compare=False)
     lock: str
     platform: str
     pin: Pin
@@ -74,14 +74,14 @@ def fetch(
                 located = _locate(missing, fleet, machine, console)
                 _bring(missing, located, store, machine, console)
                 file_of |= _there(missing, store)
-    by_layer: dict[str, list[Held]] = {}
+    by_lock: dict[str, list[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, only).items():
-        by_layer.setdefault(name, []).append(source)
+        by_lock.setdefault(name, []).append(source)
     for requested in requests:
-        by_layer.setdefault(requested.lock, []).append(file_of[requested])
+        by_lock.setdefault(requested.lock, []).append(file_of[requested])
     fetched = len({(request.pin.name, request.pin.version, request.wheel) for request in missing})
     return Wheels(
-        {name: tuple(sorted(set(files))) for name, files in by_layer.items()},
+        {name: tuple(sorted(set(files))) for name, files in by_lock.items()},
         fetched,
     )
 
@@ -97,9 +97,9 @@ def _sources(
     is brought.
     """
     source_of = {
-        package.layer.name: package.source
+        package.scope.name: package.source
         for package in fleet.packages
-        if package.source and (only is None or package.layer.name in only)
+        if package.source and (only is None or package.scope.name in only)
     }
     there = {name: kept.held(source, store) for name, source in source_of.items()}
     missing = {name: source_of[name] for name, file in there.items() if not file}
@@ -135,12 +135,12 @@ def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
     def fits(wheel: Wheel, platform: str) -> bool:
         return fit(wheel.file, fleet.python, platform) is not None
 
-    for layer in {layer.lock: layer for layer in locked_layers(fleet)}.values():
-        for pin in locks.pins(layer.lock):
+    for scope in {scope.lock: scope for scope in locked_scopes(fleet)}.values():
+        for pin in locks.pins(scope.lock):
             for wheel in pin.wheels:
-                on = [platform for platform in layer.platforms if fits(wheel, platform)]
+                on = [platform for platform in scope.platforms if fits(wheel, platform)]
                 if on or not any(fits(wheel, platform) for platform in MACHINES):
-                    yield _Wanted(layer, layer.lock, (on or layer.platforms)[0], pin, wheel)
+                    yield _Wanted(scope, scope.lock, (on or scope.platforms)[0], pin, wheel)
 
 
 def _there(requests: Iterable[_Wanted], store: Store) -> dict[_Wanted, Held]:
@@ -168,7 +168,7 @@ def _locate(
         together.setdefault((request.lock, request.platform), []).append(request)
     for (_, platform), here in together.items():
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-            uv = Uv(here[0].layer, fleet.root, fleet.python, platform, machine, Path(scratch))
+            uv = Uv(here[0].scope, fleet.root, fleet.python, platform, machine, Path(scratch))
             try:
                 available = uv.locate(
                     sorted({(request.pin.name, request.pin.version) for request in here}), "wheels"
@@ -283,7 +283,7 @@ def fetch_debian(
     What is missing is fetched by the external Python image's apt, and so needs an engine. `only` as
     for wheels. Raises SetupError.
     """
-    names = [system.layer.system_lock for system in systems(fleet)]
+    names = [system.scope.system_lock for system in systems(fleet)]
     every = {name: locks.debs(name) for name in names if only is None or name in only}
     missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
     for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):

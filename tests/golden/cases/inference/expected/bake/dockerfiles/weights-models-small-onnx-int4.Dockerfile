@@ -8,12 +8,12 @@ RUN --network=none \
     ["python", "/export.pyz", "export", "/inside/weights", "/weights", "int4"]
 
 # Copy it as code is copied: with Git's file modes and one time.
-FROM runtime AS unpack
+FROM builder AS unpack
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=export,source=/weights,target=/inside/context \
-    ["python", "/make.pyz", "copy-code", "/weights"]
+    ["python3.11", "/make.pyz", "copy-code", "/weights"]
 
 FROM scratch
 COPY --from=unpack /weights /

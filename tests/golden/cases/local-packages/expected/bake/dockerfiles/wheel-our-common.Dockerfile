@@ -2,8 +2,8 @@
 # Empty. A build context named `find-links`, a folder of wheels, replaces this stage.
 FROM scratch AS find-links
 
-# Download the locked wheels. A build context named `wheels` replaces this stage.
-FROM runtime AS wheels
+# Download the wheels. A build context named `wheels` replaces this stage.
+FROM builder AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-our-common.txt,target=/inside/lock.txt \
@@ -13,9 +13,9 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
+    ["python3.13", "/make.pyz", "fetch-wheels", "/wheels"]
 
-FROM runtime AS build
+FROM builder AS build
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
@@ -24,7 +24,7 @@ RUN --network=none \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=bind,target=/inside/context \
-    ["python", "/make.pyz", "build-wheel", "/wheel"]
+    ["python3.13", "/make.pyz", "build-wheel", "/wheel"]
 
 FROM scratch
 COPY --from=build /wheel /

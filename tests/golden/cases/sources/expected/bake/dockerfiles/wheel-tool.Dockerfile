@@ -2,8 +2,8 @@
 # Empty. A build context named `find-links`, a folder of wheels, replaces this stage.
 FROM scratch AS find-links
 
-# Download the locked wheels. A build context named `wheels` replaces this stage.
-FROM runtime AS wheels
+# Download the wheels. A build context named `wheels` replaces this stage.
+FROM python AS wheels
 USER 0:0
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=inside,source=locks/wheel-tool.txt,target=/inside/lock.txt \
@@ -13,7 +13,7 @@ RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=secret,id=slimbake-uv,target=/inside/uv.toml \
     --mount=type=cache,id=slimbake-uv,target=/inside/cache \
     --mount=type=tmpfs,target=/tmp \
-    ["python", "/make.pyz", "fetch-wheels", "/wheels"]
+    ["python3.11", "/make.pyz", "fetch-wheels", "/wheels"]
 
 # The commit. A build context named `sources` replaces this stage.
 FROM scratch AS sources

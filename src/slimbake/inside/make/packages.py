@@ -1,0 +1,250 @@
+"""Makes layers of packages: installs wheels, makes them smaller by rules and compiles their modules.
+
+What a layer holds depends on its wheels, the rules, the version of Python and the platform alone.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import hashlib
+import json
+import os
+import pkgutil
+import re
+import shutil
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..fates import LOST_FILES, digests, fates
+from ..globs import matcher
+from ..ledger import FOLDER, Ledger, LedgerEntry, ledger_bytes
+from ..names import file_name, path_of
+from ..records import Row, named, rows_of
+from ..step import INSIDE, PREFIX, StepError
+from .bytecode import compiled_modules
+from .collisions import SITE_HERE, Claim, claims_of, refuse_collisions
+from .compiler import compile_modules, has_bytecode
+from .rules import LayerRule, apply_rules, parse_rule
+from .tree import link_identical, normalise, tree
+from .uv import OFFLINE, TMP, run_uv
+from .wheel import InstalledWheel
+
+RECIPE = INSIDE / "layer.json"  # what the layer is made of, and how
+PACKAGES = INSIDE / "packages"  # what is below a layer that has more bytecode
+LOST = 12  # files that an error names; a bake's shows 20 lines
+NAMED = 3  # modules that a message names
+
+
+def make_layer(_: Sequence[str] = ()) -> None:
+    """The program `make-layer`: lay out in the prefix what `layer.json` names.
+
+    Its wheels are read from `wheels`, and uv verifies each by its hash; `own/*/` has those that were
+    built from sources. Raises StepError, also for a rule that cannot be applied.
+    """
+    recipe = json.loads(RECIPE.read_text())
+    rules = [parse_rule(rule) for rule in recipe["rules"]]
+    # There may be wheels for other platforms, too.
+    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
+    wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
+    own = sorted(INSIDE.glob("own/*/*.whl"))
+    lay_out(
+        "".join(f"{line}\n" for line in recipe["requirements"]),
+        wheels,
+        own,
+        rules,
+        recipe["bytecode"],
+    )
+
+
+def install_local(_: Sequence[str] = ()) -> None:
+    """The program `install-local`: install the packages of the repository, `own/*/`.
+
+    They have a layer of their own, without rules: an edit changes nothing else.
+    Raises StepError.
+    """
+    lay_out("", (), sorted(INSIDE.glob("own/*/*.whl")), (), "rule")
+
+
+def compile_more(globs: Sequence[str]) -> None:
+    """The program `compile-more GLOB ...`: compile the modules below `packages` that match, and have
+    no bytecode yet, into the prefix.
+    """
+    site, into = PACKAGES / SITE_HERE, PREFIX / SITE_HERE
+    into.mkdir(parents=True)
+    names = {file_name(path, site): path for path in site.rglob("*.py")}
+    modules: set[Path] = set()
+    for glob in globs:
+        matches = matcher([glob])
+        found = {path for name, path in names.items() if matches(name)}
+        if not found:
+            print(f"slimbake: warning: bytecode: {glob} matches no module")
+        modules |= found
+    compiled((path for path in modules if not has_bytecode(path)), PACKAGES)
+    normalise(tree(PREFIX))
+
+
+def lay_out(
+    requirements: str,
+    wheels: Sequence[Path],
+    own: Sequence[Path],
+    rules: Sequence[LayerRule],
+    bytecode: str,
+) -> None:
+    """Make a layer in the prefix. `wheels`: what the requirements name; `own`: wheels without hashes;
+    `bytecode`: which modules have it, `rule`, `all` or `none`. Raises StepError.
+    """
+    if any(PREFIX.parent.glob("*")):  # all of it is copied
+        raise StepError(
+            f"the builder image has files in {PREFIX.parent}: choose another as externals.builder"
+        )
+    site = PREFIX / SITE_HERE
+    site.mkdir(parents=True)  # a layer may have no wheel for this platform
+    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel)]
+    contested = refuse_collisions(claims, PREFIX)
+    with runtime_python():
+        install_wheels(requirements, own)
+    remove_debris(site)
+    for path, claim in contested.items():  # uv installs in parallel: the slowest would win
+        path.write_bytes(claim.content())
+    rows: list[Row] = []
+    entries_of_layer: list[LedgerEntry] = []
+    for wheel, listed, unlisted in installed(claims, site):
+        entries = apply_rules(wheel, rules)
+        compile_wheel(wheel, bytecode)
+        if rules:
+            link_identical(wheel.files.values())
+        leave_ledger(Ledger(wheel.package, wheel.version, tuple(entries), unlisted))
+        rows += listed
+        entries_of_layer += entries
+    refuse_losses(site, rows, entries_of_layer)
+    if any(entry.requested for entry in entries_of_layer):
+        leave_hook(site)
+    normalise(tree(PREFIX))
+
+
+def claimed(wheel: Path) -> list[Claim]:
+    """The files that a wheel installs. Raises StepError also for what is no wheel."""
+    try:
+        return list(claims_of(wheel, PREFIX))
+    except (zipfile.BadZipFile, EOFError, zlib.error, configparser.Error) as error:
+        raise StepError(f"{wheel.name} is damaged: {error}") from None
+
+
+@contextlib.contextmanager
+def runtime_python() -> Iterator[None]:
+    """The prefix as the runtime makes it: a virtual environment of its Python. Scripts then name the
+    prefix's own `python`, so that a layer fits any runtime of that Python.
+    """
+    python, settings = PREFIX / "bin" / "python", PREFIX / "pyvenv.cfg"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    settings.write_text(f"home = {Path(sys.executable).parent}\n")
+    yield
+    python.unlink()
+    settings.unlink()
+    if not any(python.parent.iterdir()):
+        python.parent.rmdir()
+
+
+def install_wheels(requirements: str, own: Sequence[Path]) -> None:
+    """Have uv install what these requirements name, and these wheels, without dependencies."""
+    cache = PREFIX / ".uv"  # on the same file system: uv links what it unpacked, and copies nothing
+    arguments = ["pip", "install", "--python", str(PREFIX / "bin" / "python")]
+    arguments += ["--no-deps", "--no-build"]
+    if requirements:
+        lock = TMP / "lock.txt"
+        lock.write_text(requirements)
+        locked = (*OFFLINE, "--require-hashes", "--requirements", str(lock))
+        run_uv(*arguments, *locked, cache=cache, UV_LINK_MODE="hardlink")
+    if own:
+        run_uv(*arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
+    shutil.rmtree(cache, ignore_errors=True)
+
+
+def remove_debris(site: Path) -> None:
+    """Remove uv's lock, and its cache records with their rows in RECORD."""
+    (PREFIX / ".lock").unlink(missing_ok=True)
+    for record in site.glob("*.dist-info/uv_cache.json"):
+        listed = record.with_name("RECORD")
+        lines = listed.read_text().splitlines(keepends=True)
+        listed.write_text("".join(line for line in lines if "/uv_cache.json," not in line))
+        record.unlink()
+
+
+def installed(
+    claims: Iterable[Claim], site: Path
+) -> Iterator[tuple[InstalledWheel, list[Row], dict[str, str]]]:
+    """The wheels that were installed, each with the rows of its RECORD, and the SHA-256 of the files
+    that this does not list, or has no hash of: uv lists those that the wheel's does not.
+    """
+    claims_of_wheel: dict[Path, list[Claim]] = {}
+    for claim in claims:
+        claims_of_wheel.setdefault(claim.wheel, []).append(claim)
+    for own in claims_of_wheel.values():
+        record = next((claim.path for claim in own if is_record(claim.path, site)), None)
+        if record is None or not record.is_file():  # of another Python or platform
+            continue
+        rows = list(rows_of(record))
+        hashed = {row.name for row in rows if row.digest}
+        files = {file_name(c.path, site): c for c in own if c.member and c.path != record}
+        unlisted = {name: claim for name, claim in files.items() if name not in hashed}
+        package, version = named(record.parent.name)
+        paths = [path_of(name, site) for name in {*(row.name for row in rows), *unlisted}]
+        digests_of = {
+            name: hashlib.sha256(claim.content()).hexdigest() for name, claim in unlisted.items()
+        }
+        yield InstalledWheel(package, version, PREFIX, site, paths), rows, digests_of
+
+
+def is_record(path: Path, site: Path) -> bool:
+    """Whether a path is the RECORD of a package."""
+    return path.name == "RECORD" and path.parent.suffix == ".dist-info" and path.parents[1] == site
+
+
+def compile_wheel(wheel: InstalledWheel, which: str) -> None:
+    """Compile modules of a wheel: `none`, `all`, or those of the `rule`."""
+    if which == "all":
+        compiled(wheel.sources.values(), PREFIX)
+    elif which == "rule":
+        compiled((wheel.sources[name] for name in compiled_modules(wheel.code)), PREFIX)
+
+
+def compiled(modules: Iterable[Path], root: Path) -> None:
+    """Compile modules below a root into the prefix; say which do not compile."""
+    failed = compile_modules(modules, root, PREFIX, PREFIX)
+    if failed:
+        names = ", ".join(str(path.relative_to(root)) for path in failed[:NAMED])
+        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        print(f"slimbake: {names}{more} cannot be compiled: kept as source")
+
+
+def leave_ledger(ledger: Ledger) -> None:
+    """Leave a wheel's ledger in the layer, where there is anything to tell."""
+    if ledger.entries or ledger.unlisted:
+        folder = PREFIX / FOLDER
+        folder.mkdir(exist_ok=True)
+        (folder / ledger.file).write_bytes(ledger_bytes(ledger))
+
+
+def refuse_losses(site: Path, rows: Sequence[Row], entries: Iterable[LedgerEntry]) -> None:
+    """Print what became of the files that RECORDs list. Raises StepError where one is lost."""
+    ledger = {(entry.package, entry.path): entry for entry in entries}
+    result = fates(rows, digests(site, rows, ledger), ledger)
+    print(f"inventory: {result}")
+    if result.losses:
+        lines = [f"lost: {loss}" for loss in result.losses[:LOST]]
+        if len(result.losses) > LOST:
+            lines.append(f"lost: {len(result.losses) - LOST} more")
+        raise StepError(f"{LOST_FILES}\n" + "\n".join(lines))
+
+
+def leave_hook(site: Path) -> None:
+    """Leave the hook by which a failed import names the line of the manifest."""
+    module = site / "_slimbake_ledger.py"
+    module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
+    module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
+    compiled([module], PREFIX)

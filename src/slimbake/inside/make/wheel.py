@@ -1,0 +1,94 @@
+"""The files of one installed wheel, and what its own code says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from ..names import file_name, is_test
+
+_WORD = re.compile(rb"[\w.+-]+")
+# A program or a library that compiles C, C++ or GPU code.
+_COMPILER = re.compile(
+    r"(.*/)?(bin/([^/]*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
+    r"|(?=[\w.-]*\.so[\d.]*\Z)[\w.-]*?(nvrtc|clang|cling|opencl|libtcc)[\w.-]*)",
+    re.IGNORECASE,
+)
+
+
+class InstalledWheel:
+    """A wheel's files below a prefix."""
+
+    def __init__(
+        self, package: str, version: str, prefix: Path, site: Path, paths: Iterable[Path]
+    ) -> None:
+        """`package`: as indexes compare names; `site`: site-packages below the prefix; `paths`: what
+        the wheel has installed.
+        """
+        self.package, self.version = package, version
+        self.prefix, self.site = prefix, site
+        self.files = {
+            file_name(path, site): path
+            for path in sorted(paths)
+            if path.is_file() or path.is_symlink()
+        }
+
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Its Python modules, by their names below site-packages."""
+        return {
+            name: path
+            for name, path in self.files.items()
+            if name.endswith(".py") and not name.startswith("/") and path.is_file()
+        }
+
+    @cached_property
+    def code(self) -> dict[str, bytes]:
+        """Its Python code without its own tests."""
+        return {name: path.read_bytes() for name, path in self.sources.items() if not is_test(name)}
+
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        """Every word in its code: what names a file."""
+        words: set[bytes] = set()
+        for text in self.code.values():
+            words.update(_WORD.findall(text))
+        return frozenset(words)
+
+    @cached_property
+    def compilers(self) -> tuple[str, ...]:
+        """Those of its files that compile C, C++ or GPU code."""
+        return tuple(sorted(filter(_COMPILER.fullmatch, self.files)))
+
+    def makes_names(self, suffix: str) -> bool:
+        """Whether its code makes names of files with a suffix: it has that as a text of its own, or
+        after a value.
+        """
+        text = re.compile(rb"""["'}]%b["']""" % re.escape(suffix.encode()))
+        # A text is found far sooner than a pattern.
+        return any(suffix.encode() in code and text.search(code) for code in self.code.values())
+
+    def module_beside(self, name: str) -> str:
+        """The module that a file with the same stem is about: `a/b.py` of `a/b.pyi`; of a module
+        inside an extension module, that one. "" where there is none.
+        """
+        stem = name.rpartition(".")[0]
+        if f"{stem}.py" in self.files:
+            return f"{stem}.py"
+        parts = stem.removesuffix("/__init__").split("/")
+        for end in range(len(parts), 0, -1):
+            if extension := self._extensions.get("/".join(parts[:end])):
+                return extension
+        return ""
+
+    @cached_property
+    def _extensions(self) -> dict[str, str]:
+        """Its extension modules by their paths without a suffix."""
+        extensions = {}
+        for name in self.files:
+            folder, slash, file = name.rpartition("/")
+            if file.endswith(".so") and not name.startswith("/"):
+                extensions[f"{folder}{slash}{file.partition('.')[0]}"] = name
+        return extensions

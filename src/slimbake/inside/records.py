@@ -1,0 +1,59 @@
+"""The RECORDs of installed packages: which files each has, and their hashes."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .ledger import package_key
+from .names import file_name
+
+Digest = tuple[str, str]  # algorithm and hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a RECORD."""
+
+    name: str  # relative to site-packages, or with a leading `/` to the prefix, as in ledgers
+    digest: Digest | None  # None: the RECORD has none
+    package: str
+    version: str
+
+    @property
+    def is_bytecode(self) -> bool:
+        """Whether it is in a folder of bytecode. Some wheels have that (numpy 2.3). A build compiles
+        it again; where its source is gone, Python imports nothing from this folder.
+        """
+        return self.name.endswith(".pyc") and "__pycache__" in self.name.split("/")
+
+
+def recorded(site: Path) -> Iterator[Row]:
+    """The rows of all RECORDs of a folder of packages."""
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        yield from rows_of(record)
+
+
+def rows_of(record: Path) -> Iterator[Row]:
+    """The rows of one RECORD."""
+    site = record.parents[1]
+    package, version = named(record.parent.name)
+    with record.open(encoding="utf-8", newline="") as file:
+        for path, digest, *_ in csv.reader(file):
+            yield Row(file_name(f"{site}/{path}", site), _digest(digest), package, version)
+
+
+def named(folder: str) -> tuple[str, str]:
+    """Package and version of a folder of metadata, `NAME-VERSION.dist-info`."""
+    package, _, version = folder.removesuffix(".dist-info").rpartition("-")
+    return package_key(package), version
+
+
+def _digest(text: str) -> Digest | None:
+    algorithm, _, value = text.partition("=")
+    if not value:
+        return None
+    return algorithm, base64.urlsafe_b64decode(f"{value}==").hex()

@@ -1,0 +1,62 @@
+"""`slimbake layers`: what is in each layer, their order, and which images share them."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from slimbake.cli import slimbake
+
+MANIFEST = Path(__file__).parents[2] / "golden/cases/layers/services.yaml"
+
+
+def printed(*options: str) -> str:
+    done = CliRunner().invoke(slimbake, ["layers", "-f", str(MANIFEST), *options])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_each_layer_is_a_line_above_what_it_lies_on() -> None:
+    assert printed() == (
+        "runtime\n"
+        "  layer_pydantic-core_1c28e04c  2.3 MB: pydantic-core 2.50.5\n"
+        "    layer_api  160.0 kB: fastapi 0.165.0\n"
+        "    = api\n"
+        "    weights-models-small  weights\n"
+        "      layer_numpy_6f591f43  16.9 MB: numpy 2.4.6\n"
+        "      = embed\n"
+        "  layer_torch_814403a3  160.3 MB: torch 2.13.0\n"
+        "    layer_numpy_7c515934  16.9 MB: numpy 2.4.6\n"
+        "    layer_sympy_105a3f55  6.3 MB: sympy 1.14.0\n"
+        "    layer_rank  1.0 MB: mpmath 1.3.0, regex 2026.11.19\n"
+        "    = rank\n"
+    )
+
+
+def test_a_script_gets_what_decides_on_each_layer_and_the_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = importlib.import_module("slimbake.cli.layers")
+    monkeypatch.setattr(module, "_digests", lambda _: {"layer_api": "sha256:1"})
+    found = json.loads(printed("--json"))
+    layer = found["layers"]["layer_api"]
+    assert layer["key"].startswith("sha256:") and len(layer["key"]) == 71
+    assert layer["rules"][0] == "symbols"
+    assert {key: layer[key] for key in ("digest", "packages", "bytecode", "bytes")} == {
+        "digest": "sha256:1",
+        "packages": {"fastapi": "0.165.0"},
+        "bytecode": "rule",
+        "bytes": 160_000,
+    }
+    assert found["layers"]["layer_rank"]["digest"] is None
+    assert found["order"]["api"] == ["layer_pydantic-core_1c28e04c", "layer_api"]
+
+
+def test_layers_of_locks_that_are_stale_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "services.yaml").write_text(
+        'project: toy\npython: "3.11"\nservices: {api: {requirements: [httpx], command: [a]}}\n'
+    )
+    done = CliRunner().invoke(slimbake, ["layers", "-f", str(tmp_path / "services.yaml")])
+    assert done.exit_code != 0 and "runtime" not in done.stdout
