@@ -36,7 +36,6 @@ def layer(diff: str, packages: int, size: int) -> dict[str, object]:
     """A layer as `slimbake sizes` keeps it."""
     parts = [
         {
-            "directory": "/opt",
             "owner": {"kind": "python", "name": f"package-{diff[7:11]}-{n}", "version": "1.0"},
             "uncompressed": size // packages,
             "files": 20,
@@ -49,9 +48,7 @@ def layer(diff: str, packages: int, size: int) -> dict[str, object]:
     return {
         "uncompressed": size,
         "files": 20 * packages,
-        "whiteouts": [],
         "parts": parts,
-        "large": [],
         "taken": taken,
     }
 

@@ -307,7 +307,7 @@ NAMES = ("\x1b[2J", "\0", "\u202e", "\x9b31m", "\r", "\u2066", "\x07", "\ud800")
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-@pytest.mark.parametrize("by", ["layer", "package", "directory"])
+@pytest.mark.parametrize("by", ["layer", "package"])
 def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
     row = f"../{name}top/{name}module.py,,\n".encode("utf-8", "replace")
     files = ((f"{name}top/{name}module.py", b"x" * 5000), (f"x{name}-1.dist-info/RECORD", row))

@@ -25,25 +25,19 @@ DARK, LIGHT = 0, 1  # as Chromium numbers the schemes that a reader prefers
 VISIT = """
 const visit = () => {
 const color = (of, key) => getComputedStyle(document.querySelector(of))[key];
-const box = (element) => { const {x, y, width, height} = element.getBoundingClientRect(); return [x, y, width, height]; };
 const shown = (of) => [...document.querySelectorAll(of)].filter((e) => e.getClientRects().length).length;
 const reachable = [...document.querySelectorAll("a, input, [tabindex='0']")];
 const result = {
   fits: document.documentElement.scrollWidth <= innerWidth,
   back: color("body", "backgroundColor"), fore: color("body", "color"),
-  map: box(document.querySelector(".map")),
-  tiles: [...document.querySelectorAll(".map svg")].map((e) => [Number(e.dataset.bytes), ...box(e.querySelector("rect"))]),
   reachable: reachable.length,
   focused: reachable.filter((e) => { e.focus(); return document.activeElement === e; }).length,
-  outlined: (() => { const tile = document.querySelector(".map a"); tile.focus();
-    return getComputedStyle(tile.querySelector("rect")).strokeWidth; })(),
-  unnamed: [...document.querySelectorAll(".map a")].filter((e) => !e.querySelector("title").textContent).length,
   rows: shown("tbody tr"),
 };
 const search = document.getElementById("find");
 search.value = " NumPy ";
 search.dispatchEvent(new Event("input"));
-result.filtered = [shown("tbody tr"), document.getElementById("count").textContent, document.querySelectorAll(".map .off").length];
+result.filtered = [shown("tbody tr"), document.getElementById("count").textContent];
 search.value = "";
 search.dispatchEvent(new Event("input"));
 result.again = shown("tbody tr");
@@ -65,7 +59,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Any:
         bake(root, patch)
         words = ["sizes", "--json", "-f", str(root / "services.yaml")]
         sizes = json.loads(CliRunner().invoke(slimbake, words).stdout)
-        return sizes, report.page(recorded_facts(load(root / "services.yaml"), ()))
+        return sizes, report.page(recorded_facts(load(root / "services.yaml")))
 
 
 def browsed(page: str, folder: Path, width: int, scheme: int, script: str) -> tuple[str, str]:
@@ -106,26 +100,13 @@ def test_the_page_fits_the_screen_and_has_its_colours(visit: Any) -> None:
     assert (bright[0] < bright[1]) == visit["dark"]
 
 
-def test_tiles_are_as_large_as_their_bytes_and_stay_in_the_map(visit: Any) -> None:
-    left, top, width, height = visit["map"]
-    whole = sum(size for size, *_ in visit["tiles"])
-    assert whole > 0
-    for size, x, y, wide, high in visit["tiles"]:
-        assert wide * high == pytest.approx(width * height * size / whole, rel=0.01, abs=2)
-        assert left - 1 <= x <= x + wide <= left + width + 1
-        assert top - 1 <= y <= y + high <= top + height + 1
-
-
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit: Any) -> None:
+def test_the_keyboard_reaches_everything(visit: Any) -> None:
     assert visit["focused"] == visit["reachable"]
-    assert visit["outlined"] == "8px"
-    assert visit["unnamed"] == 0
 
 
 def test_the_filter_leaves_what_has_the_words_in_it(visit: Any) -> None:
-    rows, count, off = visit["filtered"]
+    rows, count = visit["filtered"]
     assert (rows, count) == (2, "2 rows"), "the layer that holds numpy, and the package"
-    assert off == len(visit["tiles"]) - 1
     assert visit["again"] == visit["rows"] > rows
 
 

@@ -162,7 +162,7 @@ OPENING = {
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
     "lock.locks": "weights, hashed after their kind was looked at",
-    "lock.removal": "wheels in the wheelhouse",
+    "lock.contents": "wheels in the wheelhouse",
     "lock.resolve": "uv's answer",
     "lock.wheelhouse.sources": "archives in the wheelhouse",
     "registry.session": "Docker's settings",

@@ -31,7 +31,6 @@ from slimbake.release.inputs import last_images
 from slimbake.release.outcome import ending, next_step, released_json, released_text
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
-from slimbake.report.hints import requested
 
 
 @click.command(
@@ -121,8 +120,6 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
         print_json(released_json(released))
     else:
         print_text(released_text(released, layout()))
-        for line in requested(project.fleet, request.targets):
-            print_text(line)
     console.say(ending(released, before, time.monotonic() - began))
     if not request.push and (step := next_step(project.plan.project)):
         console.say(step)

@@ -25,8 +25,6 @@ from slimbake.console.tables import counted
 from slimbake.deploy.containers import record_reference
 from slimbake.errors import CheckError, StaleFiles, UsageError
 from slimbake.host.files import write_atomically
-from slimbake.lock.removal import unmatched
-from slimbake.lock.wheelhouse.store import store
 from slimbake.project import Project
 from slimbake.release.bake import bake
 from slimbake.release.bare import bare_images, weights_mounted
@@ -76,8 +74,6 @@ def command(
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
     name, written = project.manifest.file.name, project.asked
-    for line in unmatched(project.fleet, project.locks, store()):
-        console.say(f"warning: {name}: {line}: no file of the locked packages matches")
     counts = {
         "service": len(written.services),
         "base": len(written.bases),

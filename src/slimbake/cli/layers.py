@@ -11,14 +11,14 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 from slimbake.errors import SetupError
 from slimbake.plan.graph import layers
 from slimbake.project import Project
-from slimbake.report.layers import layer_tree, layers_json
+from slimbake.report.layers import layer_lines, layers_json
 
 
 @click.command("layers", epilog=examples("slimbake layers", "slimbake layers --json"))
 @manifest_option
 @json_option
 def command(file: Path, as_json: bool) -> None:
-    """Show the layers of packages, in their order: what is in each, and which images share it.
+    """Show the layers of packages, in their order: what is in each, and what adds it.
 
     Sizes are those of the wheels. With --json each has its key, by which a registry has it, and its
     digest as a tar, if an image that was baked here has it: anyone who bakes it gets the same.
@@ -28,7 +28,7 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json(layers_json(project.layering, _digests(project)))
         return
-    for line in layer_tree(project.fleet, project.layering):
+    for line in layer_lines(project.fleet, project.layering):
         print_text(line)
 
 

@@ -14,17 +14,9 @@ from slimbake.host.workspace import FOLDER
 
 @click.command(
     "report",
-    epilog=examples("slimbake report", "slimbake report --record records/ --output report.html"),
+    epilog=examples("slimbake report", "slimbake report --output report.html"),
 )
 @manifest_option
-@click.option(
-    "--record",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Show instead what `slimbake bake --record` wrote: a file, or a folder of them.",
-)
 @click.option(
     "-o",
     "--output",
@@ -32,17 +24,16 @@ from slimbake.host.workspace import FOLDER
     help=f"Write the page to FILE. [default: {FOLDER}/report.html]",
     metavar="FILE",
 )
-def command(file: Path, paths: tuple[Path, ...], output: Path | None) -> None:
-    """Write one HTML page about the fleet: sizes, sharing, packages, rules, history.
+def command(file: Path, output: Path | None) -> None:
+    """Write one HTML page about the fleet: sizes, sharing, packages, rules.
 
     The page shows the images of the last bake on this machine, and needs no network. slimbake
     builds and measures nothing for it: what is not recorded yet is listed with the command that
     records it.
     """
-    from slimbake.ci.records import records
     from slimbake.report import write_report
 
-    facts, page = write_report(read(file), records(paths), output)
+    facts, page = write_report(read(file), output)
     for what, how in facts["missing"]:
         console.say(f"not recorded: {what}; `{how}` records it")
     click.echo(f"{os.path.relpath(page)}: {page.stat().st_size / 1e3:,.0f} kB")

@@ -29,8 +29,6 @@ from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
 from slimbake.images.measure import survey
-from slimbake.lock.locks import locked_pins
-from slimbake.report.hints import requested, size_hints
 
 
 @click.command(
@@ -42,7 +40,7 @@ from slimbake.report.hints import requested, size_hints
 @json_option
 @click.option(
     "--by",
-    type=click.Choice(["image", "layer", "package", "directory"]),
+    type=click.Choice(["image", "layer", "package"]),
     default="image",
     show_default=True,
     help="What a row of the table stands for.",
@@ -63,7 +61,7 @@ def command(
     tag: str,
     registry: str,
 ) -> None:
-    """Measure images: uncompressed, compressed, shared and own bytes, and files that are stored twice.
+    """Measure images: uncompressed, compressed, shared and own bytes.
 
     Without a name, slimbake measures all services of the manifest. An IMAGE is the name of an image
     of the engine, with a '/' or ':' in it; `docker pull` and `docker load` bring others there. What
@@ -91,16 +89,6 @@ def command(
         print_json(sizes)
         return
     print_text(report.sizes_text(surveyed, by, layout()))
-    if project:
-        for line in requested(project.fleet, {i.name for i in surveyed.measurement.images}):
-            print_text(line)
-        for line in size_hints(
-            project.fleet,
-            project.plan,
-            locked_pins(project.fleet, project.locks),
-            surveyed.measurement,
-        ):
-            print_text(f"hint: {line}")
 
 
 def _is_image(name: str) -> bool:

@@ -25,7 +25,7 @@ from slimbake.cli.common import (
 )
 from slimbake.errors import NothingSelected, SetupError
 from slimbake.project import Project
-from slimbake.report.why import answer, changed, is_there, led_on, left_behind, why
+from slimbake.report.why import answer, changed, led_on, left_behind, why
 
 
 @click.command(
@@ -78,16 +78,10 @@ def _of_images(project: Project, path: str, ids: Mapping[str, str], as_json: boo
     elif reason := left_behind(path):
         print_text(f"runtime: no image has {path} of the standard library: {reason}")
     else:
-        python, services = (
-            project.fleet.python,
-            {service.service for service in project.plan.services},
-        )
-        there = next((n for n, image in ids.items() if is_there(image, path, python)), "")
+        services = {service.service for service in project.plan.services}
+        entries = [entry for files in every.values() for entry in files]
         raise NothingSelected(
-            f"nothing removed or changed {path} in these images",
-            f"{there} has it on disk, as its package installed it"
-            if there
-            else led_on([entry for entries in every.values() for entry in entries], path, services),
+            f"nothing removed or changed {path} in these images", led_on(entries, path, services)
         )
 
 

@@ -1,17 +1,14 @@
-"""What a terminal shows of work that goes on: how much is done, what runs, what waits for what.
+"""What a terminal shows of work that goes on: how much is done, what runs, what failed.
 
 Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slimbake.console.tables import some
-
-RUNNING, WAITING = 6, 3  # lines of a group that are shown
-_NAMED = 4  # items of a line
+RUNNING = 6  # lines of a group that are shown
 _BAR = 30  # columns of the bar, where there is room
 
 _MARKS = {  # of a state that is shown on a line of its own, as a person looks for them
@@ -32,7 +29,6 @@ class WorkItem:
     group: str = ""
     seconds: float = 0.0  # since it began, until it ended
     doing: str = ""
-    awaits: tuple[str, ...] = ()  # for what it waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +44,15 @@ class ProgressView:
 
 
 def headline(view: ProgressView) -> str:
-    """In one line: what is done of how much, after which time, what waits, and for how long."""
-    waits = (
-        f"{len(names)} wait{'s' * (len(names) == 1)} for {', '.join(awaited)}"
-        for awaited, names in _waiting(view.items)[:WAITING]
-        if awaited
-    )
+    """In one line: what is done of how much, after which time, and for how long the rest takes."""
     done = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
-    return "; ".join((done, *waits, *_left(view)))
+    return "; ".join((done, *_left(view)))
 
 
 def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
     """Lines that fit a terminal, each with its style as rich names it.
 
-    A group shows its first running and failed items, and for what others wait; the rest is counted.
+    A group shows its first running and failed items; the rest is counted.
     """
     counts = bool(view.items or view.tally)
     figures = "  ".join((*([_tally(view)] if counts else ()), clock(view.seconds), *_left(view)))
@@ -95,19 +86,6 @@ def _group(items: Sequence[WorkItem], width: int) -> Iterator[tuple[str, str]]:
         yield _cut(f"  {mark} {item.name.ljust(names)}{after}  {item.doing}", width), style
     if active[RUNNING:]:
         yield f"    and {len(active) - RUNNING} more", "cyan"
-    for awaited, waiting in _waiting(items)[:WAITING]:
-        verb = "waits" if len(waiting) == 1 else "wait"
-        tail = f" {verb} for {', '.join(awaited)}" if awaited else f" {verb}"
-        yield _cut(f"    {some(waiting, _NAMED)}{tail}", width), "dim"
-
-
-def _waiting(items: Iterable[WorkItem]) -> list[tuple[tuple[str, ...], list[str]]]:
-    """For what items wait, and their names; first what most wait for."""
-    waiting: dict[tuple[str, ...], list[str]] = {}
-    for item in items:
-        if item.state == "waits":
-            waiting.setdefault(item.awaits, []).append(item.name)
-    return sorted(waiting.items(), key=lambda group: -len(group[1]))
 
 
 def _tally(view: ProgressView) -> str:

@@ -167,17 +167,6 @@ class GitRepository:
         completed = self._run("show", f"{commit}:{self._prefix}{path}")
         return completed.stdout if completed.ok else None
 
-    def versions(self, path: str, most: int) -> Iterator[tuple[str, str, str]]:
-        """A file as the latest commits that changed it have it, the oldest of them first: the
-        commit, its time in ISO 8601, and the text.
-        """
-        arguments = (f"-{most}", "--format=%H %cI", "--", f"{self._prefix}{path}")
-        listed = self._run("--literal-pathspecs", "log", *arguments)
-        for line in reversed(listed.stdout.splitlines() if listed.ok else ()):
-            commit, when = line.split()
-            if (text := self.text(commit, path)) is not None:
-                yield commit, when, text
-
     def snapshot(self, commit: str, into: Path) -> Snapshot:
         """Write the files of a commit, as a checkout would, into a folder that is empty. Raises
         SetupError.

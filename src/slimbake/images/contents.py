@@ -1,22 +1,17 @@
-"""What is in a layer: bytes by owner and directory, whiteouts, and a digest of each file that is
-worth one.
-"""
+"""What is in a layer: bytes by owner and directory, and what rules took."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import IO, Any
 
 from slimbake.errors import SetupError
 from slimbake.host.typed import WRONG
 from slimbake.images.detail import (
     Contents,
-    File,
     Owner,
     Part,
     Taken,
@@ -27,8 +22,6 @@ from slimbake.images.detail import (
 from slimbake.images.streams import KEPT, ROW, Digested, members, plain, zstd
 from slimbake.inside.ledger import LARGEST, LedgerEntry, read_ledger
 
-# bytes; smaller files (licences, empty __init__.py) are the same in many packages by nature
-LARGE = 4000
 LEDGER = "opt/slimbake/ledger/"  # in a layer: what rules took
 _WHITEOUT = ".wh."
 _BYTES = range(1 << 50)  # that a file may have
@@ -55,30 +48,29 @@ def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) 
     need more memory than KEPT, and as UNREADABLE has it.
     """
     kept = 0
-    files: list[tuple[str, int, str]] = []
+    files: list[tuple[str, int]] = []
     records: dict[str, str] = {}
-    whiteouts = []
     ledger: list[LedgerEntry] = []
     for member, content in members:
         path = clean(member.name)
         whole = is_record(path) or path.startswith(LEDGER)
         kept = _within(kept + ROW + len(path) + whole * member.size)
-        if path.rpartition("/")[2].startswith(_WHITEOUT):
-            whiteouts.append(path)
-        elif content is not None:
-            digest = ""
-            if is_record(path):
-                text = content.read()
-                kept = _within(kept + ROW * text.count(b"\n"))
-                records[path] = text.decode("utf-8", errors="replace")
-                digest = hashlib.sha256(text).hexdigest() if member.size > LARGE else ""
-            elif path.startswith(LEDGER):
-                kept = _within(kept + LARGEST)
-                ledger += ledger_entries(content.read())
-            elif member.size > LARGE:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
-            files.append((path, member.size, digest))
-    return replace(_sorted_out(files, owners(records), tuple(whiteouts)), taken=_taken(ledger))
+        if content is None or path.rpartition("/")[2].startswith(_WHITEOUT):
+            continue
+        files.append((path, member.size))
+        if is_record(path):
+            text = content.read()
+            kept = _within(kept + ROW * text.count(b"\n"))
+            records[path] = text.decode("utf-8", errors="replace")
+        elif path.startswith(LEDGER):
+            kept = _within(kept + LARGEST)
+            ledger += ledger_entries(content.read())
+    return Contents(
+        uncompressed=sum(size for _, size in files),
+        files=len(files),
+        parts=_parts(files, owners(records)),
+        taken=_taken(ledger),
+    )
 
 
 def _within(kept: int) -> int:
@@ -109,25 +101,10 @@ def clean(name: str) -> str:
     return name.removeprefix("./").lstrip("/")
 
 
-def top(path: str) -> str:
-    """The top directory of a path; `/` for a file that lies in none."""
-    first, slash, _ = path.partition("/")
-    return f"/{first}" if slash else "/"
-
-
-def _sorted_out(
-    files: list[tuple[str, int, str]], owned: Mapping[str, Owner], whiteouts: tuple[str, ...]
-) -> Contents:
-    sums: dict[tuple[str, Owner], tuple[int, int]] = {}
-    large = []
-    for path, size, digest in files:
+def _parts(files: Iterable[tuple[str, int]], owned: Mapping[str, Owner]) -> tuple[Part, ...]:
+    sums: dict[Owner, tuple[int, int]] = {}
+    for path, size in files:
         package = owner(path, owned)
-        key = (top(path), package)
-        total, count = sums.get(key, (0, 0))
-        sums[key] = (total + size, count + 1)
-        if digest:
-            large.append(File(path, size, f"sha256:{digest}"))
-    parts = tuple(
-        Part(directory, package, *amounts) for (directory, package), amounts in sorted(sums.items())
-    )
-    return Contents(sum(size for _, size, _ in files), len(files), whiteouts, parts, tuple(large))
+        total, count = sums.get(package, (0, 0))
+        sums[package] = (total + size, count + 1)
+    return tuple(Part(package, *amounts) for package, amounts in sorted(sums.items()))

@@ -89,19 +89,11 @@ def _package(record: re.Match[str]) -> Owner:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The files of one owner below one top directory."""
+    """The files of one owner."""
 
-    directory: str  # "/usr"
     owner: Owner
     uncompressed: int
     files: int
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    path: str
-    uncompressed: int
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +112,7 @@ class Contents:
 
     uncompressed: int  # bytes of the regular files
     files: int
-    whiteouts: tuple[str, ...]
     parts: tuple[Part, ...]
-    large: tuple[File, ...]  # those over 4 kB, in tar order
     taken: tuple[Taken, ...] = ()
 
     @classmethod
@@ -131,11 +121,8 @@ class Contents:
         parts = tuple(
             typed(Part, {**part, "owner": typed(Owner, part["owner"])}) for part in content["parts"]
         )
-        large = tuple(typed(File, file) for file in content["large"])
-        read = {"whiteouts": tuple(content["whiteouts"]), "parts": parts, "large": large}
-        return cls(
-            **{**content, **read, "taken": tuple(typed(Taken, entry) for entry in content["taken"])}
-        )
+        taken = tuple(typed(Taken, entry) for entry in content["taken"])
+        return cls(**{**content, "parts": parts, "taken": taken})
 
 
 @dataclass(frozen=True, slots=True)

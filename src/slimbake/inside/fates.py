@@ -55,7 +55,6 @@ class Fates:
     """What became of the files of some wheels."""
 
     files: Mapping[str, int]  # by fate
-    rules: Mapping[str, int]  # files that a rule changed or removed, by rule
     losses: tuple[Loss, ...]
 
     def __str__(self) -> str:
@@ -68,7 +67,6 @@ class Fates:
 def fates(rows: Sequence[Row], disk: Disk, ledger: Ledgers) -> Fates:
     """Decide the fate of each row. Pure."""
     files: Counter[str] = Counter()
-    rules: Counter[str] = Counter()
     losses = []
     # Files that are what some RECORD lists.
     whole = {row.name for row in rows if row.digest and row.digest[1] == _on_disk(row, disk)}
@@ -76,11 +74,9 @@ def fates(rows: Sequence[Row], disk: Disk, ledger: Ledgers) -> Fates:
         entry = ledger.get((row.package, row.name))
         fate, why = _fate(row, disk, entry, row.name in whole)
         files[fate] += 1
-        if entry and fate in ("changed", "removed", "requested"):
-            rules[entry.by] += 1
         if why:
             losses.append(Loss(row.name, row.package, row.version, why))
-    return Fates(dict(files), dict(sorted(rules.items())), tuple(losses))
+    return Fates(dict(files), tuple(losses))
 
 
 def _on_disk(row: Row, disk: Disk) -> str | None:

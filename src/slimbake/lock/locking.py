@@ -22,6 +22,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
+from slimbake.lock.contents import wheel_files
 from slimbake.lock.explain import ResolutionError, refuse_no_torch, refuse_torch
 from slimbake.lock.locks import (
     EXTERNALS,
@@ -34,7 +35,6 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import Pin, locked_scopes, settled, text_digest
-from slimbake.lock.removal import wheel_files
 from slimbake.lock.resolve import exact, resolve_scope, still_asked
 from slimbake.lock.text import lock_text, parse_pins, source_of
 from slimbake.lock.wheelhouse import fetch

@@ -42,11 +42,6 @@ def lock_text(pins: Iterable[Pin], source: Source | None = None) -> str:
     return HEADER + first + "".join(_text(pin) for pin in sorted(pins, key=_order))
 
 
-def names_packages(text: str) -> bool:
-    """Whether a lock names any package: a service may ask for nothing but what its base has."""
-    return _EXACT.search(text) is not None
-
-
 def source_of(text: str) -> Source | None:
     """What a lock says that a wheel is built from; None where it says nothing of the kind."""
     lines = (line for line in text.splitlines() if line.startswith(_SOURCE))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from slimbake.console import Console
-from slimbake.console.progress import ENDED, ProgressView, WorkItem, headline
+from slimbake.console.progress import ProgressView, WorkItem, headline
 from slimbake.console.tables import some
 from slimbake.plan.model import CHECKS, Target
 from slimbake.release.events import EXPORTS, Progress, Vertex, VertexChange
@@ -64,15 +64,8 @@ class Board:
         """Of every target."""
         return {name: self.state(name) for name in self._targets}
 
-    def awaited(self, name: str, states: dict[str, str]) -> tuple[str, ...]:
-        """The unfinished targets that a target needs; only the shared ones, if there are any."""
-        left = [need for need in self._targets[name].needs if states.get(need, "done") not in ENDED]
-        shared = tuple(need for need in left if self._targets[need].shared)
-        return shared or tuple(need for need in left if self._targets[need].kind != "inside")
-
     def view(self) -> ProgressView:
         """This moment, in groups: what is shared, services, checks."""
-        states = self.states()
         items = tuple(
             WorkItem(
                 name,
@@ -80,9 +73,8 @@ class Board:
                 _GROUPS.get(self._targets[name].kind, "shared"),
                 self._rows[name].of_step,
                 self._rows[name].doing,
-                self.awaited(name, states) if state == "waits" else (),
             )
-            for name, state in states.items()
+            for name, state in self.states().items()
         )
         order = ("shared", "services", "checks")
         items = tuple(sorted(items, key=lambda item: order.index(item.group)))

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from slimbake.ci.model import Record
 from slimbake.console.tables import counted, readable, some
 from slimbake.host.files import write_atomically
 from slimbake.project import Project
 from slimbake.report.facts import recorded_facts
-from slimbake.report.treemap import PICTURE
 
 PAGE = "report.html"
 
 
-def write_report(
-    project: Project, records: Sequence[Record], file: Path | None
-) -> tuple[Mapping[str, Any], Path]:
-    """Write the page; what is in it, and where it lies. `records`: what jobs built, instead of what
-    was baked here; `file`: None for the workspace, which Git ignores.
+def write_report(project: Project, file: Path | None) -> tuple[Mapping[str, Any], Path]:
+    """Write the page; what is in it, and where it lies. `file`: None for the workspace, which Git
+    ignores.
 
     Raises OSError where the file cannot be written.
     """
-    facts = recorded_facts(project, records)
+    facts = recorded_facts(project)
     text = page(facts)
     if file is None:
         project.workspace.write_text(PAGE, text)
@@ -50,7 +46,6 @@ def page(facts: Mapping[str, Any]) -> str:
     parts = {name: (folder / f"page.{name}").read_text("utf-8") for name in ("css", "js", "html")}
     return environment.from_string(parts["html"]).render(
         facts,
-        picture=PICTURE,
         style=parts["css"],
         script=parts["js"],
         allowed={name: _allowed(text) for name, text in parts.items()},

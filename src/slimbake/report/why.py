@@ -90,35 +90,21 @@ def why(entries: Iterable[LedgerEntry], subject: str) -> tuple[LedgerEntry, ...]
     return files
 
 
-def is_there(image: str, subject: str, python: str) -> bool:
-    """Whether a package, module or file lies on disk in an image of this version of Python."""
-    path = subject.rpartition(_SITE)[2].removeprefix("/")
-    path = path if "/" in path or path.endswith((".py", ".so")) else path.replace(".", "/")
-    for name in (f"{path}/__init__.py", f"{path}.py", path):
-        with copied(image, f"{_PREFIX}/lib/python{python}{_SITE}{name}") as stream:
-            if stream is not None:
-                return True
-    return False
-
-
-def led_on(entries: Collection[LedgerEntry], subject: str, services: Collection[str]) -> str:
-    """What to do for whoever asked for something that nothing has touched and no image has."""
+def led_on(entries: Iterable[LedgerEntry], subject: str, services: Collection[str]) -> str:
+    """What to do for whoever asked for something that no rule has touched."""
     if subject in services:
         return (
             f"'{subject}' is a service: `slimbake why MODULE {subject}` asks for a module in its image,"
             f" `slimbake sizes {subject} --by package` lists its packages"
         )
-    top = subject.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return "it is Python's own, and the runtime has it"
-    depth = subject.count(".") + 1
-    names = {entry.by for entry in entries} | {
-        ".".join(entry.path.removesuffix(".py").split("/")[:depth]) for entry in entries
-    }
+    names = set()
+    for entry in entries:
+        module = entry.path.removesuffix(".py").split("/")[: subject.count(".") + 1]
+        names |= {entry.by, ".".join(module)}
     if near := get_close_matches(subject, sorted(names), 1):
         return f"did you mean '{near[0]}'?"
     return (
-        "it is not in these images either, so no lock brings it: list its package under"
+        "it is as its package installed it, or no lock brings it: list its package under"
         " `requirements`, or under `system` if it is Debian's, as programs mostly are"
     )
 

@@ -1,4 +1,4 @@
-"""`slimbake layers`: what is in each layer, their order, and which images share them."""
+"""`slimbake layers`: what is in each layer, their order, and which images add them."""
 
 import importlib
 import json
@@ -18,20 +18,21 @@ def printed(*options: str) -> str:
     return done.stdout
 
 
-def test_each_layer_is_a_line_above_what_it_lies_on() -> None:
+def test_each_image_has_the_layers_that_it_adds_bottom_first() -> None:
     assert printed() == (
-        "runtime\n"
+        "api, on the runtime:\n"
         "  layer_pydantic-core_1c28e04c  2.3 MB: pydantic-core 2.50.5\n"
-        "    layer_api  160.0 kB: fastapi 0.165.0\n"
-        "    = api\n"
-        "    weights-models-small  weights\n"
-        "      layer_numpy_6f591f43  16.9 MB: numpy 2.4.6\n"
-        "      = embed\n"
+        "  layer_api  160.0 kB: fastapi 0.165.0\n"
+        "embed, on the runtime:\n"
+        "  layer_pydantic-core_1c28e04c  2.3 MB: pydantic-core 2.50.5\n"
+        "  layer_api  160.0 kB: fastapi 0.165.0\n"
+        "  weights-models-small  weights\n"
+        "  layer_numpy_6f591f43  16.9 MB: numpy 2.4.6\n"
+        "rank, on the runtime:\n"
         "  layer_torch_814403a3  160.3 MB: torch 2.13.0\n"
-        "    layer_numpy_7c515934  16.9 MB: numpy 2.4.6\n"
-        "    layer_sympy_105a3f55  6.3 MB: sympy 1.14.0\n"
-        "    layer_rank  1.0 MB: mpmath 1.3.0, regex 2026.11.19\n"
-        "    = rank\n"
+        "  layer_numpy_7c515934  16.9 MB: numpy 2.4.6\n"
+        "  layer_sympy_105a3f55  6.3 MB: sympy 1.14.0\n"
+        "  layer_rank  1.0 MB: mpmath 1.3.0, regex 2026.11.19\n"
     )
 
 

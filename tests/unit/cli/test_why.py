@@ -28,7 +28,6 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("slimbake.cli.why")
     monkeypatch.setattr(module, "held_images", lambda names, **_: dict.fromkeys(names, "id"))
     monkeypatch.setattr(module, "changed", lambda _: FOUND)
-    monkeypatch.setattr(module, "is_there", lambda *_: False)
 
 
 def why(*words: str) -> Result:

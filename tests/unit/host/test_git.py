@@ -123,7 +123,6 @@ def test_no_program_of_a_repository_is_run(
     there = GitRepository(repository)
     commit = there.commit("HEAD")
     assert there.text(commit, "a.bin") == "a\n"
-    assert [text for _, _, text in there.versions("a.txt", 3)] == ["a\n"]
     there.snapshot(commit, tmp_path / "snapshot")
     assert (tmp_path / "snapshot/a.bin").read_text() == "a\n"
     assert not marker.exists()

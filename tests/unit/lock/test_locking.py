@@ -1,28 +1,20 @@
 """What locking says beside the locks: of indexes, globs that match nothing, unknown packages."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, fleet, service
+from tests.unit.fleets import fleet, service
 from tests.unit.machines import debian
-from tests.wheels import wheel_bytes
 
 from slimbake.config import manifest
-from slimbake.config.model import BaseEntry, IndexLine, Removal, Requirements
+from slimbake.config.model import BaseEntry, IndexLine, Requirements
 from slimbake.console import QUIET
 from slimbake.errors import ManifestError
 from slimbake.externals.debs import Apt
 from slimbake.fleet import resolve
 from slimbake.host.machine import machine
-from slimbake.host.wheels import Wheel
 from slimbake.lock.locking import index_lines, lock
-from slimbake.lock.locks import Locks
-from slimbake.lock.model import Pin
-from slimbake.lock.removal import unmatched
-from slimbake.lock.text import lock_text
-from slimbake.lock.wheelhouse.store import Store
 
 CPU = IndexLine("r.txt:1", "--extra-index-url", "https://download.pytorch.org/whl/cpu")
 
@@ -37,28 +29,6 @@ def test_an_index_of_one_build_of_torch_is_named_without_a_choice(torch: str) ->
     said = f"{line} chooses a build of torch: say `torch: cpu` in the manifest"
     for found in (alone, stood):
         assert [*index_lines(found, debian())] == ([] if torch else [said])
-
-
-WHEEL = wheel_bytes("thing", "1", files={"thing/__init__.py": b"", "thing/data/a.bin": b"x"})
-DIGEST = hashlib.sha256(WHEEL).hexdigest()
-
-
-def test_globs_are_held_against_the_wheels_that_are_there(tmp_path: Path) -> None:
-    removal = Removal(("thing/data/**", "thign/**"), ("thing/data/nothing.bin",))
-    web = BaseEntry("web", requirements=asks("thing"), removal=removal)
-    made = fleet(service("api", base="web"), bases=(web,))
-    assert [base.scope.lock for base in made.bases] == ["base-web"]
-    wheel = Wheel("thing-1-py3-none-any.whl", len(WHEEL), DIGEST)
-    locks = Locks({"base-web.txt": lock_text([Pin("thing", "1", (wheel,))])})
-    store = Store(tmp_path)
-    assert list(unmatched(made, locks, store)) == []  # no wheel is there: nobody knows
-    folder = tmp_path / "sha256" / DIGEST
-    folder.mkdir(parents=True)
-    (folder / "thing-1-py3-none-any.whl").write_bytes(WHEEL)
-    assert list(unmatched(made, locks, store)) == [
-        "bases.web.remove: thign/**",
-        "bases.web.keep: thing/data/nothing.bin",
-    ]
 
 
 MANIFEST = """\

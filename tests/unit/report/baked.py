@@ -36,9 +36,9 @@ STACKS = {"api": (RUNTIME, FLASK, NUMPY, CODE), "model": (RUNTIME, NUMPY, CODE)}
 
 def contents(diff: str) -> Contents:
     """What is in a layer."""
-    parts = tuple(Part("/opt", owner, size, 9) for owner, size in PACKAGES[diff].items())
+    parts = tuple(Part(owner, size, 9) for owner, size in PACKAGES[diff].items())
     size, files = sum(part.uncompressed for part in parts), 9 * len(parts)
-    return Contents(size, files, (), parts, (), TAKEN.get(diff, ()))
+    return Contents(size, files, parts, TAKEN.get(diff, ()))
 
 
 def layer(diff: str) -> MeasuredLayer:
@@ -87,13 +87,12 @@ class Row:
 
 
 class Page(HTMLParser):
-    """A page as a browser would read it: its rows by table, its figures, its tiles, its scripts."""
+    """A page as a browser would read it: its rows by table, its figures, its scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.rows: dict[str, list[Row]] = {}
         self.figures: list[int] = []  # above the tables
-        self.tiles: list[dict[str, str]] = []
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.shown: dict[int, str] = {}  # bytes -> how the page writes them
         self._section, self._row = "", Row()
@@ -113,8 +112,6 @@ class Page(HTMLParser):
         elif tag == "data":
             self._bytes = int(given["value"])
             (self._row.figures if self._row.cells else self.figures).append(self._bytes)
-        elif "data-bytes" in given:
-            self.tiles.append(given)
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "tr":

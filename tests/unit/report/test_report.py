@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.commits import commit
 from tests.unit.report import baked as example
 from tests.unit.report.baked import FLASK, HOSTILE, IMAGES, Page
 from tests.unit.report.equal import assert_equal
@@ -16,7 +15,6 @@ from slimbake import report
 from slimbake.ci.model import Record
 from slimbake.cli import slimbake
 from slimbake.cli.common import select
-from slimbake.images.sizes import Measurement
 from slimbake.project import load
 from slimbake.report.facts import recorded_facts
 
@@ -34,24 +32,18 @@ def baked(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def facts(root: Path, *records: Record) -> dict[str, Any]:
-    return recorded_facts(load(root / "services.yaml"), records)
+def facts(root: Path) -> dict[str, Any]:
+    return recorded_facts(load(root / "services.yaml"))
 
 
-def page(root: Path, *records: Record) -> Page:
-    return Page(report.page(facts(root, *records)))
+def page(root: Path) -> Page:
+    return Page(report.page(facts(root)))
 
 
 def run(root: Path, *words: str) -> str:
     done = CliRunner().invoke(slimbake, [words[0], "-f", str(root / "services.yaml"), *words[1:]])
     assert done.exit_code == 0, done.output
     return done.stdout
-
-
-def committed(root: Path, *files: str) -> None:
-    """A commit for each of these texts of bake/sizes.json."""
-    for text in files:
-        commit(root, {"bake/sizes.json": text})
 
 
 def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
@@ -63,8 +55,6 @@ def test_every_size_of_the_page_is_one_of_sizes(baked: Path) -> None:
 
 
 def test_a_service_that_was_not_baked_here_is_called_so(baked: Path) -> None:
-    image = {"uncompressed": 7, "compressed": 7, "digest": "x", "layers": []}
-    committed(baked, json.dumps({"images": {"api": image, "unbaked": image}}))
     rows = {row.service: row.cells for row in page(baked).rows["services"]}
     assert rows["unbaked"] == ["unbaked", "not baked here"]
     assert facts(baked)["missing"] == [("sizes of unbaked", "slimbake bake unbaked")]
@@ -72,22 +62,17 @@ def test_a_service_that_was_not_baked_here_is_called_so(baked: Path) -> None:
 
 def test_before_a_bake_the_page_says_how_to_make_one(root: Path) -> None:
     assert facts(root)["missing"] == [("sizes of api, model, unbaked", "slimbake bake")]
-    assert page(root).tiles == []
 
 
 def test_commands_that_the_page_proposes_name_what_there_is(baked: Path) -> None:
     (baked / f".slimbake/layers/{FLASK.removeprefix('sha256:')}.json").unlink()
     plan = load(baked / "services.yaml").plan
     missing = facts(baked)["missing"]
-    assert [what for what, _ in missing] == [
-        "sizes of unbaked",
-        "packages of api",
-        "sizes over commits: no commit has bake/sizes.json",
-    ]
+    assert [what for what, _ in missing] == ["sizes of unbaked", "packages of api"]
     for command in (line for _, lines in missing for line in lines.split(" && ")):
         program, name, *words = command.split(" ")
         assert program == "slimbake" and name in ("bake", "sizes")
-        assert words == ["--record"] or select(plan, tuple(words)) == tuple(words)
+        assert select(plan, tuple(words)) == tuple(words)
 
 
 def test_a_layer_that_nobody_read_is_one_part_and_its_size_stays(baked: Path) -> None:
@@ -111,29 +96,11 @@ def test_a_budget_that_is_exceeded_is_called_so(baked: Path) -> None:
     assert api.cells[-1] == "321 %, over of 1.0 MB uncompressed"
 
 
-def test_sizes_over_commits_come_from_git_the_oldest_first(root: Path) -> None:
-    image = '{"images": {"api": {"uncompressed": %s}}}'
-    texts = (image % "7", "[]", '{"images": {"api": {"uncompressed": 5,', image % "Infinity")
-    committed(root, *texts, image % "1000", image % '"x"', image % "9")
-    (service,) = facts(root)["history"]
-    assert (service["name"], service["most"]) == ("api", 1000)
-    assert [size for _, size in service["points"]] == [7, 1000, 9]
-    (_, row) = page(root).rows["history"]
-    assert row.cells[2:5] == ["7 B", "9 B", "+2 B"]
-
-
-def test_one_commit_is_a_line_too(root: Path) -> None:
-    committed(root, '{"images": {"api": {"uncompressed": 0}}}')
-    lines = [given["points"] for name, given in page(root).elements if name == "polyline"]
-    assert [line.split() for line in lines] == [["0.0,31.0", "100.0,31.0"]]
-
-
 def test_names_of_packages_are_text_and_never_elements(baked: Path) -> None:
     text = report.page(facts(baked))
     parsed = Page(text)
     names = [row.cells[:2] for row in parsed.rows["packages"]]
     assert [HOSTILE, HOSTILE] in names
-    assert any(tile["data-name"] == f"{HOSTILE} {HOSTILE}" for tile in parsed.tiles)
     assert [name for name, _ in parsed.elements].count("script") == 1
     assert not any(key.startswith("on") for _, given in parsed.elements for key in given)
 
@@ -150,28 +117,17 @@ def test_the_page_loads_nothing_and_allows_its_own_style_and_script_alone(baked:
     assert all(each[1]["href"].startswith("#") for each in given if "href" in each[1])
 
 
-def test_links_lead_to_what_is_on_the_page_and_tiles_have_titles(baked: Path) -> None:
+def test_links_lead_to_what_is_on_the_page(baked: Path) -> None:
     elements = page(baked).elements
     ids = [given["id"] for _, given in elements if "id" in given]
     assert len(ids) == len({*ids})
     links = [given["href"] for name, given in elements if name == "a"]
     assert {link.removeprefix("#") for link in links} <= {*ids}
-    places = [at for at, (_, given) in enumerate(elements) if "data-bytes" in given]
-    before = {tuple(name for name, _ in elements[at - 2 : at]) for at in places}
-    assert before == {("a", "title")}
-
-
-def test_what_is_too_small_to_see_shares_a_tile(baked: Path) -> None:
-    names = {tile["data-name"]: tile["data-layer"] for tile in page(baked).tiles}
-    assert names["1 smaller layer"] == ""
-    assert example.CODE not in names.values()
 
 
 def test_eight_services_with_many_packages_stay_a_small_page(baked: Path) -> None:
     found = facts(baked)
     found["sizes"]["packages"] *= 40
-    for group in found["map"]:
-        group["tiles"] *= 20
     assert len(report.page(found)) < 400_000
 
 
@@ -179,19 +135,3 @@ def test_without_a_name_the_page_lies_where_git_ignores_it(root: Path) -> None:
     assert re.search(r"\.slimbake/report.html: \d+ kB\n", run(root, "report"))
     assert "toy" in (root / ".slimbake/report.html").read_text("utf-8")
     assert (root / ".slimbake/.gitignore").read_text() == "*\n"
-
-
-def test_a_pipeline_draws_the_page_from_its_records_alone(baked: Path) -> None:
-    other = Record(services=("model",), images=IMAGES[1:])
-    (baked / "records").mkdir()
-    (baked / "records/one.json").write_text(json.dumps(other.as_json()))
-    file = baked / "report.html"
-    words = ("--record", str(baked / "records"), "-o", str(file))
-    assert "not recorded" not in run(baked, "report", *words)
-    parsed = Page(file.read_text("utf-8"))
-    rows = {row.service: row.cells[1:] for row in parsed.rows["services"]}
-    assert rows["api"] == rows["unbaked"] == ["in no record"]
-    assert_equal(parsed, facts(baked, other)["sizes"])
-    found = facts(baked, other)["sizes"]["images"]["model"]
-    alone = Measurement(IMAGES[1:]).as_json()["images"]["model"]
-    assert found == alone | {"layers": found["layers"]}

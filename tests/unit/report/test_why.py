@@ -47,9 +47,7 @@ def test_what_a_person_names_is_found(asked: str, files: tuple[int, ...]) -> Non
         ("symbol", "did you mean 'symbols'?"),
         ("transformer", "did you mean 'transformers'?"),
         ("api", "'api' is a service: `slimbake why MODULE api`"),
-        ("pip", "it is not in these images either, so no lock brings it"),
-        ("curl", "under `requirements`, or under `system` if it is Debian's"),
-        ("json.tool", "it is Python's own"),
+        ("curl", "or no lock brings it: list its package under `requirements`, or under `system`"),
     ],
 )
 def test_who_asks_for_what_nothing_touched_is_led_on(asked: str, leads: str) -> None:

@@ -70,7 +70,7 @@ def native_files(root: Path) -> Iterator[Path]:
 
 def package_name(library: str) -> str:
     """The package that has a library by Debian's rule: libGL.so.1 is in libgl1. "" of other names."""
-    match = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9.]+)|-([0-9.]+)\.so)", library)
+    match = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9]+)|-([0-9.]+)\.so)", library)
     if not match:
         return ""
     stem, version = match[1].lower().replace("_", "-"), match[2] or match[3]
