@@ -242,13 +242,13 @@ def _within(elf: _Elf) -> list[tuple[bytes, int, int]]:
     ]
 
 
-def _part(data: bytes, elf: _Elf, start: int, end: int) -> bytes:
+def _part(data: bytes, elf: _Elf, start: int, end: int) -> bytearray:
     """A part of a file, less what says where in the file something is."""
     inside = [place for place in elf.places if start <= place and place + elf.word.size <= end]
     part = bytearray(data[start:end])
     for place in inside:
         part[place - start : place - start + elf.word.size] = bytes(elf.word.size)
-    return bytes(part)
+    return part
 
 
 def _read(data: bytes) -> _Elf | None:

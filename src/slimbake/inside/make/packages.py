@@ -210,7 +210,7 @@ def compile_wheel(wheel: InstalledWheel, which: str) -> None:
     if which == "all":
         compiled(wheel.sources.values(), PREFIX)
     elif which == "rule":
-        compiled((wheel.sources[name] for name in compiled_modules(wheel.code)), PREFIX)
+        compiled((wheel.files[name] for name in compiled_modules(wheel.code)), PREFIX)
 
 
 def compiled(modules: Iterable[Path], root: Path) -> None:

@@ -5,6 +5,7 @@ A rule looks at the wheel alone: what else an image holds changes no layer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,23 +50,22 @@ def apply_rules(wheel: InstalledWheel, rules: Iterable[LayerRule]) -> list[Ledge
     Raises StepError for a rule that would remove a licence or metadata.
     """
     entries: list[LedgerEntry] = []
+    folders: set[Path] = set()
     for rule in rules:
-        entries += (_removed(wheel, name, rule) for name in files_to_remove(wheel, rule))
+        for name in files_to_remove(wheel, rule):
+            path = wheel.files.pop(name)
+            size = path.lstat().st_size
+            entries.append(LedgerEntry(name, size, 0, rule.name, wheel.package, wheel.version))
+            path.unlink()
+            folders |= {*path.parents}
         if rule.strip:
             entries += strip_symbols(wheel, rule.name)
+    # Folders that are empty now go, too; those of others' files stay.
+    kept = {wheel.site, wheel.prefix, *wheel.site.parents}
+    for folder in sorted(folders - kept, reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     return entries
-
-
-def _removed(wheel: InstalledWheel, name: str, rule: LayerRule) -> LedgerEntry:
-    path = wheel.files.pop(name)
-    size = path.lstat().st_size
-    path.unlink()
-    # With it go the folders that are empty now.
-    folder = path.parent
-    while folder not in (wheel.site, wheel.prefix) and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
-    return LedgerEntry(name, size, 0, rule.name, wheel.package, wheel.version)
 
 
 def files_to_remove(wheel: InstalledWheel, rule: LayerRule) -> list[str]:
