@@ -20,10 +20,8 @@ from bench.setting import MANIFEST, ROOT, copied, prepared
 from bench.sides import sides
 from bench.timed import FailedError, run, say
 
-from slimbake.config import manifest
 from slimbake.errors import SlimbakeError
-from slimbake.fleet import resolve
-from slimbake.plan import plan
+from slimbake.project import load
 
 NAMES = ("slimbake", "one by one", "parallel")
 
@@ -31,7 +29,7 @@ NAMES = ("slimbake", "one by one", "parallel")
 def main() -> int:
     """Measure, print the tables, write the numbers."""
     arguments = parse()
-    whole = plan(resolve(manifest(ROOT / MANIFEST)))
+    whole = load(ROOT / MANIFEST).plan
     if arguments.freeze:
         changed = freeze(whole, ROOT)
         say(f"frozen again: {', '.join(changed) or 'nothing'}")
