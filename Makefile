@@ -17,8 +17,8 @@ suite = $(PYTEST) $(1) || { test $$? -eq 1 && $(PYTEST) $(AGAIN) $(1); }
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bake bare up down test test-all test-rest test-fast fuzz lint bench docs clean \
-	suite-main suite-all
+.PHONY: help bake bare up down test test-all test-rest test-fast fuzz nightly lint bench docs \
+	clean suite-main suite-all
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,11 @@ test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a mi
 
 fuzz: $(READY)  ## 10,000 hostile texts for each reader of files: an hour, for a night
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py
+
+nightly: $(READY)  ## packages' own tests in images: an hour, for a night
+	$(SETUP)
+	$(BIN)/python bench/suites.py
+	$(BIN)/python bench/plain.py
 
 suite-main:
 	$(SETUP)

@@ -50,14 +50,14 @@ class Suite:
 
 
 SUITES = {
-    "networkx": Suite("networkx", every=2),
-    "numpy": Suite("numpy", every=3, marks="not slow"),
+    "networkx": Suite("networkx", every=4),
+    "numpy": Suite("numpy", every=1, marks="not slow"),
     "pandas": Suite(
         "pandas", every=10, marks="not slow and not network and not db and not single_cpu"
     ),
-    "scikit-learn": Suite("sklearn", every=6),
-    "scipy": Suite("scipy", every=10, marks="not slow and not xslow"),
-    "sympy": Suite("sympy", every=8, marks="not slow and not tooslow"),
+    "scikit-learn": Suite("sklearn", every=12),
+    "scipy": Suite("scipy", every=20, marks="not slow and not xslow"),
+    "sympy": Suite("sympy", every=16, marks="not slow and not tooslow"),
 }
 
 

@@ -20,6 +20,10 @@ from slimbake.host import process
 # time of a bake that builds nothing.
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
 
+# BuildKit keeps a trace of each build. All targets of a bake are in one, which is written anew for
+# each target that ends: a twentieth of a cold bake. Where somebody collects traces, they stay.
+_TRACING = {} if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ else {"OTEL_TRACES_EXPORTER": "none"}
+
 
 def use_builder(name: str) -> None:
     """Build with this builder from here on; one that is another engine's own makes that engine the
@@ -45,7 +49,7 @@ class Bake:
         # By the client, as buildx below 0.23 does not read DOCKER_TLS_VERIFY and its like itself.
         self._arguments = ["docker", "buildx", "bake", "--progress=rawjson", *arguments]
         self._root = root
-        self._environment = {**os.environ, **BUILD_ENVIRONMENT, **environment}
+        self._environment = {**_TRACING, **os.environ, **BUILD_ENVIRONMENT, **environment}
 
     def events(self) -> Generator[dict[str, Any], None, None]:
         """Start the build and yield BuildKit's SolveStatus objects until it ends. Interrupted, it
