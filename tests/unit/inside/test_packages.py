@@ -330,7 +330,9 @@ def test_a_module_with_a_syntax_error_is_kept_and_said_once(
     assert (step.site / "keep/old.py").read_bytes() == b"print 1\n"
     assert step.compiled == {"keep/__init__"}
     said = [line for line in capfd.readouterr().out.splitlines() if "old.py" in line]
-    assert said == [f"slimbake: {SITE_HERE}/keep/old.py cannot be compiled: kept as source"]
+    assert said == [
+        f"slimbake: warning: {SITE_HERE}/keep/old.py cannot be compiled: kept as source"
+    ]
 
 
 def test_equal_wheels_and_rules_are_an_equal_layer(step: Step) -> None:

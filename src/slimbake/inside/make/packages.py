@@ -219,7 +219,7 @@ def compiled(modules: Iterable[Path], root: Path) -> None:
     if failed:
         names = ", ".join(str(path.relative_to(root)) for path in failed[:NAMED])
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        print(f"slimbake: {names}{more} cannot be compiled: kept as source")
+        print(f"slimbake: warning: {names}{more} cannot be compiled: kept as source")
 
 
 def leave_ledger(ledger: Ledger) -> None:
