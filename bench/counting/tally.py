@@ -48,7 +48,6 @@ class Tally:
     modules: int
     found: int  # of them, as before
     files: Mapping[str, int]  # by fate
-    rules: Mapping[str, int]  # files that a rule changed or removed
     differences: tuple[Difference, ...]
     lost_files: tuple[str, ...]
     stale_imports: Mapping[str, int]  # import statements that point at what a rule took, by rule
@@ -76,7 +75,6 @@ def tally(before: Census, after: Census, imports: Imports | None = None) -> Tall
         modules=len(modules),
         found=len(modules) - len(gone),
         files=after["inventory"]["files"],
-        rules=after["inventory"]["rules"],
         differences=found,
         lost_files=tuple(f"{e['name']} of {e['package']}: {e['why']}" for e in losses),
         stale_imports=dict(Counter(by for _, _, by, _ in after["stale_imports"])),

@@ -13,7 +13,7 @@ from slimbake.host.workspace import Workspace
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
 WHOLE: dict[str, Any] = {
-    "inventory": {"files": {"disk": 9}, "rules": {}, "losses": []},
+    "inventory": {"files": {"disk": 9}, "losses": []},
     "ledger": [],
     "modules": {"a": "package", "a.b": "module", "a.random": "package"},
     "listings": {"a": ["b", "random."]},
