@@ -49,7 +49,8 @@ def _offered(site: Path) -> dict[str, Any]:
     rows = rows_of_image(site, known)
     entries = {}
     for ledger in known:
-        for entry in ledger.entries:
+        # Of a file that was stripped and then removed, the latter.
+        for entry in sorted(ledger.entries, key=lambda entry: not entry.after):
             entries[entry.package, entry.path] = entry
     disk = digests(site, rows, entries)
     specs = Specs()
