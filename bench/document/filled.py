@@ -58,6 +58,8 @@ def _starts(inputs: Inputs) -> str:
         return f"Starts: {UNMEASURED} (`bench/starts.py`)."
     rows = []
     for side in services[shown[0]]:
+        if side == starts.COMPILED:  # what nobody builds
+            continue
         cells = [f"`{side}`"]
         for name in shown:
             of = services[name][side]
