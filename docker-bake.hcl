@@ -162,7 +162,7 @@ target "wheel-slimbake-models" {
   output = ["type=cacheonly"]
 }
 
-target "layer_pydantic-core_9f638d9a" {
+target "layer_pydantic-core_54c4f3e3" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -171,13 +171,13 @@ target "layer_pydantic-core_9f638d9a" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_pydantic-core_9f638d9a"
+    "LAYER" = "layer_pydantic-core_54c4f3e3"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_pydantic_6c382e0f" {
+target "layer_pydantic_e2e8b9fc" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -186,7 +186,7 @@ target "layer_pydantic_6c382e0f" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_pydantic_6c382e0f"
+    "LAYER" = "layer_pydantic_e2e8b9fc"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
@@ -207,7 +207,7 @@ target "layer_base-web" {
   output = ["type=cacheonly"]
 }
 
-target "layer_torch_d7c16442" {
+target "layer_torch_789402ce" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -216,13 +216,13 @@ target "layer_torch_d7c16442" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_torch_d7c16442"
+    "LAYER" = "layer_torch_789402ce"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_numpy_d45d88a4" {
+target "layer_numpy_fdbec759" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -231,13 +231,13 @@ target "layer_numpy_d45d88a4" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_numpy_d45d88a4"
+    "LAYER" = "layer_numpy_fdbec759"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_transformers_796d4eb8" {
+target "layer_transformers_56481e7b" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -246,13 +246,13 @@ target "layer_transformers_796d4eb8" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_transformers_796d4eb8"
+    "LAYER" = "layer_transformers_56481e7b"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_sympy_179bb62d" {
+target "layer_sympy_bd006630" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -261,13 +261,13 @@ target "layer_sympy_179bb62d" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_sympy_179bb62d"
+    "LAYER" = "layer_sympy_bd006630"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_hf-xet_3bc6dc03" {
+target "layer_hf-xet_abd71630" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -276,13 +276,13 @@ target "layer_hf-xet_3bc6dc03" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_hf-xet_3bc6dc03"
+    "LAYER" = "layer_hf-xet_abd71630"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_tokenizers_e45c3082" {
+target "layer_tokenizers_3deeecf9" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -291,13 +291,13 @@ target "layer_tokenizers_e45c3082" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_tokenizers_e45c3082"
+    "LAYER" = "layer_tokenizers_3deeecf9"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_networkx_3ae4d549" {
+target "layer_networkx_30d93580" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -306,13 +306,13 @@ target "layer_networkx_3ae4d549" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_networkx_3ae4d549"
+    "LAYER" = "layer_networkx_30d93580"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_pygments_22133293" {
+target "layer_pygments_9ceac39a" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -321,13 +321,13 @@ target "layer_pygments_22133293" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_pygments_22133293"
+    "LAYER" = "layer_pygments_9ceac39a"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_setuptools_f30f0f09" {
+target "layer_setuptools_b42a59e2" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -336,13 +336,13 @@ target "layer_setuptools_f30f0f09" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_setuptools_f30f0f09"
+    "LAYER" = "layer_setuptools_b42a59e2"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_huggingface-hub_9868030f" {
+target "layer_huggingface-hub_8f207a5b" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -351,13 +351,13 @@ target "layer_huggingface-hub_9868030f" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_huggingface-hub_9868030f"
+    "LAYER" = "layer_huggingface-hub_8f207a5b"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_pyyaml_02808c7c" {
+target "layer_pyyaml_a395f152" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -366,13 +366,13 @@ target "layer_pyyaml_02808c7c" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_pyyaml_02808c7c"
+    "LAYER" = "layer_pyyaml_a395f152"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_regex_2c8bda6d" {
+target "layer_regex_69055e58" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -381,13 +381,13 @@ target "layer_regex_2c8bda6d" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_regex_2c8bda6d"
+    "LAYER" = "layer_regex_69055e58"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_mpmath_b6e9e63a" {
+target "layer_mpmath_c57e414e" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -396,13 +396,13 @@ target "layer_mpmath_b6e9e63a" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_mpmath_b6e9e63a"
+    "LAYER" = "layer_mpmath_c57e414e"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_safetensors_2b7b94e8" {
+target "layer_safetensors_2df939f8" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -411,13 +411,13 @@ target "layer_safetensors_2b7b94e8" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_safetensors_2b7b94e8"
+    "LAYER" = "layer_safetensors_2df939f8"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_rich_defe4699" {
+target "layer_rich_d86eca6c" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -426,7 +426,7 @@ target "layer_rich_defe4699" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_rich_defe4699"
+    "LAYER" = "layer_rich_d86eca6c"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
@@ -447,7 +447,7 @@ target "layer_base-ml" {
   output = ["type=cacheonly"]
 }
 
-target "layer_onnxruntime_ebe7a4f1" {
+target "layer_onnxruntime_ca2db2e3" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -456,13 +456,13 @@ target "layer_onnxruntime_ebe7a4f1" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_onnxruntime_ebe7a4f1"
+    "LAYER" = "layer_onnxruntime_ca2db2e3"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_protobuf_f604add3" {
+target "layer_protobuf_b7e3b747" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -471,7 +471,7 @@ target "layer_protobuf_f604add3" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_protobuf_f604add3"
+    "LAYER" = "layer_protobuf_b7e3b747"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
@@ -492,7 +492,7 @@ target "layer_base-ml-onnx" {
   output = ["type=cacheonly"]
 }
 
-target "layer_onnx_fae17fc4" {
+target "layer_onnx_ef3aa65c" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -501,13 +501,13 @@ target "layer_onnx_fae17fc4" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_onnx_fae17fc4"
+    "LAYER" = "layer_onnx_ef3aa65c"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_onnxscript_aa6b048d" {
+target "layer_onnxscript_7ab2f3df" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -516,13 +516,13 @@ target "layer_onnxscript_aa6b048d" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_onnxscript_aa6b048d"
+    "LAYER" = "layer_onnxscript_7ab2f3df"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_ml-dtypes_d5ccf794" {
+target "layer_ml-dtypes_74da38c7" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -531,7 +531,7 @@ target "layer_ml-dtypes_d5ccf794" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_ml-dtypes_d5ccf794"
+    "LAYER" = "layer_ml-dtypes_74da38c7"
     "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
@@ -604,8 +604,8 @@ target "base-web" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
-    "layer_pydantic-core_9f638d9a" = "target:layer_pydantic-core_9f638d9a"
-    "layer_pydantic_6c382e0f" = "target:layer_pydantic_6c382e0f"
+    "layer_pydantic-core_54c4f3e3" = "target:layer_pydantic-core_54c4f3e3"
+    "layer_pydantic_e2e8b9fc" = "target:layer_pydantic_e2e8b9fc"
     "layer_base-web" = "target:layer_base-web"
   }
   labels = {
@@ -629,21 +629,21 @@ target "base-ml" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
-    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
-    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
-    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
-    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
-    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
-    "layer_torch_d7c16442" = "target:layer_torch_d7c16442"
-    "layer_transformers_796d4eb8" = "target:layer_transformers_796d4eb8"
-    "layer_sympy_179bb62d" = "target:layer_sympy_179bb62d"
-    "layer_networkx_3ae4d549" = "target:layer_networkx_3ae4d549"
-    "layer_pygments_22133293" = "target:layer_pygments_22133293"
-    "layer_setuptools_f30f0f09" = "target:layer_setuptools_f30f0f09"
-    "layer_regex_2c8bda6d" = "target:layer_regex_2c8bda6d"
-    "layer_mpmath_b6e9e63a" = "target:layer_mpmath_b6e9e63a"
-    "layer_safetensors_2b7b94e8" = "target:layer_safetensors_2b7b94e8"
-    "layer_rich_defe4699" = "target:layer_rich_defe4699"
+    "layer_numpy_fdbec759" = "target:layer_numpy_fdbec759"
+    "layer_hf-xet_abd71630" = "target:layer_hf-xet_abd71630"
+    "layer_tokenizers_3deeecf9" = "target:layer_tokenizers_3deeecf9"
+    "layer_huggingface-hub_8f207a5b" = "target:layer_huggingface-hub_8f207a5b"
+    "layer_pyyaml_a395f152" = "target:layer_pyyaml_a395f152"
+    "layer_torch_789402ce" = "target:layer_torch_789402ce"
+    "layer_transformers_56481e7b" = "target:layer_transformers_56481e7b"
+    "layer_sympy_bd006630" = "target:layer_sympy_bd006630"
+    "layer_networkx_30d93580" = "target:layer_networkx_30d93580"
+    "layer_pygments_9ceac39a" = "target:layer_pygments_9ceac39a"
+    "layer_setuptools_b42a59e2" = "target:layer_setuptools_b42a59e2"
+    "layer_regex_69055e58" = "target:layer_regex_69055e58"
+    "layer_mpmath_c57e414e" = "target:layer_mpmath_c57e414e"
+    "layer_safetensors_2df939f8" = "target:layer_safetensors_2df939f8"
+    "layer_rich_d86eca6c" = "target:layer_rich_d86eca6c"
     "layer_base-ml" = "target:layer_base-ml"
   }
   labels = {
@@ -667,13 +667,13 @@ target "base-ml-onnx" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:base-web"
-    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
-    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
-    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
-    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
-    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
-    "layer_onnxruntime_ebe7a4f1" = "target:layer_onnxruntime_ebe7a4f1"
-    "layer_protobuf_f604add3" = "target:layer_protobuf_f604add3"
+    "layer_numpy_fdbec759" = "target:layer_numpy_fdbec759"
+    "layer_hf-xet_abd71630" = "target:layer_hf-xet_abd71630"
+    "layer_tokenizers_3deeecf9" = "target:layer_tokenizers_3deeecf9"
+    "layer_huggingface-hub_8f207a5b" = "target:layer_huggingface-hub_8f207a5b"
+    "layer_pyyaml_a395f152" = "target:layer_pyyaml_a395f152"
+    "layer_onnxruntime_ca2db2e3" = "target:layer_onnxruntime_ca2db2e3"
+    "layer_protobuf_b7e3b747" = "target:layer_protobuf_b7e3b747"
     "layer_base-ml-onnx" = "target:layer_base-ml-onnx"
   }
   labels = {
@@ -697,28 +697,28 @@ target "base-ml-export" {
   contexts = {
     "inside" = "target:inside"
     "base" = "target:runtime"
-    "layer_torch_d7c16442" = "target:layer_torch_d7c16442"
-    "layer_onnxruntime_ebe7a4f1" = "target:layer_onnxruntime_ebe7a4f1"
-    "layer_numpy_d45d88a4" = "target:layer_numpy_d45d88a4"
-    "layer_transformers_796d4eb8" = "target:layer_transformers_796d4eb8"
-    "layer_onnx_fae17fc4" = "target:layer_onnx_fae17fc4"
-    "layer_sympy_179bb62d" = "target:layer_sympy_179bb62d"
-    "layer_hf-xet_3bc6dc03" = "target:layer_hf-xet_3bc6dc03"
-    "layer_tokenizers_e45c3082" = "target:layer_tokenizers_e45c3082"
-    "layer_pydantic-core_9f638d9a" = "target:layer_pydantic-core_9f638d9a"
-    "layer_networkx_3ae4d549" = "target:layer_networkx_3ae4d549"
-    "layer_pygments_22133293" = "target:layer_pygments_22133293"
-    "layer_setuptools_f30f0f09" = "target:layer_setuptools_f30f0f09"
-    "layer_huggingface-hub_9868030f" = "target:layer_huggingface-hub_9868030f"
-    "layer_pyyaml_02808c7c" = "target:layer_pyyaml_02808c7c"
-    "layer_regex_2c8bda6d" = "target:layer_regex_2c8bda6d"
-    "layer_onnxscript_aa6b048d" = "target:layer_onnxscript_aa6b048d"
-    "layer_mpmath_b6e9e63a" = "target:layer_mpmath_b6e9e63a"
-    "layer_safetensors_2b7b94e8" = "target:layer_safetensors_2b7b94e8"
-    "layer_pydantic_6c382e0f" = "target:layer_pydantic_6c382e0f"
-    "layer_ml-dtypes_d5ccf794" = "target:layer_ml-dtypes_d5ccf794"
-    "layer_protobuf_f604add3" = "target:layer_protobuf_f604add3"
-    "layer_rich_defe4699" = "target:layer_rich_defe4699"
+    "layer_torch_789402ce" = "target:layer_torch_789402ce"
+    "layer_onnxruntime_ca2db2e3" = "target:layer_onnxruntime_ca2db2e3"
+    "layer_numpy_fdbec759" = "target:layer_numpy_fdbec759"
+    "layer_transformers_56481e7b" = "target:layer_transformers_56481e7b"
+    "layer_onnx_ef3aa65c" = "target:layer_onnx_ef3aa65c"
+    "layer_sympy_bd006630" = "target:layer_sympy_bd006630"
+    "layer_hf-xet_abd71630" = "target:layer_hf-xet_abd71630"
+    "layer_tokenizers_3deeecf9" = "target:layer_tokenizers_3deeecf9"
+    "layer_pydantic-core_54c4f3e3" = "target:layer_pydantic-core_54c4f3e3"
+    "layer_networkx_30d93580" = "target:layer_networkx_30d93580"
+    "layer_pygments_9ceac39a" = "target:layer_pygments_9ceac39a"
+    "layer_setuptools_b42a59e2" = "target:layer_setuptools_b42a59e2"
+    "layer_huggingface-hub_8f207a5b" = "target:layer_huggingface-hub_8f207a5b"
+    "layer_pyyaml_a395f152" = "target:layer_pyyaml_a395f152"
+    "layer_regex_69055e58" = "target:layer_regex_69055e58"
+    "layer_onnxscript_7ab2f3df" = "target:layer_onnxscript_7ab2f3df"
+    "layer_mpmath_c57e414e" = "target:layer_mpmath_c57e414e"
+    "layer_safetensors_2df939f8" = "target:layer_safetensors_2df939f8"
+    "layer_pydantic_e2e8b9fc" = "target:layer_pydantic_e2e8b9fc"
+    "layer_ml-dtypes_74da38c7" = "target:layer_ml-dtypes_74da38c7"
+    "layer_protobuf_b7e3b747" = "target:layer_protobuf_b7e3b747"
+    "layer_rich_d86eca6c" = "target:layer_rich_d86eca6c"
     "layer_base-ml-export" = "target:layer_base-ml-export"
   }
   labels = {

@@ -2,27 +2,27 @@
 
 FROM base
 USER 0:0
-COPY --link --from=layer_torch_d7c16442 /opt /opt
-COPY --link --from=layer_onnxruntime_ebe7a4f1 /opt /opt
-COPY --link --from=layer_numpy_d45d88a4 /opt /opt
-COPY --link --from=layer_transformers_796d4eb8 /opt /opt
-COPY --link --from=layer_onnx_fae17fc4 /opt /opt
-COPY --link --from=layer_sympy_179bb62d /opt /opt
-COPY --link --from=layer_hf-xet_3bc6dc03 /opt /opt
-COPY --link --from=layer_tokenizers_e45c3082 /opt /opt
-COPY --link --from=layer_pydantic-core_9f638d9a /opt /opt
-COPY --link --from=layer_networkx_3ae4d549 /opt /opt
-COPY --link --from=layer_pygments_22133293 /opt /opt
-COPY --link --from=layer_setuptools_f30f0f09 /opt /opt
-COPY --link --from=layer_huggingface-hub_9868030f /opt /opt
-COPY --link --from=layer_pyyaml_02808c7c /opt /opt
-COPY --link --from=layer_regex_2c8bda6d /opt /opt
-COPY --link --from=layer_onnxscript_aa6b048d /opt /opt
-COPY --link --from=layer_mpmath_b6e9e63a /opt /opt
-COPY --link --from=layer_safetensors_2b7b94e8 /opt /opt
-COPY --link --from=layer_pydantic_6c382e0f /opt /opt
-COPY --link --from=layer_ml-dtypes_d5ccf794 /opt /opt
-COPY --link --from=layer_protobuf_f604add3 /opt /opt
-COPY --link --from=layer_rich_defe4699 /opt /opt
+COPY --link --from=layer_torch_789402ce /opt /opt
+COPY --link --from=layer_onnxruntime_ca2db2e3 /opt /opt
+COPY --link --from=layer_numpy_fdbec759 /opt /opt
+COPY --link --from=layer_transformers_56481e7b /opt /opt
+COPY --link --from=layer_onnx_ef3aa65c /opt /opt
+COPY --link --from=layer_sympy_bd006630 /opt /opt
+COPY --link --from=layer_hf-xet_abd71630 /opt /opt
+COPY --link --from=layer_tokenizers_3deeecf9 /opt /opt
+COPY --link --from=layer_pydantic-core_54c4f3e3 /opt /opt
+COPY --link --from=layer_networkx_30d93580 /opt /opt
+COPY --link --from=layer_pygments_9ceac39a /opt /opt
+COPY --link --from=layer_setuptools_b42a59e2 /opt /opt
+COPY --link --from=layer_huggingface-hub_8f207a5b /opt /opt
+COPY --link --from=layer_pyyaml_a395f152 /opt /opt
+COPY --link --from=layer_regex_69055e58 /opt /opt
+COPY --link --from=layer_onnxscript_7ab2f3df /opt /opt
+COPY --link --from=layer_mpmath_c57e414e /opt /opt
+COPY --link --from=layer_safetensors_2df939f8 /opt /opt
+COPY --link --from=layer_pydantic_e2e8b9fc /opt /opt
+COPY --link --from=layer_ml-dtypes_74da38c7 /opt /opt
+COPY --link --from=layer_protobuf_b7e3b747 /opt /opt
+COPY --link --from=layer_rich_d86eca6c /opt /opt
 COPY --from=layer_base-ml-export /opt /opt
 USER 65532:65532

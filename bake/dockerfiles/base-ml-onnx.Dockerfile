@@ -2,12 +2,12 @@
 
 FROM base
 USER 0:0
-COPY --link --from=layer_numpy_d45d88a4 /opt /opt
-COPY --link --from=layer_hf-xet_3bc6dc03 /opt /opt
-COPY --link --from=layer_tokenizers_e45c3082 /opt /opt
-COPY --link --from=layer_huggingface-hub_9868030f /opt /opt
-COPY --link --from=layer_pyyaml_02808c7c /opt /opt
-COPY --link --from=layer_onnxruntime_ebe7a4f1 /opt /opt
-COPY --link --from=layer_protobuf_f604add3 /opt /opt
+COPY --link --from=layer_numpy_fdbec759 /opt /opt
+COPY --link --from=layer_hf-xet_abd71630 /opt /opt
+COPY --link --from=layer_tokenizers_3deeecf9 /opt /opt
+COPY --link --from=layer_huggingface-hub_8f207a5b /opt /opt
+COPY --link --from=layer_pyyaml_a395f152 /opt /opt
+COPY --link --from=layer_onnxruntime_ca2db2e3 /opt /opt
+COPY --link --from=layer_protobuf_b7e3b747 /opt /opt
 COPY --from=layer_base-ml-onnx /opt /opt
 USER 65532:65532

@@ -2,7 +2,7 @@
 
 FROM base
 USER 0:0
-COPY --link --from=layer_pydantic-core_9f638d9a /opt /opt
-COPY --link --from=layer_pydantic_6c382e0f /opt /opt
+COPY --link --from=layer_pydantic-core_54c4f3e3 /opt /opt
+COPY --link --from=layer_pydantic_e2e8b9fc /opt /opt
 COPY --from=layer_base-web /opt /opt
 USER 65532:65532

@@ -21,7 +21,7 @@ from slimbake.host import process
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
 
 # BuildKit keeps a trace of each build. All targets of a bake are in one, which is written again for
-# each target that ends: a twentieth of a cold bake. Where somebody collects traces, they stay.
+# each target that ends. Where somebody collects traces, they stay.
 _TRACING = {} if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ else {"OTEL_TRACES_EXPORTER": "none"}
 
 

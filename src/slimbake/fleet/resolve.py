@@ -169,7 +169,7 @@ class _Resolution:
         return platforms_of
 
     def _chain(self, name: str | None) -> tuple[Scope, ...]:
-        """The scopes of a base and of all that it stands on, bottom first."""
+        """The scopes of a base and of the bases below it, bottom first."""
         if not name:
             return ()
         if name not in self._chains:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from slimbake.catalogue import Rule
 from slimbake.lock.model import Pin
 
-FORMAT = 1  # of layers: another one gives every layer another key
+FORMAT = 2  # of layers: another one gives every layer another key
 UNKNOWN = 1  # bytes of a wheel of which nothing is known: it is built from sources
 
 

@@ -26,7 +26,7 @@ def plan(
     """Decide the targets of the whole fleet.
 
     One for what steps mount, one runtime, one per layer of packages, per base, per local package,
-    per distinct weights, per service, per smoke and per parity, each after all that it stands on.
+    per distinct weights, per service, per smoke and per parity, each after the targets that it needs.
     `locks`: lock file -> its text; `layering`: the layers of packages.
     """
     targets = _with_platforms(ordered(_targets(fleet, layering)), fleet.platforms)

@@ -112,9 +112,10 @@ def lay_out(
         path.write_bytes(claim.content())
     rows: list[Row] = []
     entries_of_layer: list[LedgerEntry] = []
+    modules: list[Path] = []
     for wheel, listed, unlisted in installed(claims, site):
         entries = apply_rules(wheel, rules)
-        compile_wheel(wheel, bytecode)
+        modules += to_compile(wheel, bytecode)
         if rules:
             link_identical(wheel.files.values())
         leave_ledger(Ledger(wheel.package, wheel.version, tuple(entries), unlisted))
@@ -122,7 +123,8 @@ def lay_out(
         entries_of_layer += entries
     refuse_losses(site, rows, entries_of_layer)
     if any(entry.requested for entry in entries_of_layer):
-        leave_hook(site)
+        modules.append(leave_hook(site))
+    compiled(modules, PREFIX)
     normalise(tree(PREFIX))
 
 
@@ -205,12 +207,13 @@ def is_record(path: Path, site: Path) -> bool:
     return path.name == "RECORD" and path.parent.suffix == ".dist-info" and path.parents[1] == site
 
 
-def compile_wheel(wheel: InstalledWheel, which: str) -> None:
-    """Compile modules of a wheel: `none`, `all`, or those of the `rule`."""
+def to_compile(wheel: InstalledWheel, which: str) -> Iterable[Path]:
+    """The modules of a wheel that get bytecode: `none`, `all`, or those of the `rule`."""
     if which == "all":
-        compiled(wheel.sources.values(), PREFIX)
-    elif which == "rule":
-        compiled((wheel.files[name] for name in compiled_modules(wheel.code)), PREFIX)
+        return wheel.sources.values()
+    if which == "rule":
+        return [wheel.files[name] for name in compiled_modules(wheel.code)]
+    return ()
 
 
 def compiled(modules: Iterable[Path], root: Path) -> None:
@@ -242,9 +245,9 @@ def refuse_losses(site: Path, rows: Sequence[Row], entries: Iterable[LedgerEntry
         raise StepError(f"{LOST_FILES}\n" + "\n".join(lines))
 
 
-def leave_hook(site: Path) -> None:
-    """Leave the hook by which a failed import names the line of the manifest."""
+def leave_hook(site: Path) -> Path:
+    """Leave the hook by which a failed import names the line of the manifest: its module."""
     module = site / "_slimbake_ledger.py"
     module.write_bytes(pkgutil.get_data(__package__, "explain.py") or b"")
     module.with_suffix(".pth").write_text("import _slimbake_ledger\n")
-    compiled([module], PREFIX)
+    return module

@@ -19,10 +19,9 @@ from ..globs import LICENCE, matcher
 from ..ledger import LedgerEntry
 from ..names import METADATA
 from ..step import StepError, hashed
-from .wheel import InstalledWheel
+from .wheel import WORD, InstalledWheel
 
 _INCLUDE = re.compile(rb"#\s*include.*")
-_WORD = re.compile(rb"[\w.+-]+")
 SHOWN = 5  # names in an error
 
 
@@ -124,7 +123,7 @@ def _unnamed(wheel: InstalledWheel, names: Iterable[str]) -> list[str]:
         for name in stay:
             folder = name.rpartition("/")[0]
             text = _INCLUDE.sub(b"", wheel.files[name].read_bytes())
-            named |= {f"{folder}/{word.decode()}" for word in _WORD.findall(text)}
+            named |= {f"{folder}/{word.decode()}" for word in WORD.findall(text)}
         stay = removed & named
         removed -= stay
     return list(removed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..names import file_name, is_test
 
-_WORD = re.compile(rb"[\w.+-]+")
+WORD = re.compile(rb"[\w.+-]+")  # in a text: what may name a file
 # A program or a library that compiles C, C++ or GPU code.
 _COMPILER = re.compile(
     r"(.*/)?(bin/([^/]*-)?(gcc|g\+\+|cc|c\+\+|clang(\+\+)?|tcc|nvcc|hipcc|icpx?)(-[\d.]+)?|zig"
@@ -46,15 +46,15 @@ class InstalledWheel:
 
     @cached_property
     def code(self) -> dict[str, bytes]:
-        """Its Python code without its own tests."""
-        return {name: path.read_bytes() for name, path in self.sources.items() if not is_test(name)}
+        """The text of its Python modules, its tests among them."""
+        return {name: path.read_bytes() for name, path in self.sources.items()}
 
     @cached_property
     def words(self) -> frozenset[bytes]:
-        """Every word in its code: what names a file."""
+        """Every word in its code: what names a file. Tests stay, and read files."""
         words: set[bytes] = set()
         for text in self.code.values():
-            words.update(_WORD.findall(text))
+            words.update(WORD.findall(text))
         return frozenset(words)
 
     @cached_property
@@ -63,12 +63,15 @@ class InstalledWheel:
         return tuple(sorted(filter(_COMPILER.fullmatch, self.files)))
 
     def makes_names(self, suffix: str) -> bool:
-        """Whether its code makes names of files with a suffix: it has that as a text of its own, or
-        after a value.
+        """Whether its code but for tests makes names of files with a suffix: it has that as a text
+        of its own, or after a value.
         """
         text = re.compile(rb"""["'}]%b["']""" % re.escape(suffix.encode()))
-        # A text is found far sooner than a pattern.
-        return any(suffix.encode() in code and text.search(code) for code in self.code.values())
+        for name, code in self.code.items():
+            # A text is found far sooner than a pattern.
+            if suffix.encode() in code and text.search(code) and not is_test(name):
+                return True
+        return False
 
     def module_beside(self, name: str) -> str:
         """The module that a file with the same stem is about: `a/b.py` of `a/b.pyi`; of a module

@@ -61,7 +61,7 @@ target "runtime" {
   cache-to = cache(CACHE_TO, "runtime")
 }
 
-target "layer_pydantic-core_1c28e04c" {
+target "layer_pydantic-core_827a107f" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -70,7 +70,7 @@ target "layer_pydantic-core_1c28e04c" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_pydantic-core_1c28e04c"
+    "LAYER" = "layer_pydantic-core_827a107f"
   }
   output = ["type=cacheonly"]
 }
@@ -89,7 +89,7 @@ target "layer_api" {
   output = ["type=cacheonly"]
 }
 
-target "layer_numpy_6f591f43" {
+target "layer_numpy_5f105ed0" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -98,12 +98,12 @@ target "layer_numpy_6f591f43" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_numpy_6f591f43"
+    "LAYER" = "layer_numpy_5f105ed0"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_torch_814403a3" {
+target "layer_torch_6d46c386" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -112,12 +112,12 @@ target "layer_torch_814403a3" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_torch_814403a3"
+    "LAYER" = "layer_torch_6d46c386"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_numpy_7c515934" {
+target "layer_numpy_a7587196" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -126,12 +126,12 @@ target "layer_numpy_7c515934" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_numpy_7c515934"
+    "LAYER" = "layer_numpy_a7587196"
   }
   output = ["type=cacheonly"]
 }
 
-target "layer_sympy_105a3f55" {
+target "layer_sympy_6e915fcc" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -140,7 +140,7 @@ target "layer_sympy_105a3f55" {
     "builder" = "docker-image://python:3.11-slim-trixie"
   }
   args = {
-    "LAYER" = "layer_sympy_105a3f55"
+    "LAYER" = "layer_sympy_6e915fcc"
   }
   output = ["type=cacheonly"]
 }
@@ -183,7 +183,7 @@ target "api" {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
-    "layer_pydantic-core_1c28e04c" = "target:layer_pydantic-core_1c28e04c"
+    "layer_pydantic-core_827a107f" = "target:layer_pydantic-core_827a107f"
     "layer_api" = "target:layer_api"
   }
   labels = {
@@ -208,10 +208,10 @@ target "embed" {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
-    "layer_pydantic-core_1c28e04c" = "target:layer_pydantic-core_1c28e04c"
+    "layer_pydantic-core_827a107f" = "target:layer_pydantic-core_827a107f"
     "layer_api" = "target:layer_api"
     "weights-models-small" = "target:weights-models-small"
-    "layer_numpy_6f591f43" = "target:layer_numpy_6f591f43"
+    "layer_numpy_5f105ed0" = "target:layer_numpy_5f105ed0"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"
@@ -235,9 +235,9 @@ target "rank" {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:runtime"
-    "layer_torch_814403a3" = "target:layer_torch_814403a3"
-    "layer_numpy_7c515934" = "target:layer_numpy_7c515934"
-    "layer_sympy_105a3f55" = "target:layer_sympy_105a3f55"
+    "layer_torch_6d46c386" = "target:layer_torch_6d46c386"
+    "layer_numpy_a7587196" = "target:layer_numpy_a7587196"
+    "layer_sympy_6e915fcc" = "target:layer_sympy_6e915fcc"
     "layer_rank" = "target:layer_rank"
   }
   labels = {

@@ -10,7 +10,7 @@ RUN --network=none \
 
 FROM base
 USER 0:0
-COPY --link --from=layer_pydantic-core_1c28e04c /opt /opt
+COPY --link --from=layer_pydantic-core_827a107f /opt /opt
 COPY --from=layer_api /opt /opt
 COPY --from=code /app /app
 USER 65532:65532

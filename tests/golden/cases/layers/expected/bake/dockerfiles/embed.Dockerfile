@@ -10,10 +10,10 @@ RUN --network=none \
 
 FROM base AS packages
 USER 0:0
-COPY --link --from=layer_pydantic-core_1c28e04c /opt /opt
+COPY --link --from=layer_pydantic-core_827a107f /opt /opt
 COPY --link --from=layer_api /opt /opt
 COPY --link --from=weights-models-small / /weights
-COPY --link --from=layer_numpy_6f591f43 /opt /opt
+COPY --link --from=layer_numpy_5f105ed0 /opt /opt
 
 # Compile more modules of the packages: the `bytecode` of the service.
 FROM builder AS bytecode

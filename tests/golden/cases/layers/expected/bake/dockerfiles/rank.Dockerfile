@@ -10,9 +10,9 @@ RUN --network=none \
 
 FROM base
 USER 0:0
-COPY --link --from=layer_torch_814403a3 /opt /opt
-COPY --link --from=layer_numpy_7c515934 /opt /opt
-COPY --link --from=layer_sympy_105a3f55 /opt /opt
+COPY --link --from=layer_torch_6d46c386 /opt /opt
+COPY --link --from=layer_numpy_a7587196 /opt /opt
+COPY --link --from=layer_sympy_6e915fcc /opt /opt
 COPY --from=layer_rank /opt /opt
 COPY --from=code /app /app
 USER 65532:65532
