@@ -224,8 +224,7 @@ _ROOM = "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the
 _PRUNED = "parent snapshot sha256:"  # how containerd names a layer that it does not have
 
 _ADVICE = (
-    ("no space left on device", _ROOM),
-    ("No space left on device", _ROOM),
+    ("space left on device", _ROOM),
     # BuildKit could not write the layer, and what it falls back to knows no zstd
     (
         "unsupported diff media type",

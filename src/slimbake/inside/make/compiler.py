@@ -40,11 +40,6 @@ def compile_modules(
     return [Path(name) for names in failed for name in names]
 
 
-def has_bytecode(module: Path) -> bool:
-    """Whether a module's bytecode lies beside it."""
-    return Path(cache_from_source(str(module))).is_file()
-
-
 def _compile(lot: Sequence[tuple[str, str, str]]) -> list[str]:
     """Compile a lot: file, path in the image, file of the bytecode. Those that do not compile."""
     warnings.simplefilter("ignore")  # of a package's own code, which others cannot change

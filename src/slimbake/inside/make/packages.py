@@ -17,6 +17,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from ..fates import LOST_FILES, digests, fates
@@ -27,7 +28,7 @@ from ..records import Row, named, rows_of
 from ..step import INSIDE, PREFIX, StepError
 from .bytecode import compiled_modules
 from .collisions import SITE_HERE, Claim, claims_of, refuse_collisions
-from .compiler import compile_modules, has_bytecode
+from .compiler import compile_modules
 from .rules import LayerRule, apply_rules, parse_rule
 from .tree import link_identical, normalise, tree
 from .uv import OFFLINE, TMP, run_uv
@@ -83,7 +84,8 @@ def compile_more(globs: Sequence[str]) -> None:
         if not found:
             print(f"slimbake: warning: bytecode: {glob} matches no module")
         modules |= found
-    compiled((path for path in modules if not has_bytecode(path)), PACKAGES)
+    without = (path for path in modules if not Path(cache_from_source(str(path))).is_file())
+    compiled(without, PACKAGES)
     normalise(tree(PREFIX))
 
 
