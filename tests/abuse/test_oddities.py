@@ -10,7 +10,8 @@ import pytest
 from tests.abuse.conftest import Slimbake
 
 from slimbake.errors import UsageError
-from slimbake.lock.text import Fault, parse_pins
+from slimbake.inside.locked import Fault
+from slimbake.lock.text import parse_pins
 from slimbake.release.place import BakeRequest
 
 MANIFEST = """\

@@ -29,7 +29,8 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.contents import read_layer
 from slimbake.images.measure import survey
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
-from slimbake.lock.text import Fault, parse_pins
+from slimbake.inside.locked import Fault
+from slimbake.lock.text import parse_pins
 from slimbake.report.why import _ledger
 
 FUZZED = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"

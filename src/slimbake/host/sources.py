@@ -52,17 +52,16 @@ class Source:
         return where, commit, match[1] if match else ""
 
     def text(self) -> str:
-        """As one line of JSON, which `parse_source` reads."""
+        """As one line of JSON."""
         fields = {key: value for key, value in asdict(self).items() if value and key != "found"}
         return json.dumps(fields, sort_keys=True)
 
 
-def parse_source(text: str) -> Source | None:
-    """Read what `Source.text` wrote; None where it is something else."""
+def parse_source(fields: Mapping[str, Any]) -> Source | None:
+    """A source from the fields that `Source.text` writes; None of others."""
     try:
-        fields: dict[str, Any] = json.loads(text)
         return replace(Source(**fields), requires=tuple(fields.get("requires", ())))
-    except (ValueError, TypeError):
+    except TypeError:
         return None
 
 

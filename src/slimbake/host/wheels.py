@@ -25,6 +25,11 @@ class Wheel:
     # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
     sha256: str
 
+    def runs_on(self, machine: str) -> bool:
+        """Whether it is for a kind of machine (`x86_64`), or for every one."""
+        platforms = self.file.removesuffix(".whl").rpartition("-")[2].split(".")
+        return any(name == "any" or name.endswith(f"_{machine}") for name in platforms)
+
 
 @dataclass(frozen=True, slots=True)
 class Located:

@@ -23,7 +23,18 @@ Kind = Literal["make", "check", "export"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
-    "make": ("debs", "elf", "fates", "fetch", "globs", "ledger", "names", "records", "step"),
+    "make": (
+        "debs",
+        "elf",
+        "fates",
+        "fetch",
+        "globs",
+        "ledger",
+        "locked",
+        "names",
+        "records",
+        "step",
+    ),
     "check": ("elf", "ledger", "names", "ranking", "records", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }

@@ -11,7 +11,6 @@ import errno
 import json
 import netrc
 import os
-import re
 import shutil
 import ssl
 import subprocess
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
+from .locked import LockEntry, lock_entries, source_line
 from .step import INSIDE, StepError
 from .step import hashed as hashed
 
@@ -67,7 +67,10 @@ def fetch_wheels(arguments: Sequence[str]) -> None:
 def fetch_lock(lock: str, target: Path, torch: str) -> None:
     """Download every wheel of the lock into `target`; the cache keeps them for the next build."""
     target.mkdir(parents=True, exist_ok=True)
-    hashes = locked_hashes(lock)
+    packages = [package for package in lock_entries(lock, sizes=False) if not package.origin]
+    hashes: dict[tuple[str, str], set[str]] = {}
+    for package in packages:
+        hashes.setdefault((package.name, package.version), set()).update(package.hashes)
     ca = INSIDE / "ca.pem"
     open_ = opener(_indexes(), ca if ca.is_file() else None)
 
@@ -83,7 +86,7 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheels) for wheels in locate_wheels(lock, torch)]:
+        for done in [pool.submit(bring, wheels) for wheels in locate_wheels(packages, torch)]:
             done.result()
     source = source_line(lock)
     if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
@@ -92,12 +95,6 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
             shutil.copyfile(unquote(urlsplit(url).path), target / source["file"])
         else:
             download(url, target / source["file"], source["sha256"], open_)
-
-
-def source_line(lock: str) -> dict[str, Any]:
-    """What a lock says that a wheel is built from; nothing where it says nothing of the kind."""
-    match = re.search(r"^# source (\{.*\})$", lock, re.MULTILINE)
-    return dict(json.loads(match[1])) if match else {}
 
 
 def locate_sources(source: dict[str, Any]) -> str:
@@ -128,26 +125,17 @@ def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
     )
 
 
-def locked_hashes(lock: str) -> dict[tuple[str, str], set[str]]:
-    """The hashes that a lock names for each (package, version)."""
-    pin = r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)[^\n]*((?:\n    --hash=sha256:[^\n]+)*)"
-    return {
-        (match[1], match[2]): set(re.findall(r"[0-9a-f]{64}", match[3]))
-        for match in re.finditer(pin, lock, re.MULTILINE)
-    }
-
-
 def wheel_name(url: str) -> str:
     """The name of the file that a URL leads to."""
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
-    """The wheels that fit this interpreter, for each pin of a lock: uv finds them.
+def locate_wheels(packages: Iterable[LockEntry], torch: str) -> list[list[LocatedWheel]]:
+    """The wheels that fit this interpreter, for each of these packages: uv finds them.
 
-    Pins with markers of other interpreters have none. Raises FetchError.
+    Those with markers of other machines have none. Raises FetchError.
     """
-    requirements = "\n".join(re.findall(r"^[A-Za-z0-9][\w.-]*==[^\\\n]+", lock, re.MULTILINE))
+    requirements = "\n".join(package.requirement for package in packages)
     if not requirements:
         return []
     # Wheels that the machine's indexes lack may be on PyTorch's own index.
@@ -155,10 +143,8 @@ def locate_wheels(lock: str, torch: str) -> list[list[LocatedWheel]]:
     for more in ((), ("--torch-backend", torch))[: 2 if elsewhere else 1]:
         done = _ask(requirements, more)
         if not done.returncode:
-            packages = tomllib.loads(done.stdout).get("packages", [])
-            return [
-                [_located(package, wheel) for wheel in package["wheels"]] for package in packages
-            ]
+            found = tomllib.loads(done.stdout).get("packages", [])
+            return [[_located(package, wheel) for wheel in package["wheels"]] for package in found]
     raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
 
 

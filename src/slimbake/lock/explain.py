@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
@@ -35,20 +35,28 @@ def holders(
     for scope in scopes:
         for pin in locked.get(scope.name, ()):
             if pin.name == package:
-                pin_of = {p.name: p for part in scope.closure for p in locked.get(part.name, ())}
-                chains = _chains(pin, pin_of, ())
+                needers: dict[str, set[str]] = {}  # of all platforms
+                for part in scope.closure:
+                    for each in locked.get(part.name, ()):
+                        needers.setdefault(each.name, set()).update(each.via)
+                chains = _chains(pin.name, needers, ())
                 yield scope, pin, sorted(chains, key=lambda chain: (len(chain), chain))
 
 
-def _chains(pin: Pin, pin_of: Mapping[str, Pin], tail: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The shortest way to each requirement; packages may need each other in a circle."""
-    way = (pin.name, *tail)
+def _chains(
+    package: str, needers: Mapping[str, Collection[str]], tail: tuple[str, ...]
+) -> list[tuple[str, ...]]:
+    """The shortest way to each requirement; packages may need each other in a circle. `needers`: of
+    each package, who needs it ("" = it is asked for).
+    """
+    way = (package, *tail)
+    names = needers[package]
     # a base that was found does not say who asks
-    chains = [way] if "" in pin.via or not pin.via else []
-    for name in pin.via:
+    chains = [way] if "" in names or not names else []
+    for name in sorted(names):
         if name and name not in way:
             # What is no pin is a package of the repository.
-            chains += _chains(pin_of[name], pin_of, way)[:1] if name in pin_of else [(name, *way)]
+            chains += _chains(name, needers, way)[:1] if name in needers else [(name, *way)]
     return chains
 
 
@@ -123,20 +131,22 @@ def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
 
 def refuse_hashes(scope: Scope, pins: Iterable[Pin], sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
-    allows.
+    allows. `sources`: by their origins.
     """
     lines = []
-    locked = {pin.name: pin for pin in pins}
-    for allowed in scope.asks.hashes:
-        if pin := locked.get(allowed.name):
-            source = sources.get(allowed.name)
-            files = {wheel.file: wheel.sha256 for wheel in pin.wheels}
-            files |= {source.file: source.sha256} if source else {}
-            lines += [
-                f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
-                for file, sha256 in files.items()
-                if sha256 and sha256 not in allowed.sha256
-            ]
+    allowed_of = {allowed.name: allowed for allowed in scope.asks.hashes}
+    for pin in pins:
+        allowed = allowed_of.get(pin.name)
+        if allowed is None:
+            continue
+        files = {wheel.file: wheel.sha256 for wheel in pin.wheels}
+        if source := sources.get(pin.built):
+            files[source.file] = source.sha256
+        for file, sha256 in files.items():
+            if sha256 and sha256 not in allowed.sha256:
+                lines.append(
+                    f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
+                )
     if lines:
         raise ResolutionError(
             "the index has other files than the requirements allow\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import Pin, locked_scopes, settled, text_digest
-from slimbake.lock.resolve import exact, resolve_scope, still_asked
+from slimbake.lock.resolve import Taken, resolve_scope
 from slimbake.lock.text import lock_text, parse_pins, source_of
 from slimbake.lock.wheelhouse import fetch
 from slimbake.lock.wheelhouse.sources import described
@@ -140,7 +140,9 @@ class _Locking:
         before. The new wheels are fetched: a bake needs them anyway.
         """
         wheels = store()
-        bumped = {name: [new for _, new in bumps] for name, bumps in self._bumps.items()}
+        bumped = {
+            name: [*dict.fromkeys(new for _, new in bumps)] for name, bumps in self._bumps.items()
+        }
         new_locks = Locks({lock_file(name): lock_text(pins) for name, pins in bumped.items()})
         fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
         for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
@@ -189,8 +191,8 @@ class _Locking:
         """The packages of a scope that may move; None where its lock is fresh as it is.
         `source`: what its wheel is built from.
         """
-        pins = self._known(scope)
-        movable = pins.keys() if self._all else pins.keys() & self._upgrade
+        names = {pin.name for pin in self._known(scope)}
+        movable = names if self._all else names & self._upgrade
         record = self._locks.records.get(scope.lock)
         fresh = record is not None and scope.lock not in self._broken
         if source:
@@ -200,65 +202,56 @@ class _Locking:
         same = record and record.asked == asked_of(scope, self._fleet, self._text)
         return None if fresh and same and not movable else {*movable}
 
-    def _known(self, scope: Scope) -> dict[str, Pin]:
+    def _known(self, scope: Scope) -> tuple[Pin, ...]:
         """What the locks pin of a scope by now: of a service, also what bases that are gone had; of
-        a new base, what services on it have.
+        a new base, what services on it have. A later pin of a package counts before an earlier one.
         """
         names = [scope.lock]
         if scope.kind == "service":
             names = [*self._gone, scope.lock]
         elif scope.kind == "base" and scope.lock not in self._locks.records:
             names = [*self._gone, *scope.services, scope.lock]
-        return {pin.name: pin for name in names for pin in self._locks.pins(name)}
+        return tuple(pin for name in names for pin in self._locks.pins(name))
 
     def _resolve(self, scope: Scope, source: Source | None = None) -> None:
         """Resolve a scope if it is stale. `source`: what its wheel is built from."""
-        pins_before, moving = self._known(scope), self._moving(scope, source)
-        pins_beneath = {pin.name: pin for part in scope.chain for pin in self._pins[part.name]}
+        moving = self._moving(scope, source)
         if moving is None:
-            self._pins[scope.name] = tuple(
-                pin for name, pin in pins_before.items() if name not in pins_beneath
-            )
+            self._pins[scope.name] = self._locks.pins(scope.lock)
             return
-        given = {pin.name: pin for part in settled(scope) for pin in self._pins[part.name]}
-        kept = {name: pin for name, pin in pins_before.items() if name not in moving}
-        at = still_asked(scope, self._sources_of(kept))
+        known = self._known(scope)
+        agreed = [part for part in settled(scope) if part not in scope.chain]
         with self._work.step(scope.name, f"locking {scope.name}"):
-            needed, sources = resolve_scope(
+            pins, sources = resolve_scope(
                 scope,
                 self._fleet.root,
                 self._fleet.python,
                 self._machine,
-                exact(kept.values(), at),
-                given,
+                [pin for pin in known if pin.name not in moving],
+                Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
                 self._console,
-                self._sources_of(given),
+                dict(self._sources),
             )
-        for built in self._described(sources, scope).values():
+        for built in self._described(sources, scope):
             self._sources[built.origin] = built
-        pins = tuple(pin for pin in needed if pin.name not in pins_beneath)
         self._pins[scope.name] = pins
-        bumps = ((pins_before[pin.name], pin) for pin in pins if pin.name in pins_before)
         self._bumps[scope.lock] = [
-            (old, new)
-            for old, new in bumps
-            if old.version != new.version and wheel_files(old, store())
+            (old, new) for old, new in successors(known, pins) if wheel_files(old, store())
         ]
         self._texts[scope.lock] = lock_text(pins, source)
 
-    def _sources_of(self, pins: Mapping[str, Pin]) -> dict[str, Source]:
-        return {
-            name: self._sources[p.built] for name, p in pins.items() if p.built in self._sources
-        }
+    def _pins_of(self, scopes: Iterable[Scope]) -> tuple[Pin, ...]:
+        return tuple(pin for scope in scopes for pin in self._pins[scope.name])
 
-    def _described(self, sources: Mapping[str, Source], scope: Scope) -> dict[str, Source]:
+    def _described(self, sources: Sequence[Source], scope: Scope) -> list[Source]:
         """Sources with what builds them."""
         if scope.kind == "wheel" and sources:
+            names = sorted({source.name for source in sources})
             raise ResolutionError(
-                f"{scope.name} is built with packages that have no wheel: {', '.join(sorted(sources))}",
+                f"{scope.name} is built with packages that have no wheel: {', '.join(names)}",
                 "ask for versions of [build-system] requires that have wheels",
             )
-        for source in sources.values():
+        for source in sources:
             if not source.wheel:
                 self._console.say(
                     f"{source.name} {source.version} is built from"
@@ -312,6 +305,17 @@ class _Locking:
                 digest = image.digest if image else ""
             digests.append((external, digest))
         return externals_text(digests)
+
+
+def successors(before: Iterable[Pin], after: Iterable[Pin]) -> Iterator[tuple[Pin, Pin]]:
+    """Pins that were, each with the other version that there is of its package now."""
+    known: dict[str, list[Pin]] = {}
+    for pin in before:
+        known.setdefault(pin.name, []).append(pin)
+    for new in after:
+        earlier = known.get(new.name, [])
+        if new.version not in {old.version for old in earlier}:
+            yield from ((old, new) for old in earlier)
 
 
 def _measured(pin: Pin, wheels: Store) -> Pin:

@@ -18,8 +18,9 @@ from slimbake.host.files import kind_of, read_text, write_all
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
+from slimbake.inside.locked import BUILT, HEADER, Fault
 from slimbake.lock.model import Pin, locked_scopes, text_digest
-from slimbake.lock.text import BUILT, HEADER, Fault, parse_pins, source_of
+from slimbake.lock.text import parse_pins, source_of
 
 # Locks of what is no package: weights that lie in the repository, and externals.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from slimbake.fleet.model import Fleet, Scope
-from slimbake.host.wheels import Wheel
+from slimbake.host.wheels import MACHINES, Wheel
 
 FORMAT = 4  # of lock files: another one makes every lock stale
 
@@ -28,6 +29,15 @@ class Pin:
     @property
     def hashes(self) -> tuple[str, ...]:
         return tuple(f"sha256:{wheel.sha256}" for wheel in self.wheels if wheel.sha256)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The kinds of machines that alone have it, as `uname -m` says; none where every one does."""
+        return tuple(re.findall(r'"(\w+)"', self.marker))
+
+    def on(self, platform: str) -> bool:
+        """Whether a platform has it."""
+        return not self.marker or MACHINES[platform] in self.machines
 
     @property
     def bytes(self) -> int | None:
@@ -92,14 +102,14 @@ def merged(pins_of: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:
 
     A package that all of them have is one pin, with the wheels of each.
     """
-    together: dict[tuple[str, str], dict[str, Pin]] = {}
-    for marker, pins in pins_of.items():
+    together: dict[tuple[str, str, str], dict[str, Pin]] = {}
+    for here, pins in pins_of.items():
         for pin in pins:
-            together.setdefault((pin.name, pin.version), {})[marker] = pin
+            together.setdefault((pin.name, pin.version, pin.built), {})[here] = pin
     pins = []
     for there in together.values():
         wheels = tuple(sorted({wheel for pin in there.values() for wheel in pin.wheels}))
         via = tuple(sorted({name for pin in there.values() for name in pin.via}))
-        marker = "" if len(there) == len(pins_of) else " or ".join(sorted(there))
-        pins.append(replace(next(iter(there.values())), wheels=wheels, via=via, marker=marker))
+        where = "" if len(there) == len(pins_of) else " or ".join(sorted(there))
+        pins.append(replace(next(iter(there.values())), wheels=wheels, via=via, marker=where))
     return tuple(sorted(pins))

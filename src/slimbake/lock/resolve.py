@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,14 @@ from slimbake.lock.model import Pin, merged
 # What PyTorch's indexes have a build of for each kind of machine.
 TORCH = frozenset({"torch", "torchaudio", "torchvision"})
 _BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # how such an index's address ends, and a mirror's
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The pins that a scope takes as they are."""
+
+    beneath: tuple[Pin, ...] = ()  # of the scopes that its image lies on
+    agreed: tuple[Pin, ...] = ()  # of others, whose packages it may have itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +251,16 @@ def _build(files: Iterable[str], scope: Scope, python: str, platform: str) -> tu
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
 
-def exact(pins: Iterable[Pin], sources: Mapping[str, Source]) -> dict[str, str]:
-    """Name -> version; of Git sources, the address with its commit."""
-    return {
-        pin.name: at.address if (at := sources.get(pin.name)) and at.address else pin.version
-        for pin in pins
-    }
+def exact(pins: Iterable[Pin], sources: Mapping[str, Source], platform: str) -> dict[str, str]:
+    """Of the pins of a platform: name -> version; of a Git source, the address with its commit.
+    `sources`: by their origins.
+    """
+    versions = {}
+    for pin in pins:
+        if pin.on(platform):
+            source = sources.get(pin.built)
+            versions[pin.name] = source.address if source and source.address else pin.version
+    return versions
 
 
 def resolve_scope(
@@ -256,24 +268,27 @@ def resolve_scope(
     root: Path,
     python: str,
     machine: Machine,
-    locked: Mapping[str, str],
-    pinned: Mapping[str, Pin],
+    kept: Sequence[Pin],
+    taken: Taken,
     console: Console,
     sources: Mapping[str, Source] = {},
-) -> tuple[tuple[Pin, ...], dict[str, Source]]:
-    """The pins of all that a scope needs, and the sources of what has no wheel.
+) -> tuple[tuple[Pin, ...], list[Source]]:
+    """The pins of what a scope needs besides the scopes beneath it, and the sources of what has no
+    wheel.
 
-    `locked`: versions of an earlier lock, kept where they still fit; `pinned`: pins that it takes
-    as they are; `sources`: theirs. Raises ResolutionError where requirements contradict each other,
-    a scope for CPUs would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index
-    fails.
+    `kept`: of an earlier lock, which stay where they still fit; `sources`: of `kept` and `taken`, by
+    their origins. Raises ResolutionError where requirements contradict each other, a scope for CPUs
+    would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index fails.
     """
-    pins_of: dict[str, tuple[Pin, ...]] = {}
+    needs: dict[str, tuple[Pin, ...]] = {}  # by the marker of a platform
+    own: dict[str, list[Pin]] = {}
     built: dict[str, Source] = {}
+    still = still_asked(scope, sources)
     for platform in scope.platforms:
-        here = [pin for pin in pinned.values() if not pin.marker or marker(platform) in pin.marker]
+        locked = exact(kept, still, platform)
+        beneath = exact(taken.beneath, sources, platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            under = exact(here, sources)
+            under = {**beneath, **exact(taken.agreed, sources, platform)}
             uv = Uv(scope, root, python, platform, machine, Path(scratch), under)
             try:
                 needed = uv.resolve(locked)
@@ -283,12 +298,14 @@ def resolve_scope(
                 raise no_solution(scope, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
-        built |= there.sources
-        pins_of[marker(platform)] = tuple(_pin(package, there) for package in needed)
-    pins = merged(pins_of)
-    refuse_cuda(scope, pins)
-    refuse_hashes(scope, pins, built)
-    return pins, with_asked(scope, built)
+        built |= {source.origin: source for source in there.sources.values()}
+        pins = tuple(_pin(package, there) for package in needed)
+        needs[marker(platform)] = pins
+        own[marker(platform)] = [pin for pin in pins if pin.name not in beneath]
+    every = merged(needs)
+    refuse_cuda(scope, every)
+    refuse_hashes(scope, every, built)
+    return merged(own), with_asked(scope, built.values())
 
 
 def _pin(needed: Needed, there: Found) -> Pin:
@@ -304,15 +321,13 @@ def _pin(needed: Needed, there: Found) -> Pin:
 def still_asked(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
     """Of these sources, those whose address is asked for as it was: they stay at their commit."""
     addresses = _addresses(scope).values()
-    return {name: source for name, source in sources.items() if source.asked in addresses}
+    return {origin: source for origin, source in sources.items() if source.asked in addresses}
 
 
-def with_asked(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
+def with_asked(scope: Scope, sources: Iterable[Source]) -> list[Source]:
     """Sources, with the address by which a scope asks for each."""
     address_of = _addresses(scope)
-    return {
-        name: replace(source, asked=address_of.get(name, "")) for name, source in sources.items()
-    }
+    return [replace(source, asked=address_of.get(source.name, "")) for source in sources]
 
 
 def _addresses(scope: Scope) -> dict[str, str]:

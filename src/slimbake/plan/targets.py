@@ -405,8 +405,9 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             continue
         own = [layers[link.target] for link in target.recipe.chain if not link.weights]
         pins = [pin for layer in own for pin in layer.pins]
-        # One with a marker is for some platforms only.
         packages = {*target.recipe.local, *(pin.name for pin in pins if not pin.marker)}
+        # One with a marker is for some machines only: `fast@aarch64`.
+        packages |= {f"{pin.name}@{machine}" for pin in pins for machine in pin.machines}
         if not own and not packages:
             continue
         arguments = [("CHECKED", target.name), ("PACKAGES", " ".join(sorted(packages)))]

@@ -61,13 +61,9 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
         stdin=with_check_pyz(),
     )
     texts = {name: content(root, f"{LOCKS}/{name}").decode() for name in names}
-    return document(
-        plan.project,
-        service,
-        parse_contents(output),
-        read_sbom_locks(texts, exports(plan, service)),
-        digest,
-    )
+    contents = parse_contents(output)
+    locked = read_sbom_locks(texts, contents.machine, exports(plan, service))
+    return document(plan.project, service, contents, locked, digest)
 
 
 # Lock files as what an SBOM says of them: packages, Debian packages, files of weights.
@@ -75,9 +71,11 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
 _FILE = re.compile(r"^([0-9a-f]{64})  (.+)$", re.MULTILINE)  # as sha256sum writes it
 
 
-def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -> SbomLocks:
-    """What lock files hold; `texts`: a file's name -> its text; `exports`: -> the form that its
-    weights are in.
+def read_sbom_locks(
+    texts: Mapping[str, str], machine: str, exports: Mapping[str, str] = {}
+) -> SbomLocks:
+    """What lock files hold for a kind of machine; `texts`: a file's name -> its text; `exports`: ->
+    the form that its weights are in.
     """
     packages: list[Locked] = []
     debian: dict[DebianPackage, str] = {}
@@ -96,7 +94,11 @@ def read_sbom_locks(texts: Mapping[str, str], exports: Mapping[str, str] = {}) -
             )
         else:
             form = exports.get(name, "")
-            for pin in parse_pins(text):  # one wheel for each platform of the fleet at most
-                hashes = tuple(wheel.sha256 for wheel in pin.wheels if wheel.sha256)
+            for pin in parse_pins(text):
+                if pin.machines and machine not in pin.machines:
+                    continue
+                hashes = tuple(
+                    wheel.sha256 for wheel in pin.wheels if wheel.sha256 and wheel.runs_on(machine)
+                )
                 packages.append(Locked(pin.name, pin.version, hashes, layer, weights, form))
     return SbomLocks(tuple(packages), debian, tuple(folders))

@@ -36,6 +36,7 @@ class InstalledContents:
     """What was found in an image."""
 
     python: str  # CPython's version
+    machine: str  # x86_64
     system: str  # debian
     release: str  # 13
     debian: tuple[DebianPackage, ...]
@@ -83,6 +84,7 @@ def parse_contents(text: str) -> InstalledContents:
         )
         fields = {
             "python": contents["python"],
+            "machine": contents["machine"],
             "system": contents["system"]["name"],
             "release": contents["system"]["version"],
             "debian": tuple(typed(DebianPackage, package) for package in contents["debian"]),

@@ -18,6 +18,7 @@ from tests.wheels import make_wheel
 
 from slimbake.inside import fetch
 from slimbake.inside.fetch import FetchError, LocatedWheel, choose_wheel, download, opener
+from slimbake.inside.locked import HEADER
 from slimbake.inside.make import PROGRAMS
 from slimbake.inside.step import dispatch
 
@@ -156,20 +157,6 @@ def test_netrc_of_a_host(index: Index, tmp_path: Path, monkeypatch: pytest.Monke
 A, B = "a" * 64, "b" * 64
 
 
-def test_a_lock_s_pins_are_read_with_their_hashes() -> None:
-    lock = (
-        "# Generated\n# asked for, via x\n# core-1-py3-none-any.whl 3\n"
-        f"core==1 \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\n"
-        f'intel==2 ; platform_machine == "x86_64" \\\n    --hash=sha256:{A}\n'
-        "torch==2+cpu\n"
-    )
-    assert fetch.locked_hashes(lock) == {
-        ("core", "1"): {A, B},
-        ("intel", "2"): {A},
-        ("torch", "2+cpu"): set(),
-    }
-
-
 def found(url: str, digest: str = "") -> LocatedWheel:
     return LocatedWheel("core", "1", url, digest)
 
@@ -237,9 +224,9 @@ def test_the_step_takes_what_its_layer_names(index: Index, inside: Path, tmp_pat
 
 def test_the_step_takes_wheels_of_a_folder(index: Index, inside: Path, tmp_path: Path) -> None:
     path = make_wheel(inside / "find-links", "local", "1+cpu")
-    fetch.fetch_lock("# Generated\n", tmp_path / "wheels", "")
+    fetch.fetch_lock(HEADER, tmp_path / "wheels", "")
     assert list((tmp_path / "wheels").iterdir()) == [], "an empty lock"
-    fetch.fetch_lock("local==1+cpu\n", tmp_path / "wheels", "cpu")
+    fetch.fetch_lock(f"local==1+cpu \\\n    --hash=sha256:{A}\n", tmp_path / "wheels", "cpu")
     assert (tmp_path / "wheels" / path.name).read_bytes() == path.read_bytes()
 
 

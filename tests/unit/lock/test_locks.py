@@ -12,6 +12,7 @@ from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet import Fleet
 from slimbake.fleet.model import External
+from slimbake.inside.locked import HEADER
 from slimbake.lock.asked import stale
 from slimbake.lock.locks import (
     EXTERNALS,
@@ -28,7 +29,6 @@ from slimbake.lock.locks import (
     write_locks,
 )
 from slimbake.lock.model import text_digest
-from slimbake.lock.text import HEADER
 
 RECORDED = f'{{"api": {{"asked": "asked", "lock": "{text_digest(HEADER)}"}}}}'
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.host.wheels import Wheel, marker
+from slimbake.inside.locked import HEADER, Fault
 from slimbake.lock.model import Pin
 from slimbake.lock.resolve import Needed, parse_compiled
-from slimbake.lock.text import HEADER, Fault, lock_text, parse_pins
+from slimbake.lock.text import lock_text, parse_pins
 
 A, B = "a" * 64, "b" * 64
 

@@ -8,7 +8,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from slimbake.lock.text import HEADER
+from slimbake.inside.locked import HEADER
 from slimbake.release.sbom import read_sbom_locks
 from slimbake.release.sbom_document import document
 from slimbake.release.sbom_model import (
@@ -23,6 +23,7 @@ from slimbake.release.sbom_model import (
 
 FOUND = InstalledContents(
     python="3.11.2",
+    machine="x86_64",
     system="debian",
     release="13",
     debian=(
@@ -167,6 +168,7 @@ def test_what_an_image_says_of_itself_is_read() -> None:
     package = {"name": "libc6", "version": "2.41", "architecture": "amd64"}
     found = {
         "python": "3.11.2",
+        "machine": "x86_64",
         "system": {"name": "debian", "version": "13"},
         "debian": [{**package, "source": "glibc", "source_version": "2.41"}],
         "distributions": [
@@ -191,10 +193,11 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
             "base-ml.txt": (f"{HEADER}{wheel}six==1.17.0 \\\n    --hash=sha256:{digest['six']}\n"),
             "base-ml.system.txt": f"# words\nlibpq5 17.6-0 amd64 libpq5.deb 200 {digest['deb']}\n",
             "weights-a-model.txt": (
-                f"# a_model-3.whl 5\na-model==3 \\\n    --hash=sha256:{digest['model']}\n"
+                f"# a_model-3-py3-none-any.whl 5\na-model==3 \\\n    --hash=sha256:{digest['model']}\n"
             ),
             "weights-models-small.txt": f"# words\n{digest['file']}  config.json\n",
-        }
+        },
+        "x86_64",
     )
     assert found == SbomLocks(
         (
@@ -206,15 +209,37 @@ def test_locks_give_packages_models_debian_packages_and_files() -> None:
     )
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_locks_give_what_is_for_the_image_s_kind_of_machine(machine: str) -> None:
+    def lines(name: str, version: str, where: str, sha256: str) -> str:
+        return (
+            f"# {name}-{version}-cp311-cp311-manylinux_2_17_{where}.manylinux2014_{where}.whl 5\n"
+            f'{name}=={version} ; platform_machine == "{where}" \\\n    --hash=sha256:{sha256}\n'
+        )
+
+    amd, arm = "a" * 64, "b" * 64
+    both = (
+        "# six-1-cp311-cp311-linux_aarch64.whl 5\n# six-1-cp311-cp311-linux_x86_64.whl 5\n"
+        f"six==1 \\\n    --hash=sha256:{arm} \\\n    --hash=sha256:{amd}\n"
+    )
+    text = f"{HEADER}{lines('fast', '2', 'x86_64', amd)}{lines('fast', '1', 'aarch64', arm)}{both}"
+    version, sha256 = {"x86_64": ("2", amd), "aarch64": ("1", arm)}[machine]
+    assert read_sbom_locks({"api.txt": text}, machine).packages == (
+        Locked("fast", version, (sha256,), "api"),
+        Locked("six", "1", (sha256,), "api"),
+    )
+
+
 def test_a_model_in_another_form_is_reported_with_what_it_was_made_from() -> None:
     forms = {"a-model": "a-model-onnx-int8", "models-small": "models-small-onnx-fp32"}
     locks = read_sbom_locks(
         {
             "weights-a-model.txt": (
-                f"{HEADER}# a_model-3.whl 5\na-model==3 \\\n    --hash=sha256:{'1' * 64}\n"
+                f"{HEADER}# a_model-3-py3-none-any.whl 5\na-model==3 \\\n    --hash=sha256:{'1' * 64}\n"
             ),
             "weights-models-small.txt": f"# words\n{'1' * 64}  config.json\n",
         },
+        "x86_64",
         {f"weights-{name}.txt": form for name, form in forms.items()},
     )
     whole = made(locks=locks)

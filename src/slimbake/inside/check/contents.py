@@ -1,4 +1,4 @@
-"""Prints what an image contains, as JSON: CPython, Debian packages, Python distributions."""
+"""Prints what an image contains, as JSON: CPython, the kind of machine, Debian packages, Python distributions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def print_contents(_: Sequence[str]) -> None:
     release = platform.freedesktop_os_release()
     contents = {
         "python": platform.python_version(),
+        "machine": platform.machine(),
         "system": {"name": release["ID"], "version": release.get("VERSION_ID", "")},
         "debian": list(debian_packages()),
         "distributions": list(python_distributions(Path(sysconfig.get_path("purelib")))),

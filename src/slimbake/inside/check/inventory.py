@@ -26,12 +26,16 @@ def take_inventory(_: Sequence[str]) -> int:
     """The program `inventory`: fail where the image `CHECKED` lacks a package or a file of one, or
     where two have different modules of one name.
 
-    `PACKAGES`: what it adds to the image below; `REMOVES`: as JSON, the manifest's lines that are to
+    `PACKAGES`: what it adds to the image below, with `@MACHINE` on one kind of machine; `REMOVES`: as JSON, the manifest's lines that are to
     remove something of that. Missing shared libraries are reported: who needs one may never be loaded.
     """
     checked = os.environ["CHECKED"]
     print(f"inventory of {checked}")  # a bake reads it: buildx may name another target
-    own = frozenset(os.environ["PACKAGES"].split())
+    own = set()
+    for word in os.environ["PACKAGES"].split():
+        package, _, machine = word.partition("@")
+        if machine in ("", os.uname().machine):
+            own.add(package)
     lines = json.loads(os.environ.get("REMOVES", "[]"))
     site = next(PREFIX.glob(SITE))
     told = list(ledgers(PREFIX))

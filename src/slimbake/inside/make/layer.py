@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..fetch import source_line
+from ..locked import source_line
 from ..names import is_test
 from ..step import EPOCH, INSIDE, StepError, hashed
 from .compiler import compile_modules

@@ -6,7 +6,7 @@ import tarfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say
 
 
 def described(
-    sources: Mapping[str, Source], machine: Machine, store: Store, console: Console
-) -> dict[str, Source]:
+    sources: Sequence[Source], machine: Machine, store: Store, console: Console
+) -> list[Source]:
     """These sources with what builds them; each is brought into the store. Raises SetupError."""
     if not sources:
-        return {}
+        return []
     with store.exclusively(console):
-        return {name: _described(source, machine, store) for name, source in sources.items()}
+        return [_described(source, machine, store) for source in sources]
 
 
 def _described(source: Source, machine: Machine, store: Store) -> Source:
