@@ -4,12 +4,14 @@ service.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, docker, fleet, python
 from tests.engine.emulation import NoEmulationError, both_externals, emulated
+from tests.engine.test_sbom import Pushed
 from tests.engine.toys import held, text_of
 
 from slimbake.fleet.resolve import DEFAULT_UV
@@ -17,12 +19,14 @@ from slimbake.fleet.resolve import DEFAULT_UV
 pytestmark = pytest.mark.slow
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+SIX = {"linux/amd64": "1.17.0", "linux/arm64": "1.16.0"}
 MANIFEST = text_of("platforms.yaml")
 APP = (
     "import platform\nimport markupsafe._speedups\nprint(platform.machine(),"
     " markupsafe._speedups.__file__)\n"
 )
 SMOKE = "def imports():\n    import app\n\n    print('the smoke ran on', app.platform.machine())\n"
+VERSION = "from importlib.metadata import version; print(version('six'))"
 LIBRARY = (
     "import ctypes, platform; ctypes.CDLL('libyaml-0.so.2').yaml_get_version_string;"
     " print(platform.machine())"
@@ -34,7 +38,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """A fleet for two platforms, on a machine that runs programs of both."""
     try:
         with emulated(), fleet(tmp_path_factory.mktemp("platforms")) as made:
-            files = {"app/app.py": APP + f"# {made.project}\n", "app/smoke.py": SMOKE}
+            files = {
+                "app/app.py": APP + f"# {made.project}\n",
+                "app/smoke.py": SMOKE,
+                "app/requirements.txt": "".join(
+                    f'six=={SIX[platform]} ; platform_machine == "{machine}"\n'
+                    for platform, machine in MACHINES.items()
+                ),
+            }
             made.write(both_externals(DEFAULT_UV) + MANIFEST, files)
             yield made
     except NoEmulationError as error:
@@ -101,3 +112,29 @@ def test_one_platform_alone_is_a_variable_of_the_bake_file(toy: Toy, baked: Any)
     )
     assert runs(image, "linux/arm64")[0] == "aarch64"
     assert held(image) != held(toy.image("both"))
+
+
+def test_each_platform_has_its_own_versions_on_a_registry(
+    toy: Toy, baked: Any, registry: str
+) -> None:
+    lock = (toy.root / "bake/locks" / "both.txt").read_text()
+    for platform, machine in MACHINES.items():
+        assert f'six=={SIX[platform]} ; platform_machine == "{machine}"' in lock
+        assert python(toy.image("both"), VERSION, f"--platform={platform}") == f"{SIX[platform]}\n"
+    to = f"{registry}/{toy.project}"
+    done = toy.done("bake", "both", "--json", "--push", "--registry", to)
+    pushed = Pushed(registry, toy, "both")
+    _, index = pushed.manifest(done.json()["images"]["both"]["digest"])
+    found = {}
+    for entry in index["manifests"]:
+        (artifact,) = pushed.sboms(entry["digest"])
+        document = json.loads(pushed.blob(artifact["layers"][0]["digest"]))
+        (six,) = (each for each in document["components"] if each["name"] == "six")
+        platform = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+        found[platform] = six["version"], len(six["hashes"])
+    assert found == {platform: (version, 1) for platform, version in SIX.items()}
+
+
+def test_the_inventory_of_each_platform_knows_its_own_packages(toy: Toy, baked: Any) -> None:
+    bake_file = (toy.root / "docker-bake.hcl").read_text()
+    assert 'PACKAGES = "six@aarch64 six@x86_64"' in bake_file

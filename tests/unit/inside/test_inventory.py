@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.wheels import wheel_bytes
@@ -82,6 +83,16 @@ def test_a_package_that_is_not_there_is_a_fault(
 ) -> None:
     monkeypatch.setenv("PACKAGES", "other thing")
     assert faults(capsys) == ["other is not in the image"]
+
+
+@pytest.mark.parametrize("here", ["x86_64", "aarch64"])
+def test_a_package_of_one_kind_of_machine_has_to_be_there(
+    here: str, image: Image, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(machine=here))
+    monkeypatch.setenv("PACKAGES", "other@aarch64 thing@x86_64 thing@aarch64")
+    expected = {"aarch64": ["other is not in the image"]}
+    assert faults(capsys) == expected.get(here, [])
 
 
 @pytest.mark.parametrize("name", ["thing/data.json", "thing-1.dist-info/METADATA"])

@@ -4,6 +4,7 @@ needs.
 
 import dataclasses
 import re
+from dataclasses import replace
 
 import pytest
 from tests.unit.fleets import (
@@ -22,6 +23,7 @@ from slimbake.config.model import BaseEntry, Requirements, ServiceEntry, StartCh
 from slimbake.fleet.model import Compression
 from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.host.sources import Source
+from slimbake.host.wheels import marker
 from slimbake.lock.model import Pin
 from slimbake.plan.graph import layers, standing
 from slimbake.plan.model import Plan, Recipe
@@ -172,6 +174,14 @@ def test_an_image_says_what_it_adds_to_its_inventory() -> None:
         "REMOVES": '["services.yaml: bases.web.remove: six/x.py"]',
     }
     assert "api-inventory" not in {target.name for target in decided.targets}
+
+
+def test_what_one_kind_of_machine_has_its_inventory_asks_for_there() -> None:
+    here = {"1": marker("linux/arm64"), "2": marker("linux/amd64")}
+    pins = [replace(pinned("six", version), marker=where) for version, where in here.items()]
+    decided = plan_of(fleet(service("api", requirements=asks("six"))), locked(api=pins))
+    inventory = dict(decided.target("api-inventory").args)
+    assert inventory["PACKAGES"] == "six@aarch64 six@x86_64"
 
 
 def ignored(**said: object) -> tuple[str, ...]:
