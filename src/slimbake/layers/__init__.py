@@ -107,7 +107,11 @@ class _Layering:
                 rules=rules,
                 bytecode=bytecode,
                 torch=owner.scope.torch,
-                wheels=tuple((pin.name, targets[pin.name]) for pin in pins if pin.name in targets),
+                wheels=tuple(
+                    (pin.name, targets[pin.name])
+                    for pin in pins
+                    if pin.built and pin.name in targets
+                ),
             )
         layer = self._layers[key]
         # What changes most often lies on top of what is large.

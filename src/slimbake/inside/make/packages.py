@@ -49,9 +49,16 @@ def make_layer(_: Sequence[str] = ()) -> None:
     recipe = json.loads(RECIPE.read_text())
     rules = [parse_rule(rule) for rule in recipe["rules"]]
     # There may be wheels for other platforms, too.
-    here = re.compile(rf".*-(any|.*_{os.uname().machine})\.whl")
+    machine = os.uname().machine
+    here = re.compile(rf".*-(any|.*_{machine})\.whl")
     wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
-    own = sorted(INSIDE.glob("own/*/*.whl"))
+    # Of a package that has a wheel for other machines, the one that is built is for the rest.
+    machines_of = recipe.get("built for", {})
+    own = [
+        wheel
+        for wheel in sorted(INSIDE.glob("own/*/*.whl"))
+        if machine in machines_of.get(wheel.parent.name, [machine])
+    ]
     lay_out(
         "".join(f"{line}\n" for line in recipe["requirements"]),
         wheels,
