@@ -4,6 +4,7 @@ install the same.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from slimbake.config.naming import LOCKS
@@ -21,7 +22,8 @@ def requirements(plan: Plan, root: Path) -> dict[str, str]:
     texts = {}
     for service in plan.group("default"):
         names = locks(plan, service)
-        held = read_sbom_locks({name: (root / LOCKS / name).read_text("utf-8") for name in names})
+        lock_texts = {name: (root / LOCKS / name).read_text("utf-8") for name in names}
+        held = read_sbom_locks(lock_texts, os.uname().machine)
         if lines := sorted({f"{each.name}=={each.version}\n" for each in held.packages}):
             # The first line makes each file another one: api and bulk-ingester, say, have the same
             # packages, and an engine would find the one's install in its cache when it builds the

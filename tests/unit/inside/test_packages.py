@@ -40,6 +40,7 @@ class Step:
         self.inside, self.prefix = root / "inside", root / "opt/prefix"
         self.site = self.prefix / SITE_HERE
         self.requirements: list[str] = []
+        self.built_for: dict[str, list[str]] = {}  # own wheel -> kinds of machines
 
     def wheel(
         self, name: str, files: Mapping[str, bytes], unlisted: Mapping[str, bytes] = {}
@@ -58,7 +59,8 @@ class Step:
 
     def make(self, *rules: Mapping[str, Any], bytecode: str = "rule") -> dict[str, Any]:
         """Make the layer; all that it holds."""
-        recipe = {"requirements": self.requirements, "rules": rules, "bytecode": bytecode}
+        recipe: dict[str, Any] = {"rules": rules, "bytecode": bytecode}
+        recipe |= {"requirements": self.requirements, "built for": self.built_for}
         (self.inside / "layer.json").write_text(json.dumps(recipe))
         packages.make_layer()
         return state(self.prefix)
@@ -290,6 +292,15 @@ def test_packages_of_the_repository_have_a_layer_of_their_own(step: Step) -> Non
     assert {path.name for path in step.site.iterdir()} == {"mine", "mine-1.dist-info"}
     assert (step.site / "mine/stub.pyi").exists(), "no rule makes it smaller"
     assert step.compiled == {"mine/__init__"}
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_wheel_that_is_built_for_other_machines_is_not_installed(step: Step, here: bool) -> None:
+    step.wheel("other", {"other/__init__.py": b""})
+    step.own("slow", {"slow/__init__.py": b""})
+    step.built_for["slow"] = [os.uname().machine if here else "s390x"]
+    step.make()
+    assert (step.site / "slow").exists() == here
 
 
 # --- bytecode

@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.fleets import asks, fleet, plan_of, service
+from tests.unit.fleets import asks, fleet, locked, pinned, plan_of, service
 
 from slimbake.config.model import BaseEntry, Ci
 from slimbake.errors import UsageError
 from slimbake.fleet import Fleet
+from slimbake.host.sources import Source
+from slimbake.host.wheels import marker
+from slimbake.lock.model import Pin
 from slimbake.render import Generated, quoting
 from slimbake.render.generated import (
     TemplateFault,
@@ -41,6 +44,18 @@ def written(root: Path) -> tuple[Generated, ...]:
     files = generate(plan_of(FLEET), root)
     repair(drift(files, root), root)
     return files
+
+
+def test_a_layer_says_for_which_machines_a_wheel_is_built(tmp_path: Path) -> None:
+    source = Source("old", "1", "old-1.tar.gz", "0" * 64)
+    made = fleet(service("api", requirements=asks("old")), sources={"api": (source,)})
+    pins = [
+        Pin("old", "1", marker=marker("linux/arm64"), built=source.origin),
+        replace(pinned("old"), marker=marker("linux/amd64")),
+    ]
+    files = generate(plan_of(made, locked(api=pins)), tmp_path)
+    (text,) = (file.text for file in files if file.path.endswith("layer_api.json"))
+    assert json.loads(text)["built for"] == {"old": ["aarch64"]}
 
 
 # --- the manifest's name
