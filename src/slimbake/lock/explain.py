@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -129,15 +130,13 @@ def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
         )
 
 
-def refuse_hashes(scope: Scope, pins: Iterable[Pin], sources: Mapping[str, Source]) -> None:
+def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows. `sources`: by their origins.
     """
     lines = []
-    allowed_of = {allowed.name: allowed for allowed in scope.asks.hashes}
-    for pin in pins:
-        allowed = allowed_of.get(pin.name)
-        if allowed is None:
+    for allowed, pin in itertools.product(scope.asks.hashes, pins):
+        if pin.name != allowed.name:
             continue
         files = {wheel.file: wheel.sha256 for wheel in pin.wheels}
         if source := sources.get(pin.built):

@@ -1,4 +1,4 @@
-"""Prints what an image contains, as JSON: CPython, the kind of machine, Debian packages, Python distributions."""
+"""Prints what an image contains, as JSON: CPython, Debian packages, Python distributions."""
 
 from __future__ import annotations
 

@@ -26,8 +26,9 @@ def take_inventory(_: Sequence[str]) -> int:
     """The program `inventory`: fail where the image `CHECKED` lacks a package or a file of one, or
     where two have different modules of one name.
 
-    `PACKAGES`: what it adds to the image below, with `@MACHINE` on one kind of machine; `REMOVES`: as JSON, the manifest's lines that are to
-    remove something of that. Missing shared libraries are reported: who needs one may never be loaded.
+    `PACKAGES`: what it adds to the image below, `NAME@MACHINE` of what one kind of machine has;
+    `REMOVES`: as JSON, the manifest's lines that are to remove something of that. Missing shared
+    libraries are reported: who needs one may never be loaded.
     """
     checked = os.environ["CHECKED"]
     print(f"inventory of {checked}")  # a bake reads it: buildx may name another target
