@@ -213,3 +213,23 @@ def test_each_platform_of_a_package_is_explained(repo: Repo, index: Index) -> No
     repo.done("lock")
     shown = repo.done("why", "dep").stdout
     assert "tool -> dep" in shown and "other -> dep" in shown
+
+
+def test_what_runs_exports_takes_the_versions_of_each_platform(repo: Repo, index: Index) -> None:
+    for name in ("onnxruntime", "tokenizers", "onnx", "onnx-ir", "onnxscript", "safetensors"):
+        index.add(name, "1")
+    index.add("transformers", "1")
+    index.add("torch", "1")
+    for version in ("1", "2", "3"):
+        index.add("numpy", version)
+    publish(index, "net", "1", "amd", ["numpy==2"])
+    publish(index, "net", "1", "arm", ["numpy==1"])
+    repo.write(
+        f"{BOTH}bases: {{ml: {{requirements: [net, torch, transformers]}}}}\n"
+        "services:\n  a: {base: ml, context: a, weights: {path: models/a}, inference: onnx, start: none}\n",
+        {"a/app.py": "", "models/a/config.json": "{}"},
+    )
+    repo.done("lock")
+    expected = {"numpy==2@amd", "numpy==1@arm"}
+    assert pins(repo, "base-ml-onnx") & expected == expected
+    assert pins(repo, "base-ml-export") & expected == expected

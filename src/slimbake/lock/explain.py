@@ -40,24 +40,29 @@ def holders(
                 for part in scope.closure:
                     for each in locked.get(part.name, ()):
                         needers.setdefault(each.name, set()).update(each.via)
-                chains = _chains(pin.name, needers, ())
+                chains = _chains(pin.name, pin.via, needers, ())
                 yield scope, pin, sorted(chains, key=lambda chain: (len(chain), chain))
 
 
 def _chains(
-    package: str, needers: Mapping[str, Collection[str]], tail: tuple[str, ...]
+    package: str,
+    via: Iterable[str],
+    needers: Mapping[str, Collection[str]],
+    tail: tuple[str, ...],
 ) -> list[tuple[str, ...]]:
-    """The shortest way to each requirement; packages may need each other in a circle. `needers`: of
-    each package, who needs it ("" = it is asked for).
+    """The shortest way to each requirement; packages may need each other in a circle.
+
+    `via`: who needs the package ("" = it is asked for); `needers`: who needs others, by their names.
     """
     way = (package, *tail)
-    names = needers[package]
+    names = sorted(via)
     # a base that was found does not say who asks
     chains = [way] if "" in names or not names else []
-    for name in sorted(names):
+    for name in names:
         if name and name not in way:
             # What is no pin is a package of the repository.
-            chains += _chains(name, needers, way)[:1] if name in needers else [(name, *way)]
+            known = name in needers
+            chains += _chains(name, needers[name], needers, way)[:1] if known else [(name, *way)]
     return chains
 
 

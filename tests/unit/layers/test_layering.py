@@ -59,6 +59,18 @@ def test_a_wheel_of_unknown_size_or_that_is_built_here_is_in_the_rest() -> None:
     assert {*one(unknown, built)} == {"old torch"}
 
 
+def test_a_heavy_wheel_of_one_platform_is_not_built_for_another() -> None:
+    source = Source("old", "1", "old-1.tar.gz", "0" * 64)
+    api = service("api", requirements=asks("old"))
+    pins = (
+        replace(pinned("old", size=HEAVY), marker=AMD64),
+        Pin("old", "1", marker=ARM64, built=source.origin),
+    )
+    found = layering(fleet(api, sources={"api": (source,)}), locked(api=pins))
+    wheels = {layer.pins[0].marker: layer.wheels for layer in found.layers}
+    assert wheels == {AMD64: (), ARM64: (("old", "wheel-old"),)}
+
+
 def test_a_lock_without_light_wheels_has_no_rest() -> None:
     assert {*one(TORCH)} == {"torch"}
 

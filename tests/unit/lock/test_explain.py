@@ -9,6 +9,7 @@ import pytest
 
 from slimbake.config.model import Requirements
 from slimbake.fleet import Scope
+from slimbake.host.wheels import marker
 from slimbake.lock.explain import (
     ResolutionError,
     explanation,
@@ -57,6 +58,19 @@ def test_a_package_s_holders_are_given_with_the_ways_from_a_requirement_down_to_
         ("api", [("scipy", "numpy")]),
     ]
     assert not [*holders("absent", SCOPES, LOCKED)]
+
+
+def test_who_needs_a_package_on_one_platform_only_is_named_too() -> None:
+    pins = (
+        replace(pin("core", "fast"), marker=marker("linux/amd64")),
+        replace(pin("core", "slow", version="2"), marker=marker("linux/arm64")),
+        *(pin(name, "") for name in ("fast", "slow")),
+        pin("deep", "core"),
+    )
+    ((_, _, chains),) = holders("deep", [API], {"api": pins})
+    assert chains == [("fast", "core", "deep")]
+    found = {each.version: ways for _, each, ways in holders("core", [API], {"api": pins})}
+    assert found == {"1": [("fast", "core")], "2": [("slow", "core")]}
 
 
 CIRCLE = {"tool": (pin("a", "", "c"), pin("b", "a"), pin("c", "b"))}
