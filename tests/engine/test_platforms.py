@@ -137,4 +137,4 @@ def test_each_platform_has_its_own_versions_on_a_registry(
 
 def test_the_inventory_of_each_platform_knows_its_own_packages(toy: Toy, baked: Any) -> None:
     bake_file = (toy.root / "docker-bake.hcl").read_text()
-    assert 'PACKAGES = "six@aarch64 six@x86_64"' in bake_file
+    assert '"PACKAGES" = "six@aarch64 six@x86_64"' in bake_file

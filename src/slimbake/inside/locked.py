@@ -47,6 +47,10 @@ class LockEntry:
     via: tuple[str, ...]  # what needs it; "" = it is asked for
     origin: str  # of the sources that its wheel is built from; "" = an index has it
 
+    def on(self, machine: str) -> bool:
+        """Whether a kind of machine (`x86_64`) has it."""
+        return not self.marker or f'"{machine}"' in self.marker
+
     @property
     def requirement(self) -> str:
         """As a requirement without hashes."""

@@ -294,6 +294,19 @@ def test_packages_of_the_repository_have_a_layer_of_their_own(step: Step) -> Non
     assert step.compiled == {"mine/__init__"}
 
 
+def test_another_platform_s_version_is_not_installed(step: Step) -> None:
+    machine = os.uname().machine
+    for version, where in (("1", machine), ("2", "s390x")):
+        path = make_wheel(
+            step.inside / "wheels", "six", version, files={"six.py": version.encode()}
+        )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        named = f'six=={version} ; platform_machine == "{where}"'
+        step.requirements += [f"{named} \\", f"    --hash=sha256:{digest}"]
+    step.make()
+    assert (step.site / "six.py").read_bytes() == b"1"
+
+
 @pytest.mark.parametrize("here", [True, False])
 def test_a_wheel_that_is_built_for_other_machines_is_not_installed(step: Step, here: bool) -> None:
     step.wheel("other", {"other/__init__.py": b""})

@@ -23,9 +23,10 @@ from pathlib import Path
 from ..fates import LOST_FILES, digests, fates
 from ..globs import matcher
 from ..ledger import FOLDER, Ledger, LedgerEntry, ledger_bytes
+from ..locked import lock_entries
 from ..names import file_name, path_of
 from ..records import Row, named, rows_of
-from ..step import INSIDE, PREFIX, StepError
+from ..step import INSIDE, PREFIX, StepError, hashed
 from .bytecode import compiled_modules
 from .collisions import SITE_HERE, Claim, claims_of, refuse_collisions
 from .compiler import compile_modules
@@ -48,10 +49,17 @@ def make_layer(_: Sequence[str] = ()) -> None:
     """
     recipe = json.loads(RECIPE.read_text())
     rules = [parse_rule(rule) for rule in recipe["rules"]]
-    # There may be wheels for other platforms, too.
+    requirements = "".join(f"{line}\n" for line in recipe["requirements"])
     machine = os.uname().machine
     here = re.compile(rf".*-(any|.*_{machine})\.whl")
     wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
+    # One that suits every platform may be another platform's version.
+    elsewhere = set[str]()
+    for entry in lock_entries(requirements, sizes=False):
+        if not entry.on(machine):
+            elsewhere.update(entry.hashes)
+    if elsewhere:
+        wheels = [wheel for wheel in wheels if hashed(wheel) not in elsewhere]
     # Of a package that has a wheel for other machines, the one that is built is for the rest.
     machines_of = recipe.get("built for", {})
     own = [
@@ -59,13 +67,7 @@ def make_layer(_: Sequence[str] = ()) -> None:
         for wheel in sorted(INSIDE.glob("own/*/*.whl"))
         if machine in machines_of.get(wheel.parent.name, [machine])
     ]
-    lay_out(
-        "".join(f"{line}\n" for line in recipe["requirements"]),
-        wheels,
-        own,
-        rules,
-        recipe["bytecode"],
-    )
+    lay_out(requirements, wheels, own, rules, recipe["bytecode"])
 
 
 def install_local(_: Sequence[str] = ()) -> None:
