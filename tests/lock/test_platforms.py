@@ -28,16 +28,13 @@ def wheels(index: Index) -> None:
     publish(index, "fast", "1", "arm", ["dep<2"])
     for version in ("1", "2"):
         index.add("dep", version)
-    for version in ("1", "2"):
         index.add("core", version)
     index.add("leaf", "1")
 
 
-def services(
-    repo: Repo, asked: Mapping[str, str], base: str = "", platforms: str = BOTH, more: str = ""
-) -> None:
+def services(repo: Repo, asked: Mapping[str, str], base: str = "", platforms: str = BOTH) -> None:
     """Services with their requirements, on the base `web` where it has some."""
-    lines = [platforms, more, f"bases: {{web: {{requirements: {base}}}}}\n" * bool(base)]
+    lines = [platforms, f"bases: {{web: {{requirements: {base}}}}}\n" * bool(base)]
     lines.append("services:\n")
     on = "base: web, " * bool(base)
     for name, requirements in asked.items():

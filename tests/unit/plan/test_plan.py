@@ -4,7 +4,6 @@ needs.
 
 import dataclasses
 import re
-from dataclasses import replace
 
 import pytest
 from tests.unit.fleets import (
@@ -178,7 +177,9 @@ def test_an_image_says_what_it_adds_to_its_inventory() -> None:
 
 def test_what_one_kind_of_machine_has_its_inventory_asks_for_there() -> None:
     here = {"1": marker("linux/arm64"), "2": marker("linux/amd64")}
-    pins = [replace(pinned("six", version), marker=where) for version, where in here.items()]
+    pins = [
+        dataclasses.replace(pinned("six", version), marker=where) for version, where in here.items()
+    ]
     decided = plan_of(fleet(service("api", requirements=asks("six"))), locked(api=pins))
     inventory = dict(decided.target("api-inventory").args)
     assert inventory["PACKAGES"] == "six@aarch64 six@x86_64"
