@@ -1,20 +1,28 @@
-"""Images for arm64 on amd64: wheels, stand-ins and smokes of each platform. Emulated, so a small
-service.
+"""Images for arm64 on amd64: wheels, stand-ins and checks of each platform, of a toy fleet and of two
+services of the example. Emulated, so all are small.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet, python
+import yaml
+from tests.engine.conftest import ROOT, Ended, Toy, docker, fleet, python
 from tests.engine.emulation import NoEmulationError, both_externals, emulated
+from tests.engine.engines import bring_externals, own_engine
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import held, text_of
 
 from slimbake.fleet.resolve import DEFAULT_UV
+from slimbake.images.streams import plain
 
 pytestmark = pytest.mark.slow
 
@@ -31,25 +39,35 @@ LIBRARY = (
     "import ctypes, platform; ctypes.CDLL('libyaml-0.so.2').yaml_get_version_string;"
     " print(platform.machine())"
 )
+EXAMPLE = ("api", "client")
+SOURCES = ("libs", *(f"services/{name}" for name in EXAMPLE))  # in examples/atlas
+ELF = {62: "linux/amd64", 183: "linux/arm64"}  # e_machine: EM_X86_64 and EM_AARCH64 of elf.h
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A fleet for two platforms, on a machine that runs programs of both."""
+def emulation() -> Iterator[None]:
+    """This machine runs programs of both platforms."""
     try:
-        with emulated(), fleet(tmp_path_factory.mktemp("platforms")) as made:
-            files = {
-                "app/app.py": APP + f"# {made.project}\n",
-                "app/smoke.py": SMOKE,
-                "app/requirements.txt": "".join(
-                    f'six=={SIX[platform]} ; platform_machine == "{machine}"\n'
-                    for platform, machine in MACHINES.items()
-                ),
-            }
-            made.write(both_externals(DEFAULT_UV) + MANIFEST, files)
-            yield made
+        with emulated():
+            yield
     except NoEmulationError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def toy(emulation: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A fleet for two platforms."""
+    with fleet(tmp_path_factory.mktemp("platforms")) as made:
+        files = {
+            "app/app.py": APP + f"# {made.project}\n",
+            "app/smoke.py": SMOKE,
+            "app/requirements.txt": "".join(
+                f'six=={SIX[platform]} ; platform_machine == "{machine}"\n'
+                for platform, machine in MACHINES.items()
+            ),
+        }
+        made.write(both_externals(DEFAULT_UV) + MANIFEST, files)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +156,134 @@ def test_each_platform_has_its_own_versions_on_a_registry(
 def test_the_inventory_of_each_platform_knows_its_own_packages(toy: Toy, baked: Any) -> None:
     bake_file = (toy.root / "docker-bake.hcl").read_text()
     assert '"PACKAGES" = "six@aarch64 six@x86_64"' in bake_file
+
+
+@pytest.fixture(scope="module")
+def example(emulation: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """Two services of this repository's example, for two platforms."""
+    with fleet(tmp_path_factory.mktemp("example")) as made:
+        for name in SOURCES:
+            folder = Path("examples/atlas") / name
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / folder, made.root / folder, ignore=ignore)
+        manifest = yaml.safe_load((ROOT / "services.yaml").read_text("utf-8"))
+        del manifest["ci"], manifest["registry"]
+        manifest |= {
+            "project": made.project,
+            "platforms": list(MACHINES),
+            "externals": yaml.safe_load(both_externals(DEFAULT_UV))["externals"],
+            "bases": {"web": manifest["bases"]["web"]},
+            "services": {name: manifest["services"][name] for name in EXAMPLE},
+        }
+        made.file("services.yaml", yaml.safe_dump(manifest, sort_keys=False))
+        made.done("lock")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def example_baked(example: Toy) -> Ended:
+    """Both platforms in one bake, on this machine's engine."""
+    return example.done("bake", "--json")
+
+
+@dataclass(frozen=True)
+class Layer:
+    digest: str
+    platforms: frozenset[str]
+    """Those that its programs and libraries are for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an image has for one platform."""
+
+    digest: str
+    layers: tuple[Layer, ...]
+
+
+@pytest.fixture(scope="module")
+def parts(
+    example: Toy, example_baked: Ended, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Part]]:
+    """The parts of each image of that bake, by service and platform."""
+    images = example_baked.json()["images"]
+    saved = tmp_path_factory.mktemp("saved") / "saved.tar"
+    docker("save", f"--output={saved}", *(example.image(name) for name in EXAMPLE))
+    with tarfile.open(saved) as archive:
+        return {name: parts_of(archive, images[name]["digest"]) for name in EXAMPLE}
+
+
+def parts_of(archive: tarfile.TarFile, digest: str) -> dict[str, Part]:
+    """The parts of a saved image, by platform."""
+    found = {}
+    for entry in json.load(blob(archive, digest))["manifests"]:
+        layers = json.load(blob(archive, entry["digest"]))["layers"]
+        platform = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+        found[platform] = Part(
+            entry["digest"], tuple(layer_of(archive, each["digest"]) for each in layers)
+        )
+    return found
+
+
+def layer_of(archive: tarfile.TarFile, digest: str) -> Layer:
+    platforms = set()
+    with tarfile.open(fileobj=plain(blob(archive, digest)), mode="r|") as members:
+        for member in members:
+            file = members.extractfile(member) if member.isfile() else None
+            head = file.read(20) if file else b""
+            if head.startswith(b"\x7fELF"):
+                platforms.add(ELF[int.from_bytes(head[18:20], "little")])
+    return Layer(digest, frozenset(platforms))
+
+
+def blob(archive: tarfile.TarFile, digest: str) -> IO[bytes]:
+    file = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
+    assert file
+    return file
+
+
+def test_the_example_s_checks_ran_on_both(example_baked: Ended) -> None:
+    images = example_baked.json()["images"]
+    assert {name: set(images[name]["checks"]) for name in EXAMPLE} == {
+        "api": {"inventory", "smoke", "start"},
+        "client": {"smoke", "start"},
+    }
+    assert "starting api, api linux/arm64, client, client linux/arm64\n" in example_baked.stderr
+
+
+def test_the_example_s_layers_without_programs_are_those_of_both_platforms(
+    parts: Mapping[str, Mapping[str, Part]],
+) -> None:
+    """Also the layers of packages that are Python alone, whose bytecode each platform compiled."""
+    for part in parts.values():
+        assert part.keys() == MACHINES.keys()
+        for platform in part:
+            programs = {name for layer in part[platform].layers for name in layer.platforms}
+            assert programs == {platform}
+        pairs = zip(*(part[platform].layers for platform in MACHINES), strict=True)
+        for amd64, arm64 in pairs:
+            assert (amd64.digest == arm64.digest) == (not amd64.platforms)
+    differ = {
+        name: len({layer.digest for layer in part["linux/arm64"].layers if layer.platforms})
+        for name, part in parts.items()
+    }
+    assert differ == {"api": 2, "client": 1}, "the runtime, and the only wheel with a library"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
+def test_another_builder_makes_the_example_s_same_images_of_each_platform_alone(
+    example: Toy, parts: Mapping[str, Mapping[str, Part]], tmp_path: Path
+) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(example.root, root, ignore=shutil.ignore_patterns(".slimbake"))
+    other = Toy(root, example.project)
+    with own_engine() as engine:
+        bring_externals(root / "services.yaml", engine.host)
+        for platform in MACHINES:
+            env = {"DOCKER_HOST": engine.host, "PLATFORMS": platform}
+            done = other.done("bake", "--json", env=env)
+            assert "checks: 5 run, 0 remembered" in done.stderr
+            images = done.json()["images"]
+            assert {name: images[name]["digest"] for name in EXAMPLE} == {
+                name: parts[name][platform].digest for name in EXAMPLE
+            }
