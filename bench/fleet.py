@@ -19,6 +19,7 @@ DELTAS = (
     "pyyaml>=6.0.2,<7  # quoted values",
 )
 FIRST_PORT = 10_000
+PYTHONS = ("3.11", "3.12", "3.13")
 CONTAINERFILE = "Containerfile.debian13"
 """As posit-bakery's plan names it for an image on Debian 13."""
 
@@ -30,18 +31,19 @@ python: "3.11"
 platforms: [linux/amd64]
 
 externals:
-  python: {image: "python:3.11-slim-trixie"}
+  python: {image: "python:{version}-slim-trixie"}
   uv: {image: "ghcr.io/astral-sh/uv:0.13.9"}
 
 bases:
-  web:
+"""
+_BASES_OF = """\
+  web{end}:
+    python: "{python}"
     requirements: [fastapi, uvicorn, httpx]
-  ml:
-    extends: web
+  ml{end}:
+    extends: web{end}
     requirements: [torch, transformers, tokenizers, safetensors, numpy]
     torch: cpu
-
-services:
 """
 
 _BAKERY = """\
@@ -84,16 +86,25 @@ def imports() -> None:
 """
 
 
-def write_slimbake(root: Path, count: int) -> None:
-    """Write a repository with a manifest of `count` services below `root`, which must not exist."""
+def write_slimbake(root: Path, count: int, pythons: int = 1) -> None:
+    """Write a repository with a manifest of `count` services below `root`, which must not exist.
+
+    `pythons`: how many versions of Python they have, each as many services and a family of bases.
+    """
     root.mkdir(parents=True)
     with (root / "services.yaml").open("w", encoding="utf-8") as manifest:
         manifest.write(_MANIFEST)
+        ends = {python: python.replace(".", "") for python in PYTHONS[:pythons]}
+        ends[PYTHONS[0]] = ""
+        for python, end in ends.items():
+            manifest.write(_BASES_OF.format(end=end, python=python))
+        manifest.write("\nservices:\n")
         for index, name, package, base in _services(count):
+            python = PYTHONS[index // len(BASES) % pythons]
+            on = f"base: {base}{ends[python]}" if base else f'python: "{python}"'
             manifest.write(
                 f"  {name}:\n"
-                + (f"    base: {base}\n" if base else "")
-                + f"    context: services/{name}\n"
+                f"    {on}\n" + f"    context: services/{name}\n"
                 f"    requirements: requirements.txt\n"
                 f"    command: [python, -m, {package}]\n"
                 f"    port: {FIRST_PORT + index}\n"

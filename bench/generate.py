@@ -90,7 +90,7 @@ def main() -> int:
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
             skip = "left out by --quick" if arguments.quick and size >= LARGE else ""
-            sides = tuple(prepared(Path(scratch), size, bakery, skip))
+            sides = tuple(prepared(Path(scratch), size, arguments.pythons, bakery, skip))
             for number in range(arguments.runs):
                 say(f"{size} services, run {number + 1} of {arguments.runs}")
                 for side in sides:
@@ -150,13 +150,15 @@ def described(side: Side) -> dict[str, object]:
     }
 
 
-def prepared(scratch: Path, size: int, bakery: Path | None, skip: str) -> Iterator[Side]:
+def prepared(
+    scratch: Path, size: int, pythons: int, bakery: Path | None, skip: str
+) -> Iterator[Side]:
     """Write the two fleets and say how each is run; slimbake writes all files at each run, as
     posit-bakery does.
     """
     say(f"{size} services: writing the fleets")
     ours, theirs = scratch / "slimbake", scratch / "bakery"
-    write_slimbake(ours, size)
+    write_slimbake(ours, size, pythons)
     slimbake = (sys.executable, "-m", "slimbake", "generate")
 
     def again(limit: float) -> Run | None:
@@ -251,6 +253,12 @@ def parse() -> argparse.Namespace:
         type=float,
         default=300.0,
         help="seconds that a side may use up for one size (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pythons",
+        type=int,
+        default=1,
+        help="versions of Python of a fleet (default: %(default)s)",
     )
     parser.add_argument(
         "--quick",

@@ -39,9 +39,9 @@ def own_files(fleet: Fleet) -> dict[str, str]:
         if file.path == BAKE_FILE:
             text = text[text.index('group "default"') :]
         common = COMMON.get(file.path.removeprefix(f"{DOCKERFILES}/"), "")
-        if text != common.replace("VERSION", plan.python) and not _is_the_same_everywhere(
-            file.path
-        ):
+        if text != common.replace(
+            "VERSION", plan.target("runtime").python.version
+        ) and not _is_the_same_everywhere(file.path):
             found[file.path] = text
     return found
 

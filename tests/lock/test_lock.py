@@ -460,15 +460,17 @@ def digits(repo: Repo) -> dict[str, str]:
     return {line.split()[0]: line[-1] for line in lines}
 
 
-def test_the_builder_stays_at_its_digest_until_somebody_asks(repo: Repo, tmp_path: Path) -> None:
-    repo.write("services: {}\n")
+def test_a_builder_stays_at_its_digest_until_somebody_asks(repo: Repo, tmp_path: Path) -> None:
+    service = '{context: a, command: [x], python: "3.13", start: none}'
+    repo.write(f"services: {{a: {service}}}\n", {"a/app.py": ""})
     registry_has(tmp_path, "a")
     repo.done("lock")
     registry_has(tmp_path, "b")
     repo.done("lock", "--upgrade", "*")
-    assert digits(repo) == {"python": "b", "builder": "a", "uv": "b"}
+    images = {"python": "b", "python-3.13": "b", "uv": "b"}
+    assert digits(repo) == {**images, "builder": "a", "builder-3.13": "a"}
     repo.done("lock", "--upgrade", "builder")
-    assert digits(repo) == {"python": "b", "builder": "b", "uv": "b"}
+    assert digits(repo) == {**images, "builder": "b", "builder-3.13": "b"}
 
 
 def test_a_wheel_whose_size_the_index_does_not_say_is_measured(repo: Repo, index: Index) -> None:

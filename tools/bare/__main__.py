@@ -19,8 +19,11 @@ def main() -> None:
     """Set up the engine, and the images that the manifest names."""
     text = MANIFEST.read_text("utf-8")
     engine.setup()
-    for name in re.findall(r'image: "?(python:[\w.-]+)', text) or ["python:3.11-slim-trixie"]:
-        images.python_image(name.split(":")[1].split("-")[0], name)
+    versions = dict.fromkeys(re.findall(r'python: "(3\.\d+)"', text))
+    pattern = re.search(r'image: "?(python:[\w.{}-]+)', text)
+    for version in versions:
+        name = pattern[1] if pattern else "python:{version}-slim-trixie"
+        images.python_image(version, name.replace("{version}", version))
     for name in re.findall(r'image: "?([\w./-]+/uv:[\w.]+)', text):
         images.uv_image(name)
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
+from slimbake.adopt.fit import with_python
 from slimbake.adopt.init import in_folder
 from slimbake.adopt.insertion import Entry, insert, write_text
 from slimbake.config import manifest
@@ -189,6 +190,7 @@ def _found(
             f"{folder} exists already, and has no Dockerfile that says how the service starts",
             f"add one; or write the entry by hand, with `context: {folder}` and `command`",
         )
+    (draft,) = with_python((draft,), manifest(file).python)
     entry = {**({"base": base} if base else {}), **draft.entry}
     extended = insert(text, name, entry, file.name)
     _check(file, name, extended)

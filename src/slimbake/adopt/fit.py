@@ -10,10 +10,11 @@ from pathlib import Path
 from slimbake.adopt.model import Draft, Entry, Note, Place
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
+from slimbake.config.names import PYTHONS
 from slimbake.errors import ManifestError, Problem
 from slimbake.host.files import apart
 
-PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+_RANGE = f"{PYTHONS[0]} to {PYTHONS[-1]}"
 _USUAL = "3.13"  # where nothing says which: wheels of the newest may still be missing
 # What an image does without: it was the compose file's, or a container's.
 _MAY_GO = frozenset(
@@ -55,8 +56,8 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
 
 
 def python_for(drafts: Iterable[Draft]) -> str:
-    """The version of Python of a fleet: the one that most images have and most projects allow; where
-    several do, the newest usual one.
+    """The version of Python of a fleet, for services that say no other: the one that most images have
+    and most projects allow; where several do, the newest usual one.
     """
     built = [draft for draft in drafts if draft.outcome != "kept"]
 
@@ -91,25 +92,34 @@ def _allows(requirement: str, version: str) -> bool:
         return True
 
 
-def with_python(drafts: Iterable[Draft], version: str) -> list[Draft]:
-    """The drafts with the fleet's Python: one whose project refuses it keeps its Dockerfile, and for
-    one whose image has another there is a note.
+def with_python(drafts: Iterable[Draft], fleet: str) -> list[Draft]:
+    """The drafts, each with the Python of its image; of one whose image says none, with that of the
+    fleet. Where slimbake has it not, or the project refuses it, with the nearest one that serves,
+    and a note. Without such a one a draft keeps its Dockerfile.
     """
     result = []
     for draft in drafts:
-        refused = [
-            requirement for requirement in draft.wants_python if not _allows(requirement, version)
-        ]
-        if draft.outcome != "kept" and refused:
-            what = f"its project wants Python {refused[0]}, and the others have {version}"
-            draft = kept(draft, Note("other", draft.origin[-1], what, "use one version"))
-        elif draft.outcome != "kept" and draft.python not in ("", version):
-            what = f"Python {version} in place of its image's {draft.python}: one for all services"
-            advice = "`slimbake lock` and the start check tell whether it works"
-            note = Note("breaks", draft.origin[-1], what, advice)
-            draft = replace(draft, notes=(*draft.notes, note))
-        result.append(draft)
+        version = _version(draft, draft.python or fleet)
+        if draft.outcome == "kept":
+            result.append(draft)
+        elif not version:
+            what = f"its project wants Python {draft.wants_python[0]}, and slimbake has {_RANGE}"
+            result.append(kept(draft, Note("other", draft.origin[-1], what)))
+        else:
+            notes = draft.notes
+            if version != (draft.python or version):
+                what = f"Python {version} in place of its image's {draft.python}"
+                advice = "`slimbake lock` and the start check tell whether it works"
+                notes = (*notes, Note("breaks", draft.origin[-1], what, advice))
+            own = {"python": version} if version != fleet else {}
+            result.append(replace(draft, entry={**own, **draft.entry}, notes=notes))
     return result
+
+
+def _version(draft: Draft, wanted: str) -> str:
+    """The version nearest to one that the projects of a draft allow; "" where they allow none."""
+    allowed = [v for v in PYTHONS if all(_allows(each, v) for each in draft.wants_python)]
+    return min(allowed, key=lambda v: abs(_minor(v) - _minor(wanted)), default="")
 
 
 def kept(draft: Draft, why: Note) -> Draft:

@@ -91,7 +91,7 @@ def in_folder(root: Path, folder: str, name: str, port: int) -> Draft | None:
 
 
 def start(file: Path, request: InitRequest) -> Started:
-    """Decide the manifest of a repository that has none. Nothing is written.
+    """Decide the manifest of a repository; of one that has one, for its Python. Nothing is written.
 
     Raises UsageError where nothing in it can become a service.
     """
@@ -99,7 +99,7 @@ def start(file: Path, request: InitRequest) -> Started:
     adopted = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
     if not adopted.drafts:
         raise UsageError(*_nothing(request, adopted.notes))
-    python = python_for(adopted.drafts)
+    python = manifest(file).python if file.exists() else python_for(adopted.drafts)
     drafts = with_python(adopted.drafts, python)
     torch, torch_notes = _torch(drafts)
 

@@ -22,6 +22,7 @@ _PLAIN = re.compile(r"(?!-+$)[A-Za-z0-9_./-]+")  # `- -` is a list in a list
 _FEWEST = 4  # variables that are worth a name of their own
 # In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
 _ORDER = [
+    "python",
     "context",
     "include",
     "dockerfile",

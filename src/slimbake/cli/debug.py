@@ -58,7 +58,8 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
             targets = plan.with_weights((service,))
             bake(site.stocked((service,)), targets, BakeOptions(), checks=False)
             names = {name: staged(plan, name, site.around.checkout) for name in targets}
-    externals = tuple(external for external in plan.externals if external.name == "python")
-    python = resolve_externals(externals, expect_engine())["python"]
+    image_of_python = plan.target(service).python.image
+    externals = tuple(external for external in plan.externals if external.name == image_of_python)
+    (python,) = resolve_externals(externals, expect_engine()).resolved
     plan, image = mounted(plan, names, (service,)), names[service]
     sys.exit(containers.debug(plan, service, image, python.context, arguments))

@@ -1,23 +1,23 @@
-"""What is wrong with variants and with the builds of torch that they choose; nothing here reads a
-file.
+"""What is wrong with variants, and with the Pythons and the builds of torch that are chosen; nothing
+here reads a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
 from slimbake.config.naming import INDEX, base_target, derived
-from slimbake.config.report import ProblemReport, did_you_mean
+from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
 
 Raw = dict[str, Any]
 
 _OTHER = "give it another name"
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """A base or service, and the bases that it stands on, root first."""
 
     kind: str
@@ -29,32 +29,38 @@ class _Entry(NamedTuple):
     def path(self) -> KeyPath:
         return self.kind, self.name
 
+    @property
+    def root(self) -> str:
+        """The lowest base of its family."""
+        return (*self.below, self.name)[0]
+
 
 class _Choice(NamedTuple):
-    """A build of torch that the manifest asks for."""
+    """What a family, or a variant of one, has one of."""
 
     root: str
-    variant: str  # "" = for the family itself
-    path: KeyPath
-    build: str
+    variant: str  # "" = of the family itself
+    path: KeyPath  # of what holds the keys
+    values: Raw
 
 
 def axes(raw: Raw, report: ProblemReport) -> None:
     """Report what is wrong with the variants of a manifest whose bases stand on one another in no
     circle.
     """
-    entries = tuple(_entries(raw))
-    for entry in entries:
+    every = tuple(entries(raw))
+    for entry in every:
         _own(entry, raw, report)
-    _groups(entries, raw, report)
-    _derived(entries, raw, report)
-    _torch(entries, raw, report)
+    _groups(every, raw, report)
+    _derived(every, raw, report)
+    _families(every, raw, report)
+    _pythons(raw, report)
 
 
 def copies(raw: Raw) -> Iterator[str]:
     """The targets of all variants but the first."""
     yield from map(base_target, copied_bases(raw))
-    for entry in _entries(raw):
+    for entry in entries(raw):
         for variant in _axis(entry, raw)[1:] if entry.kind == "services" else ():
             yield (name := derived(entry.name, variant))
             if "smoke" in entry.raw:
@@ -63,12 +69,13 @@ def copies(raw: Raw) -> Iterator[str]:
 
 def copied_bases(raw: Raw) -> Iterator[str]:
     """The names of the bases that are made for all variants but the first."""
-    for entry in _entries(raw):
+    for entry in entries(raw):
         for variant in _axis(entry, raw)[1:] if entry.kind == "bases" else ():
             yield derived(entry.name, variant)
 
 
-def _entries(raw: Raw) -> Iterator[_Entry]:
+def entries(raw: Raw) -> Iterator[Entry]:
+    """Every base and service."""
     bases: Raw = raw.get("bases", {})
     for kind, key in (("bases", "extends"), ("services", "base")):
         for name, entry in raw.get(kind, {}).items():
@@ -77,27 +84,31 @@ def _entries(raw: Raw) -> Iterator[_Entry]:
             while parent in bases and parent not in ancestors:  # a circle is reported elsewhere
                 ancestors.append(parent)
                 parent = bases[parent].get("extends")
-            yield _Entry(kind, name, entry, tuple(reversed(ancestors)))
+            yield Entry(kind, name, entry, tuple(reversed(ancestors)))
 
 
-def _owner(entry: _Entry, raw: Raw) -> str | None:
+def _owner(entry: Entry, raw: Raw) -> str | None:
     """The base that gives an entry its variants."""
     return next((name for name in entry.below if raw["bases"][name].get("variants")), None)
 
 
-def _axis(entry: _Entry, raw: Raw) -> list[str]:
+def _axis(entry: Entry, raw: Raw) -> list[str]:
     owner = _owner(entry, raw)
     return list(raw["bases"][owner]["variants"] if owner else entry.raw.get("variants", ()))
 
 
-def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
+def _own(entry: Entry, raw: Raw, report: ProblemReport) -> None:
     variants: Raw = entry.raw.get("variants", {})
     owner, axis = _owner(entry, raw), _axis(entry, raw)
     if owner is None and len(variants) == 1:
         hint = "the first is the default, others follow: {cpu: {torch: cpu}, cuda: {torch: cu128}}"
         report.key((*entry.path, "variants"), "one variant alone leaves no choice", hint)
+    naming = [name for name, variant in variants.items() if "python" in variant]
     for name in variants:
         path = (*entry.path, "variants", name)
+        if naming and name not in naming and owner is None:
+            message = f"it names no Python, and the variant '{naming[0]}' does"
+            report.key(path, message, f'add `python: "{raw.get("python", "")}"`, or another')
         if name not in axis:
             message = (
                 f"unknown variant '{name}': bases.{owner}, on which it stands, decides which"
@@ -106,9 +117,9 @@ def _own(entry: _Entry, raw: Raw, report: ProblemReport) -> None:
             report.key(path, message, did_you_mean(name, axis))
 
 
-def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
+def _groups(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Names of variants are groups of the bake file."""
-    for entry in entries:
+    for entry in every:
         for name in entry.raw.get("variants", {}):
             ours = name in RESERVED or name == INVENTORY or name.startswith(tuple(PREFIXES))
             if ours or name.endswith(CHECKS) or name in raw.get("services", {}):
@@ -117,10 +128,10 @@ def _groups(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> Non
                 report.key((*entry.path, "variants", name), message, _OTHER)
 
 
-def _derived(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
+def _derived(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Names of copies that are taken."""
-    owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in entries}
-    for entry in entries:
+    owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in every}
+    for entry in every:
         for variant in _axis(entry, raw)[1:]:
             name = derived(entry.name, variant)
             owner = owners.setdefault((entry.kind, name), entry.path)
@@ -136,46 +147,118 @@ def _derived(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> No
                     report.key(("bases", copied), message, _OTHER)
 
 
-def _torch(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None:
-    """A family is resolved as one, so it has one torch; a variant with another is a family that has
-    one.
+def _families(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
+    """Bases that stand on one another are resolved as one, so they have one torch. A variant with
+    another torch or Python stands on copies of its bases, which have one of each.
     """
-    choices = [choice for entry in entries for choice in _choices(entry, raw)]
-    torch_of: dict[str, str] = {}  # root -> the torch of its family
-    for choice in choices:
-        if not choice.variant:
-            torch_of.setdefault(choice.root, choice.build)
-    first: dict[tuple[str, str], _Choice] = {}
-    for choice in choices:
-        if choice.variant and choice.build == torch_of.get(choice.root, INDEX):
-            continue  # it uses the family's own bases
-        other = first.setdefault((choice.root, choice.variant), choice)
-        if other.build != choice.build:
-            whose = ".".join(map(str, other.path[:2])) + (
-                f", variant '{choice.variant}'," if choice.variant else ""
-            )
-            message = f"'{choice.build}', but {whose} of the same family has '{other.build}'"
-            hint = "a family has one torch: a base without `extends` begins another"
-            report.value(
-                choice.path, message, "give this variant another name" if choice.variant else hint
-            )
+    torch_of: dict[str, _Choice] = {}  # root -> what its family has
+    for choice in (choice for entry in every for choice in _of_family(entry, raw)):
+        other = torch_of.setdefault(choice.root, choice)
+        _same(
+            choice, other, report, "a family has one torch: a base without `extends` begins another"
+        )
+    copied: dict[tuple[str, str], _Choice] = {}
+    for entry in every:
+        for choice in _of_variants(entry, raw, torch_of):
+            other = copied.setdefault((choice.root, choice.variant), choice)
+            _same(choice, other, report, "give this variant another name")
 
 
-def _choices(entry: _Entry, raw: Raw) -> Iterator[_Choice]:
+def _same(choice: _Choice, other: _Choice, report: ProblemReport, hint: str) -> None:
+    for key, value in choice.values.items():
+        if other.values[key] != value:
+            variant = f", variant '{other.variant}'," if other.variant else ""
+            whose = ".".join(map(str, other.path[:2])) + variant
+            message = f"'{value}', but {whose} of the same family has '{other.values[key]}'"
+            report.value((*choice.path, key), message, hint)
+
+
+def _of_family(entry: Entry, raw: Raw) -> Iterator[_Choice]:
+    """The torch that an entry asks for on its family's behalf."""
     if entry.kind == "services" and not entry.below:
         return  # a family of its own, and each of its variants another
-    root = (*entry.below, entry.name)[0]
-    names, variants = _axis(entry, raw), entry.raw.get("variants", {})
-    # The first variant of a base is the base itself; that of a service may stand on bases of its
-    # own.
-    default = names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
-    for name, variant in variants.items():
-        if "torch" in variant:
-            yield _Choice(
-                root,
-                "" if name == default else name,
-                (*entry.path, "variants", name, "torch"),
-                variant["torch"],
-            )
-    if "torch" in entry.raw and "torch" not in variants.get(default, {}):
-        yield _Choice(root, "", (*entry.path, "torch"), entry.raw["torch"])
+    first = _first(entry, raw)
+    variant: Raw = entry.raw.get("variants", {}).get(first, {})
+    if "torch" in variant:
+        path: KeyPath = (*entry.path, "variants", first)
+        yield _Choice(entry.root, "", path, {"torch": variant["torch"]})
+    elif "torch" in entry.raw:
+        yield _Choice(entry.root, "", entry.path, {"torch": entry.raw["torch"]})
+
+
+def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Iterator[_Choice]:
+    """The torch and Python of the variants for which the bases of an entry are copied."""
+    if entry.kind == "services" and not entry.below:
+        return
+    family = torch_of[entry.root].values["torch"] if entry.root in torch_of else INDEX
+    own = {"torch": family, "python": ""}
+    stack = [raw["bases"][name] for name in entry.below]
+    for name, variant in entry.raw.get("variants", {}).items():
+        own["python"] = below(entry, name, raw).version
+        values = own.copy()
+        if not _owner(entry, raw):  # else it has that of its base, or is reported
+            values["python"] = python_of(entry, name, raw).version
+        for part in (*stack, entry.raw):
+            said = part.get("variants", {}).get(name, {})
+            values["torch"] = said.get("torch", values["torch"])
+        if variant.keys() & values and name != _first(entry, raw) and values != own:
+            yield _Choice(entry.root, name, (*entry.path, "variants", name), values)
+
+
+def _first(entry: Entry, raw: Raw) -> str:
+    """The variant that is the entry itself: of a base the first one. That of a service may stand on
+    bases of its own.
+    """
+    names = _axis(entry, raw)
+    return names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
+
+
+# Versions of Python.
+
+
+class Python(NamedTuple):
+    """A version of Python, and where the manifest says it."""
+
+    version: str
+    path: KeyPath
+
+
+def pythons(raw: Raw) -> Iterator[tuple[Entry, str, Python]]:
+    """The Python of every base and service in each of its variants; "" where it has none."""
+    for entry in entries(raw):
+        for variant in _axis(entry, raw) or ("",):
+            yield entry, variant, python_of(entry, variant, raw)
+
+
+def python_of(entry: Entry, variant: str, raw: Raw) -> Python:
+    """The Python of an entry: as it says itself, else that of what it stands on."""
+    return _said(entry.path, entry.raw, variant) or below(entry, variant, raw)
+
+
+def below(entry: Entry, variant: str, raw: Raw) -> Python:
+    """The Python of the bases that an entry stands on, else the fleet's."""
+    for name in reversed(entry.below):
+        if python := _said(("bases", name), raw["bases"][name], variant):
+            return python
+    return Python(raw.get("python", ""), ("python",))
+
+
+def _said(path: KeyPath, raw: Raw, variant: str) -> Python | None:
+    of_variant = raw.get("variants", {}).get(variant, {})
+    if "python" in of_variant:
+        return Python(of_variant["python"], (*path, "variants", variant, "python"))
+    return Python(raw["python"], (*path, "python")) if "python" in raw else None
+
+
+def _pythons(raw: Raw, report: ProblemReport) -> None:
+    """Report what stands on a base with another Python. A variant of its own may have another: it
+    stands on copies of its bases.
+    """
+    for entry, variant, python in pythons(raw):
+        under = below(entry, variant, raw)
+        copied = len(python.path) > 3 and not _owner(entry, raw) and variant != _first(entry, raw)
+        if entry.below and python.version != under.version and not copied:
+            whose = f"{dotted_path(under.path)} ({report.where(under.path)})"
+            base = f"bases.{entry.below[-1]} has '{under.version}'"
+            message = f"'{python.version}', but {base}: {whose}"
+            report.value(python.path, message, "an image has one Python: say it in its lowest base")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from slimbake.config.model import Constraint, Hashed, IndexLine, LocalPackage, Requirements, once
+from slimbake.config.model import (
+    Constraint,
+    ForPython,
+    Hashed,
+    IndexLine,
+    LocalPackage,
+    Requirements,
+    once,
+)
 
 
 @dataclass(slots=True)
@@ -22,6 +30,7 @@ class Collected:
     indexes: dict[IndexLine, None] = field(default_factory=dict)
     prereleases: dict[str, None] = field(default_factory=dict)
     by_file: list[tuple[str, ...]] = field(default_factory=list)
+    pythons: dict[ForPython, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file:
@@ -39,6 +48,7 @@ class Collected:
         self.indexes.update(dict.fromkeys(other.indexes))
         self.prereleases.update(dict.fromkeys(other.prereleases))
         self.by_file += other.by_file
+        self.pythons.update(dict.fromkeys(other.pythons))
 
     def constrain(self, constraints: Iterable[Constraint]) -> None:
         """Versions that packages have, wherever they come from."""
@@ -56,4 +66,5 @@ class Collected:
             tuple(self.indexes),
             tuple(self.prereleases),
             tuple(self.by_file),
+            tuple(self.pythons),
         )

@@ -66,6 +66,16 @@ class IndexLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ForPython:
+    """What a project says of the versions of Python that it is for."""
+
+    versions: str  # as PEP 440 has it: ">=3.11"
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class Requirements:
     """What a base or service asks for, whichever way it was written (list, file, pyproject.toml)."""
 
@@ -80,14 +90,16 @@ class Requirements:
     prereleases: tuple[str, ...] = ()  # the files that allow them
     # what each of several files of a list requires, in its order
     by_file: tuple[tuple[str, ...], ...] = ()
+    pythons: tuple[ForPython, ...] = ()  # of the projects among these files
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalEntry:
     """An image that comes from outside."""
 
-    name: str  # python, uv
-    image: str
+    name: str  # python, builder, uv
+    image: str  # `{version}` in it stands for that of Python
+    version: str = ""  # of Python that it is for; "" = all that have no image of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +202,12 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class VariantEntry:
-    """What one variant of a base or service has otherwise; a base's says `torch` and `requirements`
-    alone.
+    """What one variant of a base or service has otherwise; a base's says `python`, `torch` and
+    `requirements` alone.
     """
 
     name: str
+    python: str | None = None
     torch: str | None = None
     # this and `precision` in place of the service's
     inference: Literal["torch", "onnx"] | None = None
@@ -218,6 +231,7 @@ class BaseEntry:
     removal: Removal = Removal()
     bytecode: Bytecode = Bytecode()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
+    python: str | None = None  # None: that of the base below, or the fleet's
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +321,7 @@ class ServiceEntry(Container):
     name: str
     context: str  # "": it has no code of its own
     base: str | None = None
+    python: str | None = None
     requirements: Requirements = Requirements()
     env: Pairs = ()
     secrets: tuple[Secret, ...] = ()
@@ -352,7 +367,7 @@ class LayersEntry:
 class Manifest:
     file: Path  # absolute; its folder is the repository root for every path above
     project: str
-    python: str  # "3.11"
+    python: str  # "3.11": of all that say no other
     registry: str | None = None
     platforms: tuple[str, ...] = ()
     layers: LayersEntry = LayersEntry()

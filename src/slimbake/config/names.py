@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from slimbake.config.report import ProblemReport
 
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")  # as the schema has them
 RESERVED = frozenset(
     {"runtime", "default", "bases", "smoke", "parity", "images", "checks", "inside", "python", "uv"}
     | {"builder", "externals", "inputs"}  # and files of locks/
@@ -25,6 +26,7 @@ LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "builder", "uv", "weights", "service"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil", "locks", "layers"}
     | {"local", "code", "packages", "bytecode"}
+    | {f"{image}-{version}" for image in ("python", "builder") for version in PYTHONS}
 )
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

@@ -18,6 +18,7 @@ INDEX = "pypi"  # the build of torch that the index of everything else has; the 
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on
 EXPORT = "export"  # the end of the name of the base on which models are exported
 SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`
+VERSION = "{version}"  # what stands for that of Python in an image
 USER = "65532:65532"  # whom services run as, `nonroot` in the runtime: that of inside.step
 WEIGHTS_FOLDER = "/weights"  # where services find their model
 NONROOT_HOME = "/home/nonroot"  # that of inside.make.runtime
@@ -31,6 +32,13 @@ def step_image(image: str) -> str:
     """The name of an image that steps of `build` run in, as an external."""
     digest = hashlib.sha256(image.encode()).hexdigest()[:8]
     return f"{STEPS}image-{re.sub('[^a-z0-9]+', '-', image.lower()).strip('-')[:40]}-{digest}"
+
+
+def of_python(name: str, version: str, default: str) -> str:
+    """The name of what there is once for each version of Python: a target, or a lock. That of the
+    fleet's own has none; bake takes no dot in a name.
+    """
+    return name if version == default else f"{name}-{version.replace('.', '_')}"
 
 
 def derived(name: str, variant: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from slimbake.config.collected import Collected
 from slimbake.config.document import Position
 from slimbake.config.files import ManifestFolder
-from slimbake.config.model import Constraint, IndexLine, LocalPackage, Requirements
+from slimbake.config.model import Constraint, ForPython, IndexLine, LocalPackage, Requirements
 from slimbake.config.pinned import (
     EXPORTS,
     POETRY_LOCK,
@@ -62,7 +62,6 @@ class Pyprojects:
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
         self._whole: dict[tuple[str, tuple[str, ...]], Requirements] = {}  # by folder and extras
-        self.python = ""  # the manifest's
         self._open: list[str] = []  # the folders of local packages that are being read
 
     # A package in a folder, with all that it needs of the repository.
@@ -152,6 +151,7 @@ class Pyprojects:
             packages=requirements.packages,
             extras=requirements.extras,
             indexes=requirements.indexes,
+            pythons=self._for_python(file, data).pythons,
         )
 
     # What a project file says.
@@ -187,7 +187,7 @@ class Pyprojects:
                 f"[tool.uv] overrides what packages require: {', '.join(overrides)}",
                 "slimbake resolves what packages say: remove it, and require versions that fit",
             )
-        self._refuse_python(file, data)
+        collected.add(self._for_python(file, data))
         collected.add(self._indexes(file, data))
         specs = _strings(uv.get("constraint-dependencies"))
         collected.constrain(Constraint(spec, file) for spec in specs)
@@ -318,24 +318,13 @@ class Pyprojects:
             )
         return collected.value()
 
-    def _refuse_python(self, file: str, data: Table) -> None:
-        """Report a project that is not for the manifest's Python."""
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-        requires_python = _table(data, "project").get("requires-python", "")
-        try:
-            supported = SpecifierSet(requires_python if isinstance(requires_python, str) else "")
-        except InvalidSpecifier:
-            return  # its own tools say so
-        # Some release of that version fits: which one, the image decides.
-        any_release = (f"{self.python}.{patch}" for patch in (0, 5, 50, 500))
-        if self.python and not any(map(supported.contains, any_release)):
-            self._fault(
-                file,
-                "requires-python",
-                f"it is for Python {requires_python}, and the manifest says {self.python}",
-                "change `python:` in the manifest, or what the project supports",
-            )
+    def _for_python(self, file: str, data: Table) -> Requirements:
+        """The versions of Python that a project says it is for."""
+        versions = _table(data, "project").get("requires-python")
+        if not isinstance(versions, str):
+            return Requirements()
+        place = self._near(file, "requires-python") or Position(0, 0)
+        return Requirements(pythons=(ForPython(versions, file, *place),))
 
     def _indexes(self, file: str, data: Table) -> Requirements:
         """The indexes that a project names for all of its packages."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from slimbake.config.document import KeyPath
+from slimbake.config.axes import Python, pythons
+from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder, own_compose
 from slimbake.config.inference import without_export
 from slimbake.config.model import (
@@ -35,10 +36,11 @@ from slimbake.config.model import (
 )
 from slimbake.config.order import Order
 from slimbake.config.parity import written_limits as limits
-from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
+from slimbake.config.report import ProblemReport, RefusedError, did_you_mean, dotted_path
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
 from slimbake.config.sizes import size
+from slimbake.config.specs import allows
 from slimbake.config.words import TRUTH
 from slimbake.host.dockerignore import only
 from slimbake.host.names import manifest_name
@@ -60,7 +62,9 @@ class Reader:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
         self._services = raw.get("services", {})
-        self._requirements.for_python(raw.get("python", ""))
+        self._pythons: dict[KeyPath, dict[str, Python]] = {}
+        for entry, variant, python in pythons(raw):
+            self._pythons.setdefault(entry.path, {})[variant] = python
         self._order = Order(raw, self._report)
         self._order.check()
         locking = raw.get("lock", {})
@@ -85,9 +89,9 @@ class Reader:
             scan=_scan(raw["scan"]) if "scan" in raw else None,
             provenance=raw.get("provenance", "none"),
             externals=tuple(
-                ExternalEntry(name, external["image"])
+                ExternalEntry(name, image, "" if version == "image" else version)
                 for name, external in raw.get("externals", {}).items()
-                if "image" in external
+                for version, image in external.items()
             ),
             bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
             services=tuple(
@@ -111,6 +115,7 @@ class Reader:
         return BaseEntry(
             name=name,
             extends=raw.get("extends"),
+            python=raw.get("python"),
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
@@ -125,6 +130,7 @@ class Reader:
         return tuple(
             VariantEntry(
                 name=name,
+                python=variant.get("python"),
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
                 precision=variant.get("precision"),
@@ -153,6 +159,7 @@ class Reader:
             name=name,
             context=folder,
             base=raw.get("base"),
+            python=raw.get("python"),
             requirements=self._required(
                 has if isinstance(raw.get("requirements"), str) else raw,
                 (*at, "requirements"),
@@ -197,7 +204,26 @@ class Reader:
 
     def _required(self, raw: Raw, path: KeyPath, folder: str) -> Requirements:
         written = raw.get("requirements")
-        return Requirements() if written is None else self._requirements.read(written, path, folder)
+        if written is None:
+            return Requirements()
+        requirements = self._requirements.read(written, path, folder)
+        variant = path[3] if path[2] == "variants" else None
+        for name, python in self._pythons[path[:2]].items():
+            if variant in (None, name):
+                self._refuse_python(requirements, python)
+        return requirements
+
+    def _refuse_python(self, requirements: Requirements, python: Python) -> None:
+        """Report the projects that are not for a version of Python."""
+        for project in requirements.pythons:
+            if not allows(project.versions, python.version):
+                where = f"{dotted_path(python.path)} ({self._report.where(python.path)})"
+                self._report.elsewhere(
+                    project.file,
+                    Position(project.line, project.column),
+                    f"it is for Python {project.versions}, and {where} says {python.version}",
+                    "change `python:` there, or what the project supports",
+                )
 
     def _folder(self, raw: Raw, at: KeyPath, key: str) -> str | None:
         return self._path(raw, at, key, self._repository.folder)

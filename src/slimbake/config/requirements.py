@@ -58,12 +58,7 @@ class RequirementsReader:
         self._repository = repository
         self._report = report
         self._pyprojects = Pyprojects(repository, report, self._file)
-        self.for_python("")
         self._files: dict[str, Requirements | None] = {}  # None: being read
-
-    def for_python(self, python: str) -> None:
-        """Read what is for this version of Python, the manifest's."""
-        self.python = self._pyprojects.python = python
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
         """What is `written` at the key `path`; a file is relative to `folder`, a list to the

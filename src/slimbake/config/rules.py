@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from slimbake.config.axes import axes, copies
+from slimbake.config.axes import axes, copies, pythons
 from slimbake.config.containers import containers
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
-from slimbake.config.naming import LAYER, STEPS, base_target
+from slimbake.config.naming import LAYER, STEPS, VERSION, base_target, of_python
 from slimbake.config.parity import parity
 from slimbake.config.removal import removals
-from slimbake.config.report import ProblemReport, did_you_mean
+from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
 from slimbake.config.secrecy import secrets_written
 
 Raw = dict[str, Any]
@@ -31,6 +31,8 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     services: Raw = raw.get("services", {})
     check_names(services, report)
     _bases(raw, report)
+    versions = _versions(raw)
+    _externals(raw, versions, report)
     inference(raw, report)
     parity(raw, report)
     containers(services, report)
@@ -38,7 +40,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     secrets_written(services, report)
     smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
     targets = {
-        "runtime",
+        *(of_python("runtime", version, raw.get("python", "")) for version in versions),
         *map(base_target, raw.get("bases", {})),
         *services,
         *smokes,
@@ -101,6 +103,31 @@ def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
 def folder_context(value: str) -> bool:
     """Whether a named context is a folder of the repository, and not an address."""
     return _ADDRESS.fullmatch(value) is None
+
+
+def _versions(raw: Raw) -> dict[str, KeyPath]:
+    """The versions of Python in use, and where each is said first; the fleet's own comes first."""
+    used: dict[str, KeyPath] = {raw.get("python", ""): ("python",)}
+    for _, _, python in pythons(raw):
+        used.setdefault(python.version, python.path)
+    return used
+
+
+def _externals(raw: Raw, used: Mapping[str, KeyPath], report: ProblemReport) -> None:
+    """Report images of Python that there are not for every version of it."""
+    for name in ("python", "builder"):
+        images: Raw = raw.get("externals", {}).get(name, {})
+        pattern = images.get("image", "")
+        plain = pattern.replace(VERSION, "3.11")
+        if pattern and not IMAGE.fullmatch(plain):
+            path: KeyPath = ("externals", name, "image")
+            report.value(path, f"'{pattern}' is no image reference", IMAGE_FORM)
+        for version, path in used.items() if images else ():
+            own = plain and (VERSION in pattern or version == raw.get("python"))
+            if version and version not in images and not own:
+                message = f"it names no image with Python {version}, which {dotted_path(path)} says"
+                hint = f'write {VERSION} in the tag of `image`, or add `"{version}": IMAGE`'
+                report.key(("externals", name), f"{message} ({report.where(path)})", hint)
 
 
 def _bases(raw: Raw, report: ProblemReport) -> None:

@@ -42,6 +42,19 @@ def is_path(text: str) -> bool:
     return text.startswith((".", "/", "~")) or ("/" in bare and "@" not in bare and ":" not in bare)
 
 
+@lru_cache
+def allows(versions: str, python: str) -> bool:
+    """Whether versions, as PEP 440 writes them, have some release of a Python such as `3.13`."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        allowed = SpecifierSet(versions)
+    except InvalidSpecifier:
+        return True  # its own tools say so
+    # Which release it is, the image decides.
+    return not python or any(f"{python}.{patch}" in allowed for patch in (0, 5, 50, 500))
+
+
 @lru_cache(maxsize=4096)
 def lockable(spec: str) -> str:
     """The requirement itself, when it is one that a lock can hold; otherwise RefusedError."""

@@ -258,7 +258,10 @@ def _bad_value(path: KeyPath, value: Any, validator: str, schema: dict[str, Any]
         case "type":
             return _type(path, value, schema)
         case "enum":
-            return f"'{value}' is not allowed here", did_you_mean(value, schema["enum"])
+            # A version is no slip of the pen.
+            known = f"allowed: {', '.join(schema['enum'])}"
+            hint = known if value[:1].isdigit() else did_you_mean(value, schema["enum"])
+            return f"'{value}' is not allowed here", hint
         case "pattern":
             return f"'{value}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"
         case "minLength" | "minItems" | "minProperties":

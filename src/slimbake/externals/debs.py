@@ -15,7 +15,7 @@ from slimbake import docker
 from slimbake.console import Console
 from slimbake.docker.engine import expect_engine
 from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet.model import Fleet
+from slimbake.fleet.model import Fleet, Python
 from slimbake.host.machine import Machine
 from slimbake.inside import zipapp
 from slimbake.inside.debs import UNKNOWN, Deb, format_debs
@@ -35,6 +35,7 @@ class Apt:
     """Where Debian's mirror is asked, no matter what this machine itself runs."""
 
     fleet: Fleet
+    python: Python  # of whose image
     machine: Machine
     console: Console
 
@@ -58,16 +59,16 @@ class Apt:
         self._run(["fetch-debs", "/out", arch], format_debs(debs), take)
 
     def _run(self, arguments: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
-        python = self.fleet.python
-        externals = resolve_externals((self.fleet.external("python"),), expect_engine())
-        command = json.dumps([f"python{python}", "/inside/make.pyz", *arguments])
+        external = self.fleet.external(self.python.image)
+        (image,) = resolve_externals((external,), expect_engine()).resolved
+        command = json.dumps([self.python.program, "/inside/make.pyz", *arguments])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):
                 folder.mkdir()
             (given / "make.pyz").write_bytes(zipapp("make"))
             (given / "lock.txt").write_text(lock)
-            contexts = {"python": externals["python"].context, "inside": str(given)}
+            contexts = {"python": image.context, "inside": str(given)}
             docker.build(
                 _STEP.format(command=command),
                 contexts,

@@ -49,6 +49,7 @@ class BaseDraft:
     name: str
     entry: str  # of the manifest
     extends: str | None = None
+    python: str
     requirements: Requirements
     system: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
@@ -83,6 +84,7 @@ class ServiceDraft:
     entry: ServiceEntry
     name: str
     base: str | None
+    python: str
     requirements: Requirements
     env: Pairs
     platforms: tuple[str, ...]
@@ -123,8 +125,8 @@ class Drafts:
 def drafts(manifest: Manifest) -> Drafts:
     """A base or service for each variant, and the bases that exports need.
 
-    What stands on a base with variants has the same ones. A variant with another build of torch
-    than the family's is a family of its own, so what it uses is copied too; without one, it
+    What stands on a base with variants has the same ones. A variant with another Python or build of
+    torch than the family's is a family of its own, so what it uses is copied too; without one, it
     stands on the very same bases.
     """
     return _with_exports(_Expansion(manifest).drafts())
@@ -174,18 +176,24 @@ class _Expansion:
         first, *rest = _axis(chain) or ("",)
         for variant in rest:
             self._copy(chain, variant)
-        return _base_draft(base, _said(base, first))
+        return _base_draft(base, _said(base, first), self._python(chain, first))
 
-    def _copy(self, chain: Sequence[BaseEntry], variant: str, torch: str | None = None) -> str:
-        """Copy a base for a variant, with as much of what it uses as needed; its name."""
-        torch = torch or next(filter(None, (_said(base, variant).torch for base in chain)), None)
-        own_family = torch is not None and torch != self._family_torch(chain)
+    def _copy(
+        self, chain: Sequence[BaseEntry], variant: str, own: VariantEntry | None = None
+    ) -> str:
+        """Copy a base for a variant, with as much of what it uses as needed; its name. `own`: of a
+        service, what decides then.
+        """
+        said = [*([own] if own else []), *(_said(base, variant) for base in chain)]
+        torch = next((entry.torch for entry in said if entry.torch), None)
+        python = (own and own.python) or self._python(chain, variant)
+        own_family = self._is_other(chain, torch, python)
         parent = None
         for base in chain:
             if not own_family and not _axis(self._chain(base.name)):
                 parent = base.name
                 continue
-            base_draft = _base_draft(base, _said(base, variant))
+            base_draft = _base_draft(base, _said(base, variant), python)
             name = derived(base.name, variant)
             base_draft = replace(
                 base_draft, name=name, extends=parent, torch=torch or base_draft.torch, copied=True
@@ -193,6 +201,21 @@ class _Expansion:
             self._copies[base.name].setdefault(variant, base_draft)
             parent = name
         return parent or ""
+
+    def _is_other(self, chain: Sequence[BaseEntry], torch: str | None, python: str) -> bool:
+        """Whether a variant has another torch or Python than the family that it stands on."""
+        family_torch = self._family_torch(chain)
+        family_python = self._python(chain, next(iter(_axis(chain)), ""))
+        return (torch or family_torch, python) != (family_torch, family_python)
+
+    def _python(self, chain: Sequence[BaseEntry | ServiceEntry], variant: str) -> str:
+        """The Python of the last of a chain, root first: as it says, or what it stands on, or the
+        fleet.
+        """
+        for entry in reversed(chain):
+            if python := _said(entry, variant).python or entry.python:
+                return python
+        return self._whole.python
 
     def _family_torch(self, chain: Sequence[BaseEntry]) -> str:
         return self._torch.get(chain[0].name, INDEX)
@@ -208,10 +231,11 @@ class _Expansion:
     ) -> ServiceDraft:
         variant_entry = _said(entry, variant)
         base = entry.base
+        python = self._python((*chain, entry), variant)
         if base and _axis(chain):
             base = base if first else derived(base, variant)
-        elif base and variant_entry.torch and variant_entry.torch != self._family_torch(chain):
-            base = self._copy(chain, variant, variant_entry.torch)
+        elif base and self._is_other(chain, variant_entry.torch, python):
+            base = self._copy(chain, variant, variant_entry)
         requirements = entry.requirements
         if entry.variants:
             # What another variant is read from is no code either.
@@ -221,6 +245,7 @@ class _Expansion:
             entry=entry,
             name=entry.name if first else derived(entry.name, variant),
             base=base,
+            python=python,
             requirements=requirements,
             env=_over(entry.env, variant_entry.env),
             platforms=variant_entry.platforms or entry.platforms,
@@ -236,11 +261,12 @@ class _Expansion:
         )
 
 
-def _base_draft(base: BaseEntry, variant_entry: VariantEntry) -> BaseDraft:
+def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str) -> BaseDraft:
     return BaseDraft(
         name=base.name,
         entry=base.name,
         extends=base.extends,
+        python=python,
         requirements=_added(base.requirements, variant_entry.requirements),
         system=base.system,
         wheels=base.wheels,

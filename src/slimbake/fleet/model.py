@@ -26,11 +26,48 @@ from slimbake.config.model import (
     Secret,
     StartCheck,
 )
-from slimbake.config.naming import PROGRAMS
+from slimbake.config.naming import PROGRAMS, of_python
 from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
 Kind = Literal["base", "export", "service", "weights", "wheel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """One version of Python of a fleet, and what is called after it."""
+
+    version: str  # 3.13
+    default: str  # the fleet's own, which no name says
+
+    @property
+    def program(self) -> str:
+        """What starts it in the images of `image` and `builder`."""
+        return f"python{self.version}"
+
+    @property
+    def image(self) -> str:
+        """The external that its runtime is made from."""
+        return f"python{self.suffix}"
+
+    @property
+    def builder(self) -> str:
+        """The external in which its layers are made."""
+        return f"builder{self.suffix}"
+
+    @property
+    def runtime(self) -> str:
+        """The target that its images start from."""
+        return self.named("runtime")
+
+    @property
+    def suffix(self) -> str:
+        """The end of the names of its images and files: `-3.13`."""
+        return "" if self.version == self.default else f"-{self.version}"
+
+    def named(self, name: str) -> str:
+        """The name of a target, or of a lock, that there is once for each version."""
+        return of_python(name, self.version, self.default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +83,7 @@ class Scope:
     lock: str  # the name of its lock: of exported weights, that of those they are made from
     chain: tuple[Scope, ...] = ()  # the bases below, bottom first
     services: tuple[str, ...] = ()  # whose images hold it
+    python: Python
     platforms: Platforms = ()  # what it is built for, sorted
     agrees: tuple[Scope, ...] = ()  # beside those below, whose versions it takes, too
     asks: Requirements
@@ -72,7 +110,7 @@ class Scope:
 class External:
     """An image that comes from outside."""
 
-    name: str  # python, builder, uv
+    name: str  # python, python-3.13, builder, uv
     image: str  # as the manifest has it, or the default
     digest: str = ""  # as its lock pins it
 
@@ -227,7 +265,7 @@ class Fleet:
 
     manifest: Manifest
     project: str
-    python: str
+    pythons: tuple[Python, ...]  # in use, the fleet's own first
     registry: str  # the project where the manifest names none: nothing is pushed there
     platforms: Platforms  # what services are built for that say nothing, in the manifest's order
     externals: tuple[External, ...]
@@ -236,6 +274,11 @@ class Fleet:
     weights: tuple[Weights, ...]  # each export after what it is made from
     packages: tuple[Package, ...]  # by name
     services: tuple[Service, ...]
+
+    @property
+    def python(self) -> Python:
+        """Its own, that of all that say no other."""
+        return self.pythons[0]
 
     @property
     def root(self) -> Path:

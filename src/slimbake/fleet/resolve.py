@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.config.model import (
@@ -26,6 +26,7 @@ from slimbake.config.naming import (
     PROGRAMS,
     SHELL,
     USER,
+    VERSION,
     base_target,
     step_image,
     weights_target,
@@ -46,6 +47,7 @@ from slimbake.fleet.model import (
     Fleet,
     Package,
     Platforms,
+    Python,
     Scope,
     Service,
     Weights,
@@ -92,10 +94,13 @@ class _Resolution:
         self._torch = self._builds()
         self._on = self._built_for()
         self._published = _published(manifest.services)
+        every: tuple[Draft, ...] = (*self._bases, *self._services)
+        versions = [manifest.python, *sorted(draft.python for draft in every)]
+        self._pythons = {each: Python(each, manifest.python) for each in versions}
 
     def fleet(self) -> Fleet:
         packages = self._packages()
-        self._built = self._from_sources(packages)
+        self._built = self._from_sources({package.name for package, _ in packages})
         standing = self._standing()
         for base in self._bases:
             self._scopes[base.name] = self._base_scope(base, standing)
@@ -113,7 +118,7 @@ class _Resolution:
         return Fleet(
             manifest=manifest,
             project=manifest.project,
-            python=manifest.python,
+            pythons=tuple(self._pythons.values()),
             registry=manifest.registry or manifest.project,
             platforms=self._platforms,
             externals=self._externals(),
@@ -132,11 +137,15 @@ class _Resolution:
 
     def _externals(self) -> tuple[External, ...]:
         """The images from outside: the manifest's, or the defaults."""
-        given = {external.name: external.image for external in self._manifest.externals}
-        python = f"python:{self._manifest.python}-slim-{DEBIAN}"
+        given = {(entry.name, entry.version): entry.image for entry in self._manifest.externals}
+        images = {}
+        for python in self._pythons.values():
+            image = f"python:{python.version}-slim-{DEBIAN}"
+            for role, name in (("python", python.image), ("builder", python.builder)):
+                image = given.get((role, python.version)) or given.get((role, "")) or image
+                images[name] = image.replace(VERSION, python.version)
+        images["uv"] = given.get(("uv", ""), DEFAULT_UV)
         steps = (step.image for service in self._manifest.services for step in service.build)
-        runtime = given.get("python", python)
-        images = {"python": runtime, "builder": runtime, "uv": DEFAULT_UV} | given
         images |= {step_image(image): image for image in steps if image}
         return tuple(External(name, image) for name, image in images.items())
 
@@ -195,6 +204,7 @@ class _Resolution:
             lock=name,
             chain=self._chain(base.extends),
             services=tuple(standing[base.name]),
+            python=self._pythons[base.python],
             platforms=self._on[base.name],
             agrees=tuple(scope for agree in base.agrees for scope in self._chain(agree)),
             asks=base.requirements,
@@ -209,31 +219,36 @@ class _Resolution:
             lock=service.name,
             chain=self._chain(service.base),
             services=(service.name,),
+            python=self._pythons[service.python],
             platforms=self._own_platforms(service),
             asks=service.requirements,
             torch=self._torch[service.base] if service.base else "" if torch == INDEX else torch,
             onnx=service.inference == ONNX,
         )
 
-    def _packages(self) -> dict[LocalPackage, Package]:
-        """Every package inside the repository that somebody requires, once, by name."""
-        asking: dict[LocalPackage, list[Draft]] = {}
+    def _packages(self) -> dict[tuple[LocalPackage, str], Package]:
+        """Every package inside the repository that somebody requires, once for each version of
+        Python, by name.
+        """
+        asking: dict[tuple[LocalPackage, str], list[Draft]] = {}
         drafts: tuple[Draft, ...] = (*self._bases, *self._services)
         for draft in drafts:
             for package in draft.requirements.packages:
-                asking.setdefault(package, []).append(draft)
+                asking.setdefault((package, draft.python), []).append(draft)
         return {
-            package: self._package(package, asking[package])
-            for package in sorted(asking, key=lambda package: package.name)
+            (package, python): self._package(
+                package, self._pythons[python], asking[package, python]
+            )
+            for package, python in sorted(asking, key=lambda built: (built[0].name, built[1]))
         }
 
-    def _from_sources(self, packages: Iterable[LocalPackage]) -> dict[str, Package]:
-        """Every package that has no wheel, by name; one of the repository takes its place.
+    def _from_sources(self, local: Collection[str]) -> dict[tuple[str, str], Package]:
+        """Every package that has no wheel, once for each version of Python, by its origin and that.
+        One of the repository, in `local`, takes its place.
 
         What builds it is what the scopes say that hold it or stand on it.
         """
-        local = {package.name for package in packages}
-        asking: dict[Source, list[Draft]] = {}
+        asking: dict[tuple[Source, str], list[Draft]] = {}
         every: tuple[Draft, ...] = (*self._bases, *self._services)
         parents = {base.name: base.extends for base in self._bases}
         by_lock: dict[str, list[Draft]] = {}
@@ -246,36 +261,49 @@ class _Resolution:
             if names:
                 above = [draft for draft in every if names & _chain_of(draft, parents)]
             for source in sources:
-                if source.name not in local:
-                    asking.setdefault(source, []).extend((*holders, *above))
+                for holder in holders if source.name not in local else ():
+                    asking.setdefault((source, holder.python), []).extend((holder, *above))
+        versions = Counter(source.name for source in {source for source, _ in asking})
         return {
-            source.name: self._sourced(source, _wanted(asking[source])) for source in sorted(asking)
+            (source.origin, python): self._sourced(
+                source,
+                self._pythons[python],
+                _wanted(asking[source, python]),
+                versions[source.name],
+            )
+            for source, python in sorted(asking)
         }
 
     def _lock(self, draft: Draft) -> str:
         return base_target(draft.name) if isinstance(draft, BaseDraft) else draft.name
 
-    def _sourced(self, source: Source, system: tuple[str, ...]) -> Package:
-        name = wheel_target(source.name)
+    def _sourced(
+        self, source: Source, python: Python, system: tuple[str, ...], versions: int
+    ) -> Package:
+        """`versions`: how many of its package there are."""
+        name = source.name if versions == 1 else f"{source.name}-{short(source.origin)}"
+        target = python.named(wheel_target(name))
         scope = Scope(
-            name=name,
+            name=target,
             kind="wheel",
-            lock=name,
+            lock=target,
+            python=python,
             platforms=self._together([self._platforms, *map(self._own_platforms, self._services)]),
             asks=Requirements(source.requires),
         )
         return Package(source.name, "", scope, source, () if source.wheel else system)
 
-    def _package(self, package: LocalPackage, asking: Sequence[Draft]) -> Package:
+    def _package(self, package: LocalPackage, python: Python, asking: Sequence[Draft]) -> Package:
         built_for = (
             self._on[draft.name] if isinstance(draft, BaseDraft) else self._own_platforms(draft)
             for draft in asking
         )
-        name = wheel_target(package.name)
+        name = python.named(wheel_target(package.name))
         scope = Scope(
             name=name,
             kind="wheel",
             lock=name,
+            python=python,
             platforms=self._together(built_for),
             asks=Requirements(package.build),
         )
@@ -285,12 +313,14 @@ class _Resolution:
         weights_of: dict[WeightsDraft, Weights] = {}
         using: dict[WeightsDraft, list[str]] = {}
         built_for: dict[WeightsDraft, list[Platforms]] = {}
+        pythons: dict[WeightsDraft, str] = {}  # that of the first service which uses them
         for service in self._services:
             if service.weights:
                 using.setdefault(service.weights, []).append(service.name)
                 # What they are made from is built for those that use exports of them, too.
                 platforms = self._own_platforms(service)
                 built_for.setdefault(service.weights.origin, []).append(platforms)
+                pythons.setdefault(service.weights.origin, service.python)
         for draft, name in self._names.items():
             origin = weights_of[draft.origin] if draft.base else None
             scope = Scope(
@@ -298,6 +328,7 @@ class _Resolution:
                 kind="weights",
                 lock=weights_target(self._names[draft.origin]),
                 services=tuple(using.get(draft, ())),
+                python=self._pythons[pythons[draft.origin]],
                 platforms=self._together(built_for[draft.origin]),
                 asks=Requirements((draft.entry.value,)),
             )
@@ -309,17 +340,22 @@ class _Resolution:
         return weights_of
 
     def _installed(
-        self, scope: Scope, requirements: Requirements, packages: Mapping[LocalPackage, Package]
+        self,
+        scope: Scope,
+        requirements: Requirements,
+        packages: Mapping[tuple[LocalPackage, str], Package],
     ) -> tuple[Package, ...]:
         """What a scope installs that is built here: what a scope below has is not installed again."""
         there = {package for base in scope.chain for package in base.asks.packages}
-        sources = self._sources.get(scope.lock, ())
+        python = scope.python.version
+        own = (package for package in requirements.packages if package not in there)
+        sources = (source.origin for source in self._sources.get(scope.lock, ()))
         return (
-            *(packages[package] for package in requirements.packages if package not in there),
-            *(self._built[source.name] for source in sources if source.name in self._built),
+            *(packages[package, python] for package in own),
+            *(self._built[origin, python] for origin in sources if (origin, python) in self._built),
         )
 
-    def _base(self, draft: BaseDraft, packages: Mapping[LocalPackage, Package]) -> Base:
+    def _base(self, draft: BaseDraft, packages: Mapping[tuple[LocalPackage, str], Package]) -> Base:
         scope = self._scopes[draft.name]
         return Base(
             name=draft.name,
@@ -338,7 +374,7 @@ class _Resolution:
         self,
         draft: ServiceDraft,
         stacks: Mapping[str, tuple[Base, ...]],
-        packages: Mapping[LocalPackage, Package],
+        packages: Mapping[tuple[LocalPackage, str], Package],
         weights: Mapping[WeightsDraft, Weights],
     ) -> Service:
         scope, entry = self._service_scope(draft), draft.entry

@@ -95,23 +95,22 @@ class _Layering:
         if owner.scope.kind == "export":  # what exports starts once
             bytecode = "rule"
         never_locked = "" if pins else owner.scope.lock
-        key = _key(pins, rules, bytecode, self._fleet.python, never_locked)
+        key = _key(pins, rules, bytecode, owner.scope.python.version, never_locked)
         if key not in self._layers:
             digits = key.partition(":")[2]
-            targets = {package.name: package.scope.name for package in owner.packages}
+            targets = {p.source.origin: p.scope.name for p in owner.packages if p.source}
+            built = [pin for pin in pins if pin.built in targets]
             self._layers[key] = Layer(
                 name=wheel_layer(package, digits) if package else rest_layer(owner.scope.lock),
                 key=key,
                 lock=owner.scope.lock,
+                python=owner.scope.python,
                 pins=pins,
                 rules=rules,
                 bytecode=bytecode,
                 torch=owner.scope.torch,
-                wheels=tuple(
-                    (pin.name, targets[pin.name])
-                    for pin in pins
-                    if pin.built and pin.name in targets
-                ),
+                wheels=tuple(targets[pin.built] for pin in built),
+                built_for=tuple((targets[pin.built], pin.machines) for pin in built if pin.marker),
             )
         layer = self._layers[key]
         # What changes most often lies on top of what is large.

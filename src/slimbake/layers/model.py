@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimbake.catalogue import Rule
+from slimbake.fleet.model import Python
 from slimbake.lock.model import Pin
 
 FORMAT = 2  # of layers: another one gives every layer another key
@@ -23,13 +24,14 @@ class Layer:
     name: str  # of its target
     key: str  # sha256:...
     lock: str  # the name of a lock that has its pins
+    python: Python
     pins: tuple[Pin, ...]
     rules: tuple[Rule, ...]
     bytecode: str  # rule, all, none
     torch: str  # the build of torch; "" = as the index has it
-    wheels: tuple[
-        tuple[str, str], ...
-    ]  # packages that are built from sources, each with its target
+    wheels: tuple[str, ...]  # the targets of packages that are built from sources
+    # of these, the machines that each is built for, where another has a wheel
+    built_for: tuple[tuple[str, tuple[str, ...]], ...]
 
     @property
     def bytes(self) -> int:

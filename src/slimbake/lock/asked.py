@@ -96,7 +96,7 @@ def asked_of(scope: Scope, fleet: Fleet, text: Callable[[str], str]) -> str:
     """The digest of all that the lock of a scope answers."""
     projects = {package.path: _project(fleet, package.path) for package in scope.asks.packages}
     base_digests = [lock_digest([text(base.lock)]) for base in settled(scope)]
-    return question(scope, fleet.python, projects, base_digests)
+    return question(scope, projects, base_digests)
 
 
 def weights_texts(fleet: Fleet) -> dict[str, str]:
@@ -119,7 +119,7 @@ def systems(fleet: Fleet) -> Iterator[System]:
 
 
 def _asked_system(system: System, fleet: Fleet) -> str:
-    image = fleet.external("python").image
+    image = fleet.external(system.scope.python.image).image
     return text_digest("\n".join((image, *system.scope.platforms, *sorted(system.packages))))
 
 

@@ -171,9 +171,10 @@ def no_solution(scope: Scope, details: str) -> ResolutionError:
     )
     shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
     stands = ", ".join(base.name for base in scope.chain)
+    python = f" on Python {scope.python.version}" if scope.python.suffix else ""
+    takes = f", which takes the versions of {stands}" if stands else ""
     return ResolutionError(
-        f"no solution for {scope.name}{f', which takes the versions of {stands}' if stands else ''}"
-        f"{shown}\n{details}",
+        f"no solution for {scope.name}{python}{takes}{shown}\n{details}",
         "correct a name or relax one of these requirements"
         + ", or bake a Dockerfile of its own (`dockerfile:`)" * (scope.kind == "service")
         + ("; or take the service off that base" if stands else "")

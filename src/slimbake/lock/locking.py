@@ -42,7 +42,7 @@ from slimbake.lock.wheelhouse.sources import described
 from slimbake.lock.wheelhouse.store import Store, store
 
 ALL = ("*",)  # packages to upgrade
-BUILDER = "builder"  # the external in which layers are made
+BUILDER = "builder"  # what `--upgrade` calls the externals in which layers are made
 # Files of a wheel that run without an import: at each start of Python, or as programs.
 _RUN = re.compile(r"([^/]+\.data/(pure|plat)lib/)?[^/]+\.pth|[^/]+\.data/scripts/.+")
 
@@ -225,7 +225,6 @@ class _Locking:
             pins, sources = resolve_scope(
                 scope,
                 self._fleet.root,
-                self._fleet.python,
                 self._machine,
                 [pin for pin in known if pin.name not in moving],
                 Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
@@ -272,11 +271,11 @@ class _Locking:
             locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or locked & self._upgrade:
-                request = (system.packages, system.scope.platforms)
+                request = (system.packages, system.scope.platforms, system.scope.python)
                 with self._work.step(name, f"locking {name}: {', '.join(system.packages)}"):
                     if request not in answers:
-                        apt = Apt(self._fleet, self._machine, self._console)
-                        answers[request] = apt.lock(*request)
+                        apt = Apt(self._fleet, request[2], self._machine, self._console)
+                        answers[request] = apt.lock(*request[:2])
                 lines, similar = answers[request]
                 self._texts[name] = SYSTEM_HEADER + lines
                 unknown |= similar
@@ -296,11 +295,12 @@ class _Locking:
         """With the digests that registries give now. A stand-in's never enters a lock."""
         from slimbake.externals.resolve import in_registry
 
+        builders = {python.builder for python in self._fleet.pythons}
         digests = []
         for external in self._fleet.externals:
             digest = self._locks.digests.get((external.name, external.image), "")
             # A new builder makes every layer again, to the same bytes: it moves on demand alone.
-            if external.name != BUILDER or BUILDER in self._upgrade or not digest:
+            if external.name not in builders or BUILDER in self._upgrade or not digest:
                 image = in_registry(external.image)
                 digest = image.digest if image else ""
             digests.append((external, digest))

@@ -67,9 +67,7 @@ def settled(scope: Scope) -> tuple[Scope, ...]:
     return tuple(dict.fromkeys((*scope.chain, *scope.agrees)))
 
 
-def question(
-    scope: Scope, python: str, projects: Mapping[str, str], base_digests: Iterable[str]
-) -> str:
+def question(scope: Scope, projects: Mapping[str, str], base_digests: Iterable[str]) -> str:
     """The digest of all that a lock answers, less the indexes.
 
     The names of scopes count for nothing, nor does their order; what they ask for and the locks of
@@ -78,7 +76,7 @@ def question(
     """
     inputs = [
         FORMAT,
-        python,
+        scope.python.version,
         scope.torch,
         list(scope.platforms),
         [*sorted(scope.asks.specs), *scope.asks.by_file[1:]],

@@ -89,7 +89,6 @@ class Uv(PipCompile):
         self,
         scope: Scope,
         root: Path,
-        python: str,
         platform: str,
         machine: Machine,
         work: Path,
@@ -101,12 +100,12 @@ class Uv(PipCompile):
         machine = _for_build(machine, scope.torch)
         folders = machine.packages.find_links_folders
         files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
-        torch = _build(files, scope, python, platform)
+        torch = _build(files, scope, platform)
         mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
         there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
         super().__init__(
             machine,
-            python,
+            scope.python.version,
             platform,
             work,
             sources=[
@@ -226,7 +225,7 @@ def _for_build(machine: Machine, torch: str) -> Machine:
     return replace(machine, packages=replace(machine.packages, extra_index_urls=tuple(urls)))
 
 
-def _build(files: Iterable[str], scope: Scope, python: str, platform: str) -> tuple[str, ...]:
+def _build(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]:
     """Constraints by which uv takes, of the wheels in folders, the newest of the scope's build of
     torch that its requirements allow, and none of another build.
     """
@@ -243,7 +242,7 @@ def _build(files: Iterable[str], scope: Scope, python: str, platform: str) -> tu
         if name not in specifier_of or version.local is None:
             continue
         if version.local == scope.torch:
-            fits = fit(file, python, platform) is not None
+            fits = fit(file, scope.python.version, platform) is not None
             if fits and specifier_of[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
         elif not scope.torch and "+" not in str(specifier_of[name]):
@@ -266,7 +265,6 @@ def exact(pins: Iterable[Pin], sources: Mapping[str, Source], platform: str) -> 
 def resolve_scope(
     scope: Scope,
     root: Path,
-    python: str,
     machine: Machine,
     kept: Sequence[Pin],
     taken: Taken,
@@ -289,7 +287,7 @@ def resolve_scope(
         beneath = exact(taken.beneath, sources, platform)
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             under = {**beneath, **exact(taken.agreed, sources, platform)}
-            uv = Uv(scope, root, python, platform, machine, Path(scratch), under)
+            uv = Uv(scope, root, platform, machine, Path(scratch), under)
             try:
                 needed = uv.resolve(locked)
                 versions = [(package.name, package.version) for package in needed]

@@ -30,13 +30,12 @@ def plan(
     `locks`: lock file -> its text; `layering`: the layers of packages.
     """
     targets = _with_platforms(ordered(_targets(fleet, layering)), fleet.platforms)
-    targets = tuple(with_origin(targets, fleet.external("python").reference, locks))
+    targets = tuple(with_origin(targets, fleet.externals, locks))
     targets = (*targets, *make.inventories(targets, layering))
     return Plan(
         manifest=fleet.manifest.file.name,
         project=fleet.project,
         registry=fleet.registry,
-        python=fleet.python,
         platforms=fleet.platforms,
         compression=fleet.compression,
         externals=fleet.externals,
@@ -52,7 +51,7 @@ def _targets(fleet: Fleet, layering: Layering) -> Iterator[Target]:
     models = {weight.scope.name: make.weights(weight, fleet) for weight in fleet.weights}
     checks = make.checks(fleet.services)
     yield make.inside(fleet, layering)
-    yield make.runtime(fleet)
+    yield from (make.runtime(fleet, python) for python in fleet.pythons)
     yield from (make.wheel(package, fleet) for package in fleet.packages)
     yield from (make.layer(layer, fleet) for layer in layering.layers)
     yield from (make.base(base, fleet, layering) for base in fleet.bases)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME, NONROOT_HOME, USER
-from slimbake.fleet.model import Compression, External
+from slimbake.fleet.model import Compression, External, Python
 from slimbake.layers.model import Layer, Link
 
 Kind = Literal[
@@ -78,7 +78,7 @@ class Recipe(Container):
     # of an image: what it adds to the one below, bottom first: layers of packages, and weights
     chain: tuple[Link, ...] = ()
     bytecode: tuple[str, ...] = ()  # globs of modules that get bytecode in it
-    local: tuple[str, ...] = ()  # packages of the repository, each by its target `wheel-<name>`
+    local: Pairs = ()  # packages of the repository, each with the target of its wheel
     mounts_weights: bool = False  # of a check: the weights are not in the image
     code: bool = True  # whether a service's context is copied
     export: ExportStep | None = None
@@ -121,6 +121,7 @@ class Target:
     name: str
     kind: Kind
     service: str  # the service that it belongs to, "" for what belongs to none
+    python: Python  # whose images it is made in
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
@@ -285,7 +286,6 @@ class Plan:
     manifest: str  # file name
     project: str
     registry: str
-    python: str
     platforms: tuple[str, ...]
     compression: Compression
     externals: tuple[External, ...]

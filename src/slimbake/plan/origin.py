@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from slimbake.fleet.model import External
 from slimbake.lock.text import lock_digest
 from slimbake.plan.graph import standing
 from slimbake.plan.model import Plan, Target, holding
@@ -48,16 +49,18 @@ def is_ours(target: Target) -> bool:
 
 
 def with_origin(
-    targets: Sequence[Target], python: str, texts: Mapping[str, str]
+    targets: Sequence[Target], externals: Iterable[External], texts: Mapping[str, str]
 ) -> Iterator[Target]:
     """The targets, each after all that it needs, with these labels on the images.
 
-    `python`: the external; which digest it has is known when it is baked, and is given to it then.
-    `texts`: lock file -> its text; without one of them, no digest.
+    `externals`: which digest each has is known when it is baked, and is given to it then. `texts`: lock file -> its text; without one of them, no digest.
     """
-    base = (BASE_NAME, python.partition("@")[0])
+    names = {each.name: each.reference.partition("@")[0] for each in externals}
     for target, held_targets in standing(targets, holding):
-        yield _labelled(target, base, _locks(held_targets), texts) if is_ours(target) else target
+        if is_ours(target):
+            base = (BASE_NAME, names[target.python.image])
+            target = _labelled(target, base, _locks(held_targets), texts)
+        yield target
 
 
 def _labelled(

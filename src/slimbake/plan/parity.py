@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from slimbake.config.naming import DOCKERFILES
 from slimbake.config.parity import LIMITS as KEYS
-from slimbake.fleet.model import Fleet, Service
+from slimbake.fleet.model import Fleet, Python, Service
 from slimbake.fleet.resolve import short
 from slimbake.host.dockerignore import literal
 from slimbake.plan.model import Recipe, Target
@@ -44,6 +44,7 @@ class _Reference:
     layer: str  # its layer
     texts: str
     base: str  # the layer that it is exported on
+    python: Python
 
 
 def parities(fleet: Fleet) -> tuple[Target, ...]:
@@ -63,7 +64,8 @@ def _of(service: Service) -> _Reference | None:
     if not (parity and parity.texts and weights and weights.export and weights.origin):
         return None
     origin = weights.origin
-    return _Reference(origin.name, origin.scope.name, parity.texts, weights.export.base.name)
+    base = weights.export.base
+    return _Reference(origin.name, origin.scope.name, parity.texts, base.name, base.python)
 
 
 def _names(references: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
@@ -91,6 +93,7 @@ def _reference(reference: _Reference, name: str, fleet: Fleet) -> Target:
         name=name,
         kind="reference",
         service="",
+        python=reference.python,
         context=str(texts.parent),
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="reference.Dockerfile.j2"),
@@ -115,6 +118,7 @@ def _parity(service: Service, reference: str) -> Target:
         name=f"{service.name}-parity",
         kind="parity",
         service=service.name,
+        python=service.scope.python,
         context=service.context,
         dockerfile=dockerfile,
         recipe=recipe,

@@ -21,10 +21,9 @@ from slimbake.config.naming import (
     USER,
     base_target,
     step_image,
-    wheel_target,
 )
 from slimbake.config.shells import reaped
-from slimbake.fleet.model import Base, Fleet, Package, Service, Weights
+from slimbake.fleet.model import Base, Fleet, Package, Python, Service, Weights
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
 from slimbake.layers.model import Layer, Layering
@@ -38,8 +37,6 @@ from slimbake.plan.model import (
     home_in_memory,
 )
 
-RUNTIME = "runtime"
-BUILDER = "builder"  # the external in which layers are made
 PROMISE = "slimbake.promise"  # the label that says whether the manifest removes files of an image
 FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
 
@@ -68,6 +65,7 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
         name="inside",
         kind="inside",
         service="",
+        python=fleet.python,
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
@@ -77,26 +75,30 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
     )
 
 
-def runtime(fleet: Fleet) -> Target:
+def runtime(fleet: Fleet, python: Python) -> Target:
+    name = python.runtime
     return Target(
-        name="runtime",
+        name=name,
         kind="runtime",
         service="",
+        python=python,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/runtime.Dockerfile",
+        dockerfile=f"{DOCKERFILES}/runtime{python.suffix}.Dockerfile",
         recipe=Recipe(template="runtime.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, external(fleet, "python")),
-        labels=labels(fleet, "runtime"),
+        contexts=(FROM_INSIDE, external(fleet, python.image)),
+        labels=labels(fleet, name),
         repository="runtime",
+        suffix=python.suffix,
     )
 
 
 def wheel(package: Package, fleet: Fleet) -> Target:
-    name, source = package.scope.name, package.source
+    name, source, python = package.scope.name, package.source, package.scope.python
     return Target(
         name=name,
         kind="wheel",
         service="",
+        python=python,
         context=PROGRAMS if source else package.path,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
@@ -106,7 +108,7 @@ def wheel(package: Package, fleet: Fleet) -> Target:
             system_lock=f"{package.scope.system_lock}.txt" if package.system else "",
             source="" if not source else _checkout(source) if source.git else source.file,
         ),
-        contexts=(FROM_INSIDE, external(fleet, "python" if package.system else BUILDER)),
+        contexts=(FROM_INSIDE, external(fleet, python.image if package.system else python.builder)),
         labels=labels(fleet, name),
         online=True,
         ignore=() if source else (*NEVER_BUILT_IN, "tests"),
@@ -123,7 +125,7 @@ def _checkout(source: Source) -> str:
 def layer(layer: Layer, fleet: Fleet) -> Target:
     """The step that makes a layer of packages. It depends on nothing of an image."""
     # One file for all but those with wheels that are built here.
-    name = layer.name if layer.wheels else "layer"
+    name = layer.name if layer.wheels else f"layer{layer.python.suffix}"
     arguments = [("LAYER", layer.name)]
     if layer.torch:
         arguments.append(("TORCH", layer.torch))
@@ -131,13 +133,14 @@ def layer(layer: Layer, fleet: Fleet) -> Target:
         name=layer.name,
         kind="layer",
         service="",
+        python=layer.python,
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="layer.Dockerfile.j2", layer=layer, lock=f"{layer.lock}.txt"),
         contexts=(
             FROM_INSIDE,
-            external(fleet, BUILDER),
-            *((target, f"target:{target}") for _, target in layer.wheels),
+            external(fleet, layer.python.builder),
+            *((target, f"target:{target}") for target in layer.wheels),
         ),
         args=tuple(arguments),
         online=True,
@@ -152,6 +155,7 @@ def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
         name=name,
         kind="export" if exports else "base",
         service="",
+        python=base.scope.python,
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
@@ -185,10 +189,11 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
         name=name,
         kind="weights",
         service="",
+        python=weights.scope.python,
         context=PROGRAMS if packaged else weights.value,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.scope.lock}.txt"),
-        contexts=(FROM_INSIDE, external(fleet, BUILDER)),
+        contexts=(FROM_INSIDE, external(fleet, weights.scope.python.builder)),
         labels=labels(fleet, name),
         mounted=name in fleet.mounted,
         repository=name if name in fleet.mounted else "",
@@ -204,6 +209,7 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         name=name,
         kind="weights",
         service="",
+        python=export.base.python,
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
@@ -216,7 +222,7 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         ),
         contexts=(
             FROM_INSIDE,
-            external(fleet, BUILDER),
+            external(fleet, export.base.python.builder),
             ("base", f"target:{export.base.name}"),
             ("source", f"target:{origin.scope.name}"),
         ),
@@ -265,6 +271,7 @@ def service(
         name=service.scope.name,
         kind="service",
         service=service.name,
+        python=service.scope.python,
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         stage=service.target,
@@ -366,6 +373,7 @@ def smoke(service: Service) -> Target:
         name=f"{service.name}-smoke",
         kind="smoke",
         service=service.name,
+        python=service.scope.python,
         context=service.context,
         dockerfile=dockerfile,
         recipe=recipe,
@@ -405,7 +413,7 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             continue
         own = [layers[link.target] for link in target.recipe.chain if not link.weights]
         pins = [pin for layer in own for pin in layer.pins]
-        packages = {*target.recipe.local, *(pin.name for pin in pins if not pin.marker)}
+        packages = {*dict(target.recipe.local), *(pin.name for pin in pins if not pin.marker)}
         # One with a marker is for some machines only: `fast@aarch64`.
         packages |= {f"{pin.name}@{machine}" for pin in pins for machine in pin.machines}
         if not own and not packages:
@@ -418,6 +426,7 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             name=inventory_name(target.name),
             kind="inventory",
             service=target.service,
+            python=target.python,
             context=PROGRAMS,
             dockerfile=_INVENTORY_FILE,
             recipe=_INVENTORY,
@@ -467,34 +476,36 @@ def _lock(asker: Base | Service) -> str:
     return f"{asker.scope.lock}.txt" if _installs(asker) else ""
 
 
-def _local(asker: Base | Service) -> tuple[str, ...]:
-    """The packages of the repository that it installs; others are in its layers."""
-    return tuple(sorted(package.name for package in asker.packages if not package.source))
+def _local(asker: Base | Service) -> Pairs:
+    """The packages of the repository that it installs, each with the target of its wheel; others are
+    in its layers.
+    """
+    own = (package for package in asker.packages if not package.source)
+    return tuple(sorted((package.name, package.scope.name) for package in own))
 
 
 def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pairs:
     """The contexts of the steps that install and copy: only those that there are."""
     contexts = [FROM_INSIDE]
     if asker.system:
-        contexts.append(external(fleet, "python"))
+        contexts.append(external(fleet, asker.scope.python.image))
     if builder:
-        contexts.append(external(fleet, BUILDER))
+        contexts.append(external(fleet, asker.scope.python.builder))
     return tuple(contexts)
 
 
 def _below(asker: Base | Service) -> tuple[str, str]:
     """What an image lies on."""
     chain = asker.scope.chain
-    return "base", f"target:{chain[-1].name if chain else RUNTIME}"
+    return "base", f"target:{chain[-1].name if chain else asker.scope.python.runtime}"
 
 
 def _weights_context(weights: Weights | None) -> Pairs:
     return (("weights", f"target:{weights.scope.name}"),) if weights else ()
 
 
-def _wheel_contexts(packages: Iterable[str]) -> Pairs:
-    targets = [wheel_target(package) for package in packages]
-    return tuple((target, f"target:{target}") for target in targets)
+def _wheel_contexts(packages: Pairs) -> Pairs:
+    return tuple((target, f"target:{target}") for _, target in packages)
 
 
 def external(fleet: Fleet, name: str) -> tuple[str, str]:

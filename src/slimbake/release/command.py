@@ -150,10 +150,10 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         overrides += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
         overrides.append(f"labels.slimbake.standin={','.join(around.standins)}")
-    if is_ours(target) and (digest := around.digests.get("python")):
+    python = target.python.image
+    if is_ours(target) and (digest := around.digests.get(python)):
         overrides.append(f"labels.{BASE_DIGEST}={digest}")
-        if "python" in around.standins:
-            overrides.append(
-                f"labels.{BASE_NAME}={around.externals['python'].removeprefix('docker-image://')}"
-            )
+        if python in around.standins:
+            name = around.externals[python].removeprefix("docker-image://")
+            overrides.append(f"labels.{BASE_NAME}={name}")
     return overrides

@@ -125,8 +125,8 @@ def _layer_text(plan: Plan, layer: Layer) -> str:
         '"requirements": [' + ",".join(f"\n  {_json(line)}" for line in requirements) + "]",
         f'"rules": [{_rules_lines(layer.rules)}]',
     ]
-    if elsewhere := {pin.name: pin.machines for pin in layer.pins if pin.built and pin.marker}:
-        fields.append(f'"built for": {_json(elsewhere)}')
+    if layer.built_for:
+        fields.append(f'"built for": {_json(dict(layer.built_for))}')
     return "{" + ",\n ".join(fields) + "}\n"
 
 

@@ -16,15 +16,19 @@ def layer_lines(fleet: Fleet, layering: Layering) -> Iterator[str]:
     """Lines: the layers that each base and service adds to what is below it, bottom first; of
     packages with the bytes of their wheels.
     """
+    several = len(fleet.pythons) > 1
     layers = {layer.name: layer for layer in layering.layers}
     owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     for owner in owners:
-        chain = owner.scope.chain
-        below = chain[-1].name if chain else "the runtime"
+        chain, version = owner.scope.chain, owner.scope.python.version
+        runtime = f"the runtime of Python {version}" if several else "the runtime"
+        below = chain[-1].name if chain else runtime
         yield f"{owner.scope.name}, on {below}:"
         for link in layering.chains.get(owner.scope.name, ()):
             described = "weights" if link.weights else _described(layers[link.target])
             yield f"  {link.target}  {described}"
+    if several:
+        yield "A wheel is a layer for each Python: its folder and its bytecode are of that version."
 
 
 def _described(layer: Layer) -> str:
@@ -42,6 +46,7 @@ def layers_json(layering: Layering, digests: Mapping[str, str]) -> dict[str, Any
         "layers": {
             layer.name: {
                 "key": layer.key,
+                "python": layer.python.version,
                 "digest": digests.get(layer.name),
                 "packages": {pin.name: pin.version for pin in layer.pins},
                 "bytecode": layer.bytecode,

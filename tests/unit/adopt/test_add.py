@@ -263,6 +263,15 @@ def test_a_folder_of_that_name_elsewhere_is_taken_if_it_can_start(tmp_path: Path
     assert not (tmp_path / "services/worker").exists()
 
 
+def test_a_folder_that_is_there_keeps_its_python(tmp_path: Path) -> None:
+    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
+    (tmp_path / "services/worker").mkdir()
+    dockerfile = 'FROM python:3.13\nWORKDIR /app\nCOPY . .\nCMD ["python", "main.py"]\n'
+    (tmp_path / "services/worker/Dockerfile").write_text(dockerfile)
+    (tmp_path / "services/worker/main.py").write_text("print()\n")
+    assert 'python: "3.13"' in added(file)
+
+
 def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     (tmp_path / "services/worker").symlink_to("nowhere")

@@ -98,23 +98,29 @@ def several(folders: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("images", "python", "moved"),
+    ("images", "python", "own", "moved"),
     [
-        ({"a": "python:3.12", "b": "python:3.12", "c": "python:3.13"}, "3.12", {"c": "3.13"}),
-        ({"a": "python:3.11", "b": "python:3.12"}, "3.12", {"a": "3.11"}),
-        ({"a": "python:3", "b": "python:3.11.4-slim"}, "3.11", {}),
-        ({"a": "python:3.9", "b": "python:3.8"}, "3.11", {"a": "3.9", "b": "3.8"}),
-        ({"a": "public.ecr.aws/docker/library/python:3.12", "b": "python:slim"}, "3.12", {}),
+        ({"a": "python:3.12", "b": "python:3.12", "c": "python:3.13"}, "3.12", {"c": "3.13"}, {}),
+        ({"a": "python:3.11", "b": "python:3.12"}, "3.12", {"a": "3.11"}, {}),
+        ({"a": "python:3", "b": "python:3.11.4-slim"}, "3.11", {}, {}),
+        ({"a": "python:3.9", "b": "python:3.8"}, "3.11", {}, {"a": "3.9", "b": "3.8"}),
+        ({"a": "public.ecr.aws/docker/library/python:3.12", "b": "python:slim"}, "3.12", {}, {}),
     ],
 )
-def test_a_fleet_has_one_python_and_whose_image_has_another_is_noted(
-    tmp_path: Path, images: dict[str, str], python: str, moved: dict[str, str]
+def test_a_service_has_the_python_of_its_image_and_a_note_where_there_is_none(
+    tmp_path: Path,
+    images: dict[str, str],
+    python: str,
+    own: dict[str, str],
+    moved: dict[str, str],
 ) -> None:
     decided = started(tmp_path, several(images))
     assert f'python: "{python}"' in decided.text
     assert {each.outcome for each in decided.drafts} == {"own"}
+    entries = {draft.name: draft.entry for draft in decided.drafts}
+    assert {name: e["python"] for name, e in entries.items() if "python" in e} == own
     assert {str(note) for note in decided.notes} == {
-        f"{name}/Dockerfile: Python {python} in place of its image's {old}: one for all services\n"
+        f"{name}/Dockerfile: Python {python} in place of its image's {old}\n"
         "  `slimbake lock` and the start check tell whether it works"
         for name, old in moved.items()
     }
@@ -132,16 +138,29 @@ def test_projects_choose_the_python_of_images(tmp_path: Path, requires: str, pyt
     assert f'python: "{python}"' in started(tmp_path, files).text
 
 
-def test_a_project_that_refuses_the_others_python_keeps_its_dockerfile(tmp_path: Path) -> None:
-    files = several({**dict.fromkeys("abd", "python:3.11"), "c": "python:3.12"})
+def test_a_project_that_refuses_its_image_s_python_has_the_nearest(tmp_path: Path) -> None:
+    files = several({**dict.fromkeys("abd", "python:3.11"), "c": "python:3.11"})
     files["c/pyproject.toml"] = PROJECT.format(">=3.12")
-    kept = {draft.name: draft.why for draft in started(tmp_path, files).drafts if draft.why}
-    assert kept.keys() == {"c"}
-    assert "its project wants Python >=3.12, and the others have 3.11" in str(kept["c"])
-    del files["b/Dockerfile"]  # two against one: all can have 3.12
-    decided = started(tmp_path / "two", files)
-    assert 'python: "3.12"' in decided.text
-    assert {draft.outcome for draft in decided.drafts} == {"own"}
+    decided = started(tmp_path, files)
+    assert {draft.name: draft.entry.get("python") for draft in decided.drafts} == {
+        **dict.fromkeys("abd"),
+        "c": "3.12",
+    }
+    assert "c/Dockerfile: Python 3.12 in place of its image's 3.11" in str(decided.notes[0])
+
+
+def test_a_project_for_none_of_our_pythons_keeps_its_dockerfile(tmp_path: Path) -> None:
+    files = {**several({"a": "python:3.10"}), "a/pyproject.toml": PROJECT.format("<3.11")}
+    (draft,) = started(tmp_path, files).drafts
+    assert draft.outcome == "kept"
+    assert "its project wants Python <3.11, and slimbake has 3.11 to 3.15" in str(draft.why)
+
+
+def test_a_further_service_has_its_own_python_beside_the_manifest_s(tmp_path: Path) -> None:
+    file = written(tmp_path / "shop", several({"a": "python:3.13"})) / "services.yaml"
+    file.write_text('project: shop\npython: "3.12"\nservices: {}\n')
+    init(file, InitRequest(service="a"), QUIET)
+    assert [each.python for each in manifest(file).services] == ["3.13"]
 
 
 # What the manifest's reader refuses goes, and is named.

@@ -64,7 +64,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
         (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial"}),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
         (SCHEMA["$defs"]["service-variant"], model.VariantEntry, {"name"}),
-        (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name"}),
+        (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name", "version"}),
         (SCHEMA["$defs"]["budget"], model.Budget, set()),
         (SCHEMA["properties"]["ci"], model.Ci, set()),
         (SCHEMA["properties"]["layers"], model.LayersEntry, set()),

@@ -9,6 +9,7 @@ import pytest
 
 from slimbake.config.model import Requirements
 from slimbake.fleet import Scope
+from slimbake.fleet.model import Python
 from slimbake.host.wheels import marker
 from slimbake.lock.explain import (
     ResolutionError,
@@ -20,15 +21,19 @@ from slimbake.lock.explain import (
 )
 from slimbake.lock.model import Pin
 
+PYTHON = Python("3.13", "3.13")
+
 
 def base(name: str, *specs: str, on: tuple[Scope, ...] = ()) -> Scope:
-    return Scope(name=name, kind="base", lock=name, chain=on, asks=Requirements(specs))
+    return Scope(
+        name=name, kind="base", lock=name, python=PYTHON, chain=on, asks=Requirements(specs)
+    )
 
 
 def own(name: str, *specs: str, on: tuple[Scope, ...] = (), file: str = "") -> Scope:
     """The scope of a service; `file`: what lists its requirements, beside a lock."""
     asked = Requirements(specs, files=(file, "uv.lock") if file else ())
-    return Scope(name=name, kind="service", lock=name, chain=on, asks=asked)
+    return Scope(name=name, kind="service", lock=name, python=PYTHON, chain=on, asks=asked)
 
 
 WEB = base("base-web", "frame")

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.unit.fleets import AUTH, COMMON, asks, fleet, service
+from tests.unit.fleets import AUTH, COMMON, asks, fleet, questions, service
 
-from slimbake.config.model import BaseEntry, WeightsEntry
+from slimbake.config.model import BaseEntry, ExternalEntry, WeightsEntry
 from slimbake.fleet import Fleet
 from slimbake.host.wheels import Wheel
 from slimbake.lock.model import Pin, locked_scopes, merged, question, settled
@@ -13,14 +13,12 @@ from slimbake.lock.model import Pin, locked_scopes, merged, question, settled
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
 
 
-def digests(
-    found: Fleet, python: str = "3.11", projects: dict[str, str] = PROJECTS
-) -> dict[str, str]:
+def digests(found: Fleet, projects: dict[str, str] = PROJECTS) -> dict[str, str]:
     """What each lock answers, where the locks below are what they answer."""
     answers: dict[str, str] = {}
     for scope in locked_scopes(found):
         below = [answers[each.name] for each in settled(scope)]
-        answers[scope.name] = question(scope, python, projects, below)
+        answers[scope.name] = question(scope, projects, below)
     return answers
 
 
@@ -59,7 +57,7 @@ def one(on: str = "web", *specs: str, **said: Any) -> Fleet:
 A = service("a", base="web", requirements=asks("httpx", packages=(COMMON,)))
 ONE = one()
 OTHERS = {
-    "python": digests(ONE, python="3.12"),
+    "python": digests(one(python="3.12")),
     "a package's project file": digests(
         ONE, projects=PROJECTS | {"libs/common": "[project]\ndependencies = ['x']"}
     ),
@@ -147,3 +145,16 @@ PURE = Wheel("x.whl", 1, "b" * 64)
 )
 def test_pins_of_platforms_are_merged(pins: dict[str, list[Pin]], expected: list[Pin]) -> None:
     assert merged(pins) == tuple(expected)
+
+
+def test_a_lock_of_debian_packages_depends_on_the_image_of_its_python() -> None:
+    def asked(**images: str) -> str:
+        entries = tuple(
+            ExternalEntry("python", image, version.removeprefix("of").replace("_", "."))
+            for version, image in images.items()
+        )
+        made = fleet(service("a", python="3.13", system=("libpq5",)), externals=entries)
+        return questions(made)["a.system"]
+
+    assert asked(of3_11="x:1", of3_13="y:1") == asked(of3_11="x:2", of3_13="y:1")
+    assert asked(of3_11="x:1", of3_13="y:1") != asked(of3_11="x:1", of3_13="y:2")

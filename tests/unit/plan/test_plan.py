@@ -139,7 +139,7 @@ def test_a_service_whose_lock_names_nothing_installs_the_repositorys_packages_al
     of = fleet(service("api", requirements=asks(packages=(COMMON,))))
     decided = plan_of(of, locked(api=[]))
     assert recipe(decided, "api").chain == ()
-    assert recipe(decided, "api").local == ("common",)
+    assert recipe(decided, "api").local == (("common", "wheel-common"),)
     assert layers(decided, "api") == ("runtime", "runtime", "api", "api")
     assert "layers" not in dict(decided.target("inside").contexts), "the folder is not there"
 

@@ -55,7 +55,7 @@ def test_a_layer_says_for_which_machines_a_wheel_is_built(tmp_path: Path) -> Non
     ]
     files = generate(plan_of(made, locked(api=pins)), tmp_path)
     (text,) = (file.text for file in files if file.path.endswith("layer_api.json"))
-    assert json.loads(text)["built for"] == {"old": ["aarch64"]}
+    assert json.loads(text)["built for"] == {"wheel-old": ["aarch64"]}
 
 
 # --- the manifest's name

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
-from slimbake.fleet.model import Fleet, Scope
+from slimbake.fleet.model import Fleet, Python, Scope
 from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
@@ -119,7 +119,7 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
     names = [source.name for source in sources]
     with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
         platform = fleet.platforms[0]  # sources are the same on all
-        uv = PipCompile(machine, fleet.python, platform, Path(scratch), sources=names)
+        uv = PipCompile(machine, fleet.python.version, platform, Path(scratch), sources=names)
         try:
             return uv.locate(
                 [(source.name, source.version) for source in sources], "sources"
@@ -132,10 +132,11 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
 
 
 def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
-    def fits(wheel: Wheel, platform: str) -> bool:
-        return fit(wheel.file, fleet.python, platform) is not None
-
     for scope in {scope.lock: scope for scope in locked_scopes(fleet)}.values():
+
+        def fits(wheel: Wheel, platform: str, version: str = scope.python.version) -> bool:
+            return fit(wheel.file, version, platform) is not None
+
         for pin in locks.pins(scope.lock):
             for wheel in pin.wheels:
                 on = [platform for platform in scope.platforms if fits(wheel, platform)]
@@ -168,7 +169,7 @@ def _locate(
         together.setdefault((request.lock, request.platform), []).append(request)
     for (_, platform), here in together.items():
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-            uv = Uv(here[0].scope, fleet.root, fleet.python, platform, machine, Path(scratch))
+            uv = Uv(here[0].scope, fleet.root, platform, machine, Path(scratch))
             try:
                 available = uv.locate(
                     sorted({(request.pin.name, request.pin.version) for request in here}), "wheels"
@@ -283,15 +284,21 @@ def fetch_debian(
     What is missing is fetched by the external Python image's apt, and so needs an engine. `only` as
     for wheels. Raises SetupError.
     """
-    names = [system.scope.system_lock for system in systems(fleet)]
-    every = {name: locks.debs(name) for name in names if only is None or name in only}
-    missing = {deb for debs in every.values() for deb in debs if not _debs_held(store, deb)}
-    for arch in sorted({deb.arch for deb in missing} - {"all"}) or ["amd64"] * bool(missing):
-        here = sorted(deb for deb in missing if deb.arch in {arch, "all"})
-        size = sum(deb.size for deb in here)
-        line = f"fetching {len(here)} Debian packages, {size / 1e6:,.1f} MB"
-        with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
-            _debs_bring(here, arch, Apt(fleet, machine, console), store)
+    every: dict[str, tuple[Deb, ...]] = {}
+    missing: dict[Python, set[Deb]] = {}
+    for system in systems(fleet):
+        name = system.scope.system_lock
+        if only is None or name in only:
+            every[name] = locks.debs(name)
+            lacking = {deb for deb in every[name] if not _debs_held(store, deb)}
+            missing.setdefault(system.scope.python, set()).update(lacking)
+    for python, debs in missing.items():
+        for arch in sorted({deb.arch for deb in debs} - {"all"}) or ["amd64"] * bool(debs):
+            here = sorted(deb for deb in debs if deb.arch in {arch, "all"})
+            size = sum(deb.size for deb in here)
+            line = f"fetching {len(here)} Debian packages, {size / 1e6:,.1f} MB"
+            with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
+                _debs_bring(here, arch, Apt(fleet, python, machine, console), store)
     return {
         name: tuple(file for deb in debs if (file := _debs_held(store, deb)))
         for name, debs in every.items()

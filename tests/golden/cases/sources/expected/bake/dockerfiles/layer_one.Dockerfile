@@ -28,5 +28,5 @@ RUN --network=none \
     --mount=type=bind,from=inside,source=uv,target=/inside/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/inside/wheels \
     --mount=type=tmpfs,target=/tmp \
-    --mount=type=bind,from=wheel-tool,target=/inside/own/tool \
+    --mount=type=bind,from=wheel-tool,target=/inside/own/wheel-tool \
     ["python3.11", "/make.pyz", "make-layer"]
