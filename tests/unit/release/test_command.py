@@ -1,4 +1,4 @@
-"""What a build is told of the images from outside that it uses."""
+"""What a build knows of the images from outside that it uses."""
 
 from tests.unit.fleets import fleet, plan_of, service
 
