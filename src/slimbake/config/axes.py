@@ -194,10 +194,10 @@ def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Ite
     own = {"torch": family, "python": ""}
     stack = [raw["bases"][name] for name in entry.below]
     for name, variant in entry.raw.get("variants", {}).items():
-        own["python"] = below(entry, name, raw).version
+        own["python"] = _below(entry, name, raw).version
         values = own.copy()
         if not _owner(entry, raw):  # else it has that of its base, or is reported
-            values["python"] = python_of(entry, name, raw).version
+            values["python"] = _python(entry, name, raw).version
         for part in (*stack, entry.raw):
             said = part.get("variants", {}).get(name, {})
             values["torch"] = said.get("torch", values["torch"])
@@ -216,38 +216,38 @@ def _first(entry: Entry, raw: Raw) -> str:
 # Versions of Python.
 
 
-class Python(NamedTuple):
+class ChosenPython(NamedTuple):
     """A version of Python, and where the manifest says it."""
 
     version: str
     path: KeyPath
 
 
-def pythons(raw: Raw) -> Iterator[tuple[Entry, str, Python]]:
+def pythons(raw: Raw) -> Iterator[tuple[Entry, str, ChosenPython]]:
     """The Python of every base and service in each of its variants; "" where it has none."""
     for entry in entries(raw):
         for variant in _axis(entry, raw) or ("",):
-            yield entry, variant, python_of(entry, variant, raw)
+            yield entry, variant, _python(entry, variant, raw)
 
 
-def python_of(entry: Entry, variant: str, raw: Raw) -> Python:
+def _python(entry: Entry, variant: str, raw: Raw) -> ChosenPython:
     """The Python of an entry: as it says itself, else that of what it stands on."""
-    return _said(entry.path, entry.raw, variant) or below(entry, variant, raw)
+    return _said(entry.path, entry.raw, variant) or _below(entry, variant, raw)
 
 
-def below(entry: Entry, variant: str, raw: Raw) -> Python:
+def _below(entry: Entry, variant: str, raw: Raw) -> ChosenPython:
     """The Python of the bases that an entry stands on, else the fleet's."""
     for name in reversed(entry.below):
         if python := _said(("bases", name), raw["bases"][name], variant):
             return python
-    return Python(raw.get("python", ""), ("python",))
+    return ChosenPython(raw.get("python", ""), ("python",))
 
 
-def _said(path: KeyPath, raw: Raw, variant: str) -> Python | None:
+def _said(path: KeyPath, raw: Raw, variant: str) -> ChosenPython | None:
     of_variant = raw.get("variants", {}).get(variant, {})
     if "python" in of_variant:
-        return Python(of_variant["python"], (*path, "variants", variant, "python"))
-    return Python(raw["python"], (*path, "python")) if "python" in raw else None
+        return ChosenPython(of_variant["python"], (*path, "variants", variant, "python"))
+    return ChosenPython(raw["python"], (*path, "python")) if "python" in raw else None
 
 
 def _pythons(raw: Raw, report: ProblemReport) -> None:
@@ -255,7 +255,7 @@ def _pythons(raw: Raw, report: ProblemReport) -> None:
     stands on copies of its bases.
     """
     for entry, variant, python in pythons(raw):
-        under = below(entry, variant, raw)
+        under = _below(entry, variant, raw)
         copied = len(python.path) > 3 and not _owner(entry, raw) and variant != _first(entry, raw)
         if entry.below and python.version != under.version and not copied:
             whose = f"{dotted_path(under.path)} ({report.where(under.path)})"
