@@ -21,7 +21,7 @@ bases:
   ml:
     extends: web
     requirements: [torch]
-    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}, index: {torch: pypi}}
+    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}, index: {torch: cuda}}
 services:
   api: {base: web, context: app}
   rank: {base: ml, context: app, requirements: [scores]}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
-from slimbake.config.naming import INDEX, base_target, derived
+from slimbake.config.naming import CPU, base_target, derived
 from slimbake.config.report import ProblemReport, did_you_mean
 
 Raw = dict[str, Any]
@@ -147,7 +147,7 @@ def _torch(entries: tuple[_Entry, ...], raw: Raw, report: ProblemReport) -> None
             torch_of.setdefault(choice.root, choice.build)
     first: dict[tuple[str, str], _Choice] = {}
     for choice in choices:
-        if choice.variant and choice.build == torch_of.get(choice.root, INDEX):
+        if choice.variant and choice.build == torch_of.get(choice.root, CPU):
             continue  # it uses the family's own bases
         other = first.setdefault((choice.root, choice.variant), choice)
         if other.build != choice.build:
@@ -177,5 +177,5 @@ def _choices(entry: _Entry, raw: Raw) -> Iterator[_Choice]:
                 (*entry.path, "variants", name, "torch"),
                 variant["torch"],
             )
-    if "torch" in entry.raw and "torch" not in variants.get(default, {}):
+    if entry.kind == "bases" and "torch" in entry.raw and "torch" not in variants.get(default, {}):
         yield _Choice(root, "", (*entry.path, "torch"), entry.raw["torch"])

@@ -106,7 +106,7 @@ class _Layering:
                 pins=pins,
                 rules=rules,
                 bytecode=bytecode,
-                torch=owner.scope.torch,
+                torch=_build(owner.scope.torch, pins),
                 wheels=tuple(
                     (pin.name, targets[pin.name])
                     for pin in pins
@@ -162,6 +162,12 @@ def _by_parent(owners: Iterable[Base | Service]) -> Iterable[list[Base | Service
         place = (parent, owner.name) if owner.scope.kind == "export" else (parent,)
         siblings.setdefault(place, []).append(owner)
     return siblings.values()
+
+
+def _build(torch: str, pins: Iterable[Pin]) -> str:
+    """The build of torch whose own index may have a wheel of these pins; "" where none is of it."""
+    named = any(pin.version.endswith(f"+{torch}") for pin in pins)
+    return torch if named else ""
 
 
 def _installs(owner: Base | Service) -> bool:

@@ -26,7 +26,7 @@ class Layer:
     pins: tuple[Pin, ...]
     rules: tuple[Rule, ...]
     bytecode: str  # rule, all, none
-    torch: str  # the build of torch; "" = as the index has it
+    torch: str  # the build of torch that its pins name, such as `+cpu`; "" = none
     wheels: tuple[
         tuple[str, str], ...
     ]  # packages that are built from sources, each with its target
