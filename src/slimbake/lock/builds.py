@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from slimbake.config import requirement_places
 from slimbake.config.model import Requirements
@@ -19,6 +20,14 @@ from slimbake.lock.model import Pin
 _SHOWN = 6  # names of packages or scopes
 # `nvidia-ml-py` is Python that asks a driver, and harmless.
 _CUDA = re.compile(r"nvidia-(?!ml-py$).+|triton")
+
+
+class _Brought(NamedTuple):
+    """A package of CUDA, the way from a requirement to it, and where that is asked for."""
+
+    place: Problem  # without a message
+    leading: tuple[str, ...]
+    pin: Pin
 
 
 def is_cuda(pin: Pin) -> bool:
@@ -47,31 +56,38 @@ def refuse_cuda(fleet: Fleet, locked: Locked) -> None:
 def _problems(
     owner: Base | Service, locked: Locked, places: RequirementPlaces
 ) -> Iterator[Problem]:
-    """What is wrong with one base or service. Its own requirements of CUDA packages are one problem a
-    file: a compiled list has a dozen of them.
+    """What is wrong with one base or service: one problem for each requirement that brings CUDA, and
+    one for all CUDA packages that a file asks for itself, since a compiled list has a dozen.
     """
     scope = owner.scope
     entry = ("bases" if isinstance(owner, Base) else "services", owner.entry)
-    brought: dict[tuple[str, str], list[tuple[Problem, tuple[str, ...], Pin]]] = {}
-    for pin in filter(is_cuda, locked[scope.name]):
-        leading = way(pin.name, scope, locked)
-        place = places.of(entry, owner.variant, *_asked(scope.asks, leading))
-        requirement = leading[0] if leading[1:] else ""
-        brought.setdefault((place.file, requirement), []).append((place, leading, pin))
+    brought: dict[tuple[str, str], list[_Brought]] = {}
+    ways = {pin: way(pin.name, scope, locked) for pin in locked[scope.name] if is_cuda(pin)}
+    # Of a scope that asks for triton itself, torch was looked for on the package index.
+    on_index = ("triton",) in ways.values()
+    for pin, leading in ways.items():
+        if on_index and "torch" in leading[:-1]:
+            continue
+        asked, files = _asked(scope.asks, leading)
+        place = places.of(entry, owner.variant, asked, files)
+        requirement = "" if asked == pin.name else asked
+        brought.setdefault((place.file, requirement), []).append(_Brought(place, leading, pin))
     for (_, requirement), found in brought.items():
-        place = min((place for place, *_ in found), key=lambda place: (place.line, place.column))
-        shortest = min((leading for _, leading, _ in found), key=len)
-        pins = [pin for *_, pin in found]
+        place = min((each.place for each in found), key=lambda each: (each.line, each.column))
+        pins = [each.pin for each in found]
         size = readable(sum(pin.bytes or 0 for pin in pins))
         names = some([f"{pin.name}=={pin.version}" for pin in pins], _SHOWN)
-        cuda = f"{counted(len(pins), 'CUDA package')}, {size} to download: {names}"
+        packages = f"{counted(len(pins), 'CUDA package')}, {size} to download: {names}"
         if requirement:
-            message = f"{' -> '.join(shortest[:-1])} brings {scope.name} {cuda}"
-            without = f"require a package without CUDA in place of {requirement}"
+            shortest = min((each.leading for each in found), key=len)
+            message = f"{' -> '.join(shortest[:-1])} brings {scope.name} {packages}"
+            otherwise = f"require a package without CUDA in place of {requirement}"
+            if "torch" in shortest[:-1]:
+                otherwise = "add an index with the CPU build of torch: UV_INDEX=https://HOST/cpu"
         else:
-            message = f"{scope.name} asks for {cuda}"
-            without = "remove them here: what runs on CPUs needs none of them"
-        hint = f"if it runs on a GPU, write `torch: cuda` in {_speaker(owner)}\nelse {without}"
+            message = f"{scope.name} asks for {packages}"
+            otherwise = "remove them here: what runs on CPUs needs none of them"
+        hint = f"if this runs on a GPU, write `torch: cuda` in {_speaker(owner)}\nelse {otherwise}"
         yield Problem(place.file, place.line, place.column, place.path, message, hint)
 
 
