@@ -172,7 +172,6 @@ target "layer_pydantic-core_54c4f3e3" {
   }
   args = {
     "LAYER" = "layer_pydantic-core_54c4f3e3"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -187,7 +186,6 @@ target "layer_pydantic_e2e8b9fc" {
   }
   args = {
     "LAYER" = "layer_pydantic_e2e8b9fc"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -202,7 +200,6 @@ target "layer_base-web" {
   }
   args = {
     "LAYER" = "layer_base-web"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -232,7 +229,6 @@ target "layer_numpy_fdbec759" {
   }
   args = {
     "LAYER" = "layer_numpy_fdbec759"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -247,7 +243,6 @@ target "layer_transformers_56481e7b" {
   }
   args = {
     "LAYER" = "layer_transformers_56481e7b"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -262,7 +257,6 @@ target "layer_sympy_bd006630" {
   }
   args = {
     "LAYER" = "layer_sympy_bd006630"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -277,7 +271,6 @@ target "layer_hf-xet_abd71630" {
   }
   args = {
     "LAYER" = "layer_hf-xet_abd71630"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -292,7 +285,6 @@ target "layer_tokenizers_3deeecf9" {
   }
   args = {
     "LAYER" = "layer_tokenizers_3deeecf9"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -307,7 +299,6 @@ target "layer_networkx_30d93580" {
   }
   args = {
     "LAYER" = "layer_networkx_30d93580"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -322,7 +313,6 @@ target "layer_pygments_9ceac39a" {
   }
   args = {
     "LAYER" = "layer_pygments_9ceac39a"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -337,7 +327,6 @@ target "layer_setuptools_b42a59e2" {
   }
   args = {
     "LAYER" = "layer_setuptools_b42a59e2"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -352,7 +341,6 @@ target "layer_huggingface-hub_8f207a5b" {
   }
   args = {
     "LAYER" = "layer_huggingface-hub_8f207a5b"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -367,7 +355,6 @@ target "layer_pyyaml_a395f152" {
   }
   args = {
     "LAYER" = "layer_pyyaml_a395f152"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -382,7 +369,6 @@ target "layer_regex_69055e58" {
   }
   args = {
     "LAYER" = "layer_regex_69055e58"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -397,7 +383,6 @@ target "layer_mpmath_c57e414e" {
   }
   args = {
     "LAYER" = "layer_mpmath_c57e414e"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -412,7 +397,6 @@ target "layer_safetensors_2df939f8" {
   }
   args = {
     "LAYER" = "layer_safetensors_2df939f8"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -427,7 +411,6 @@ target "layer_rich_d86eca6c" {
   }
   args = {
     "LAYER" = "layer_rich_d86eca6c"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -442,7 +425,6 @@ target "layer_base-ml" {
   }
   args = {
     "LAYER" = "layer_base-ml"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -457,7 +439,6 @@ target "layer_onnxruntime_ca2db2e3" {
   }
   args = {
     "LAYER" = "layer_onnxruntime_ca2db2e3"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -472,7 +453,6 @@ target "layer_protobuf_b7e3b747" {
   }
   args = {
     "LAYER" = "layer_protobuf_b7e3b747"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -487,7 +467,6 @@ target "layer_base-ml-onnx" {
   }
   args = {
     "LAYER" = "layer_base-ml-onnx"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -502,7 +481,6 @@ target "layer_onnx_ef3aa65c" {
   }
   args = {
     "LAYER" = "layer_onnx_ef3aa65c"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -517,7 +495,6 @@ target "layer_onnxscript_7ab2f3df" {
   }
   args = {
     "LAYER" = "layer_onnxscript_7ab2f3df"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -532,7 +509,6 @@ target "layer_ml-dtypes_74da38c7" {
   }
   args = {
     "LAYER" = "layer_ml-dtypes_74da38c7"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -547,7 +523,6 @@ target "layer_base-ml-export" {
   }
   args = {
     "LAYER" = "layer_base-ml-export"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -562,7 +537,6 @@ target "layer_storage" {
   }
   args = {
     "LAYER" = "layer_storage"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -577,7 +551,6 @@ target "layer_hybrid" {
   }
   args = {
     "LAYER" = "layer_hybrid"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -592,7 +565,6 @@ target "layer_control" {
   }
   args = {
     "LAYER" = "layer_control"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }

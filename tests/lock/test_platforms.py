@@ -222,7 +222,7 @@ def test_what_runs_exports_takes_the_versions_of_each_platform(repo: Repo, index
     publish(index, "net", "1", "amd", ["numpy==2"])
     publish(index, "net", "1", "arm", ["numpy==1"])
     repo.write(
-        f"{BOTH}bases: {{ml: {{requirements: [net, torch, transformers]}}}}\n"
+        f"{BOTH}bases: {{ml: {{requirements: [net, torch, transformers], torch: cuda}}}}\n"
         "services:\n  a: {base: ml, context: a, weights: {path: models/a}, inference: onnx, start: none}\n",
         {"a/app.py": "", "models/a/config.json": "{}"},
     )

@@ -367,7 +367,7 @@ def test_lines_that_name_indexes_are_left_to_the_machine(repo: Repo, plain: Inde
     (repo.root / "api/requirements.txt").write_text(
         f"--index-url {plain.url}\n"
         "--extra-index-url https://user:secret@packages.example.com/simple\n"
-        "--extra-index-url https://download.pytorch.org/whl/cpu\n"
+        "--extra-index-url https://download.pytorch.org/whl/cu128\n"
         "--trusted-host x\nidna\n"
     )
     done = repo.run("lock")
@@ -375,8 +375,8 @@ def test_lines_that_name_indexes_are_left_to_the_machine(repo: Repo, plain: Inde
     assert (
         "api/requirements.txt:2: --extra-index-url https://packages.example.com/simple is left to"
         " each machine that locks and bakes: UV_INDEX=https://packages.example.com/simple\n"
-        "api/requirements.txt:3: --extra-index-url https://download.pytorch.org/whl/cpu chooses a"
-        " build of torch: say `torch: cpu` in the manifest\n"
+        "api/requirements.txt:3: --extra-index-url https://download.pytorch.org/whl/cu128 chooses a"
+        " build of torch: say `torch: cu128` in the manifest\n"
     ) in done.stderr
     assert "requirements.txt:1:" not in done.stderr  # this machine has it
 

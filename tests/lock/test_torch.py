@@ -21,7 +21,7 @@ bases:
   ml:
     extends: web
     requirements: [torch]
-    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}, index: {torch: pypi}}
+    variants: {cpu: {torch: cpu}, cuda: {torch: cu128}, index: {torch: cuda}}
 services:
   api: {base: web, context: app}
   rank: {base: ml, context: app, requirements: [scores]}
@@ -109,22 +109,6 @@ def test_mirrors_of_pytorch_s_indexes_are_named_by_the_end_of_their_address(
         assert third.fetched() == [f"torch-2.0+cu128-{AMD64}.whl"]
 
 
-def test_a_cpu_variant_with_cuda_is_refused(repo: Repo, index: Index, folder: Path) -> None:
-    build(index, "2.0")
-    for local in ("cpu", "cu128"):
-        wheel(folder, "2.0", local)
-    index.add("scores", "1", ["torch", "nvidia-cudnn-cu12"])
-    repo.write(THREE, {"app/app.py": ""})
-    done = repo.run("lock")
-    assert done.code == 2
-    assert done.stderr.splitlines()[-3:] == [
-        "slimbake: `torch: cpu` is chosen, and there would be CUDA packages",
-        "  rank: nvidia-cudnn-cu12==1, required by scores -> nvidia-cudnn-cu12",
-        "  require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
-    ]
-    assert not (repo.root / "bake/locks").exists()
-
-
 def test_a_variant_for_one_platform_is_locked_for_that_one(repo: Repo, folder: Path) -> None:
     for local, tag in (("cpu", AMD64), ("cpu", ARM64), ("cu128", AMD64)):
         wheel(folder, "2.0", local, tag)
@@ -193,10 +177,10 @@ def test_torch_that_others_need_has_its_build(repo: Repo, index: Index, folder: 
 
 
 def test_a_build_of_torch_that_nothing_needs_is_refused(repo: Repo) -> None:
-    repo.write("bases: {ml: {requirements: [frame], torch: cpu}}\nservices: {}\n")
+    repo.write("bases: {ml: {requirements: [frame], torch: cu128}}\nservices: {}\n")
     done = repo.run("lock")
     assert done.code == 2
     assert (
-        "`torch: cpu` chooses a build of torch, and no package of base-ml needs torch\n"
+        "`torch: cu128` chooses a build of torch, and no package of base-ml needs torch\n"
         "  add torch to the requirements, or remove this key\n"
     ) in done.stderr

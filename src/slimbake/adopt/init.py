@@ -101,16 +101,13 @@ def start(file: Path, request: InitRequest) -> Started:
         raise UsageError(*_nothing(request, adopted.notes))
     python = manifest(file).python if file.exists() else python_for(adopted.drafts)
     drafts = with_python(adopted.drafts, python)
-    torch, torch_notes = _torch(drafts)
 
-    def text(drafts: Sequence[Draft], torch: str = "") -> str:
-        return manifest_text(adopted.project, python, drafts, torch=torch)
+    def text(drafts: Sequence[Draft]) -> str:
+        return manifest_text(adopted.project, python, drafts)
 
     drafts, lost = fitting(file, drafts, text)
-    if torch and not isinstance(checked(file, text(drafts, torch)), Manifest):
-        torch, torch_notes = "", []  # none asks for it
-    notes = [*adopted.notes, *lost, *torch_notes, *(n for draft in drafts for n in draft.notes)]
-    return Started(text(drafts, torch), tuple(drafts), tuple(dict.fromkeys(notes)), adopted.left)
+    notes = [*adopted.notes, *lost, *(n for draft in drafts for n in draft.notes)]
+    return Started(text(drafts), tuple(drafts), tuple(dict.fromkeys(notes)), adopted.left)
 
 
 def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
@@ -133,21 +130,6 @@ def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
             raise UsageError(
                 f"{argument} is not there", "name a compose file, or a folder that has one"
             )
-
-
-def _torch(drafts: Sequence[Draft]) -> tuple[str, list[Note]]:
-    """Which build of torch a fleet has, and what that changes."""
-    adopted = [draft for draft in drafts if draft.outcome != "kept"]
-    counts = Counter(draft.torch for draft in adopted if draft.torch and draft.torch != "auto")
-    plain = [draft for draft in adopted if draft.wants_torch]
-    gpu = [draft for draft in plain if draft.gpu]
-    build = max(counts, key=lambda name: counts[name], default="pypi" if gpu else "")
-    place = next((draft.wants_torch for draft in plain if draft.wants_torch), None)
-    if place is None or build == "pypi":
-        return build, []
-    names = ", ".join(draft.name for draft in plain)
-    what = f"{names}: torch is its {build or 'cpu'} build, and PyPI's has CUDA"
-    return build, [Note("breaks", place, what, "`torch: pypi` in the manifest for CUDA")]
 
 
 def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:

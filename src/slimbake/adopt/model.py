@@ -236,9 +236,6 @@ class Draft:
     why: Note | None = None  # what kept it
     python: str = ""  # the version of its image; "" = any
     wants_python: tuple[str, ...] = ()  # what its projects say of the version
-    torch: str = ""  # the build that its Dockerfile asks for
-    gpu: bool = False
-    wants_torch: Place | None = None
     notes: tuple[Note, ...] = ()
     kept: Entry = field(default_factory=dict)  # the same with its Dockerfile
 

@@ -31,7 +31,7 @@ from slimbake.adopt.model import (
 )
 from slimbake.adopt.needs import RUNNERS, Needs, needs_of
 from slimbake.adopt.shell import plain_words, unset
-from slimbake.config.naming import HOME, NONROOT_HOME
+from slimbake.config.naming import CPU, CUDA, HOME, NONROOT_HOME
 from slimbake.config.secrecy import OF_A_FILE, looks_secret
 from slimbake.config.shells import SHELLS, reaped
 
@@ -67,7 +67,6 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         outcome="kept",
         entry=kept,
         kept=kept,
-        gpu=bool(compose and compose.gpu),
         notes=candidate.notes,
     )
     try:
@@ -132,15 +131,16 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     shell, entry = service.entry(code, build.context)
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
-    notes = (*fallback.notes, *needs.notes, *service.notes, *_of_compose(compose))
+    torch, torch_notes = _torch(needs, stage, compose, repository)
+    if torch != CPU:
+        entry["torch"] = torch
+    notes = (*fallback.notes, *needs.notes, *service.notes, *torch_notes, *_of_compose(compose))
     return replace(
         fallback,
         outcome="own, with a shell" if shell else "own",
         entry=entry,
         python=next(filter(None, (python_of(s.image) for s in (stage, *every))), ""),
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
-        torch=needs.torch,
-        wants_torch=_torch(needs, stage, repository),
         notes=notes,
     )
 
@@ -153,10 +153,23 @@ def _pythons(needs: Needs, folder: str, repository: Repository) -> Iterator[str]
             yield from re.findall(r'(?m)^(?:requires-python|python)\s*=\s*"([^"]+)"', text)
 
 
-def _torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
-    """Where a service asks for torch, and does not say which build."""
+def _torch(
+    needs: Needs, stage: Stage, compose: ComposeService | None, repository: Repository
+) -> tuple[str, tuple[Note, ...]]:
+    """The build of torch that a service gets, and what that changes for it."""
     if needs.torch:
-        return None
+        return (needs.torch if re.fullmatch(r"cu\d+", needs.torch) else CPU), ()
+    place = _plain_torch(needs, stage, repository)
+    if place is None:
+        return CPU, ()
+    if compose and compose.gpu:
+        return CUDA, ()
+    what = "torch is its CPU build, and PyPI's has CUDA"
+    return CPU, (Note("breaks", place, what, "`torch: cuda` in the service for CUDA"),)
+
+
+def _plain_torch(needs: Needs, stage: Stage, repository: Repository) -> Place | None:
+    """Where a service asks for torch by its name; None where it does not."""
     for requirement in needs.requirements:
         if re.fullmatch(r"torch(?:[=<>~!\[ ].*)?", requirement):
             return stage.place

@@ -30,6 +30,7 @@ _ORDER = [
     "contexts",
     "args",
     "requirements",
+    "torch",
     "system",
     "wheels",
     "shell",
@@ -53,12 +54,10 @@ _ORDER = [
 ]
 
 
-def manifest_text(project: str, python: str, drafts: Sequence[Draft], *, torch: str = "") -> str:
+def manifest_text(project: str, python: str, drafts: Sequence[Draft]) -> str:
     """The text of a manifest."""
     lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
     lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
-    if torch:
-        lines.append(f"torch: {torch}")
     lines += ["", "services:" if drafts else "services: {}"]
     shared = _shared([draft.entry for draft in drafts])
     named: set[str] = set()

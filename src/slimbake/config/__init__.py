@@ -8,11 +8,12 @@ from pathlib import Path
 
 from slimbake.config.document import KeyPath
 from slimbake.config.model import Manifest
+from slimbake.config.places import RequirementPlaces
 from slimbake.config.read import Reader
 from slimbake.config.rules import rules
 from slimbake.config.structure import structure
 
-__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs"]
+__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs", "requirement_places"]
 
 MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 _BEGINS = "a manifest begins with: project: NAME"
@@ -44,3 +45,8 @@ def refuse_debs(path: Path, faults: Mapping[str, tuple[str, str]]) -> None:
                     if package in faults:
                         report.value((*keys, "system", index), *faults[package])
     report.stop()
+
+
+def requirement_places(path: Path) -> RequirementPlaces:
+    """Where a manifest, which was read before, and its files ask for packages."""
+    return RequirementPlaces(path.parent, *structure(path, MANIFEST_SCHEMA, _BEGINS))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
-from slimbake.config.naming import INDEX, base_target, derived
+from slimbake.config.naming import CPU, base_target, derived
 from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
 
 Raw = dict[str, Any]
@@ -182,7 +182,7 @@ def _of_family(entry: Entry, raw: Raw) -> Iterator[_Choice]:
     if "torch" in variant:
         path: KeyPath = (*entry.path, "variants", first)
         yield _Choice(entry.root, "", path, {"torch": variant["torch"]})
-    elif "torch" in entry.raw:
+    elif entry.kind == "bases" and "torch" in entry.raw:
         yield _Choice(entry.root, "", entry.path, {"torch": entry.raw["torch"]})
 
 
@@ -190,7 +190,7 @@ def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Ite
     """The torch and Python of the variants for which the bases of an entry are copied."""
     if entry.kind == "services" and not entry.below:
         return
-    family = torch_of[entry.root].values["torch"] if entry.root in torch_of else INDEX
+    family = torch_of[entry.root].values["torch"] if entry.root in torch_of else CPU
     own = {"torch": family, "python": ""}
     stack = [raw["bases"][name] for name in entry.below]
     for name, variant in entry.raw.get("variants", {}).items():

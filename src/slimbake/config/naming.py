@@ -14,7 +14,8 @@ TOOL = f"{BAKE}/slimbake.txt"  # what pipelines install to get slimbake
 SCHEMA = f"{BAKE}/services.schema.json"  # the manifest's, for editors
 PARITY, SIZES = f"{BAKE}/parity.json", f"{BAKE}/sizes.json"  # what was measured
 
-INDEX = "pypi"  # the build of torch that the index of everything else has; the default
+CPU = "cpu"  # the build of torch without CUDA; the default
+CUDA = "cuda"  # the build of torch that the index of everything else has, with CUDA
 ONNX = "onnx"  # the value of `inference`, and the end of the name of the base that it runs on
 EXPORT = "export"  # the end of the name of the base on which models are exported
 SHELL = ("coreutils", "dash")  # the Debian packages of `shell: true`

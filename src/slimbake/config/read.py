@@ -198,6 +198,7 @@ class Reader:
             optimize=_truth(raw.get("optimize")),
             removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
             bytecode=_bytecode(raw),
+            torch=raw.get("torch"),
             variants=self._variants(raw, (*at, "variants"), folder),
             ignore=ignore,
         )

@@ -28,7 +28,7 @@ from slimbake.config.model import (
     VariantEntry,
     WeightsEntry,
 )
-from slimbake.config.naming import EXPORT, INDEX, ONNX, derived
+from slimbake.config.naming import CPU, EXPORT, ONNX, derived
 
 # What runs a graph, and what writes one beside torch.
 RUNS = ("numpy", "onnxruntime", "tokenizers")
@@ -218,7 +218,7 @@ class _Expansion:
         return self._whole.python
 
     def _family_torch(self, chain: Sequence[BaseEntry]) -> str:
-        return self._torch.get(chain[0].name, INDEX)
+        return self._torch.get(chain[0].name, CPU)
 
     def _services(self, entry: ServiceEntry) -> Iterator[ServiceDraft]:
         chain = self._chain(entry.base)
@@ -250,7 +250,7 @@ class _Expansion:
             env=_over(entry.env, variant_entry.env),
             platforms=variant_entry.platforms or entry.platforms,
             budget=_limits(entry.budget, variant_entry.budget),
-            torch=variant_entry.torch,
+            torch=variant_entry.torch or entry.torch,
             inference=variant_entry.inference or entry.inference or "torch",
             precision=variant_entry.precision or entry.precision,
             parity=_parity(entry, variant_entry),

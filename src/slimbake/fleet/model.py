@@ -26,7 +26,7 @@ from slimbake.config.model import (
     Secret,
     StartCheck,
 )
-from slimbake.config.naming import PROGRAMS, of_python
+from slimbake.config.naming import CPU, PROGRAMS, of_python
 from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
@@ -87,7 +87,7 @@ class Scope:
     platforms: Platforms = ()  # what it is built for, sorted
     agrees: tuple[Scope, ...] = ()  # beside those below, whose versions it takes, too
     asks: Requirements
-    torch: str = ""  # the build of torch: "cpu", "cu128"; "" = as the index has it
+    torch: str = CPU  # the build of torch: "cpu", "cu128"; "cuda" = as the index has it
     onnx: bool = False  # of a service: its model runs without torch
 
     @property

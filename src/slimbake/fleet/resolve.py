@@ -21,7 +21,7 @@ from slimbake.config.model import (
     once,
 )
 from slimbake.config.naming import (
-    INDEX,
+    CPU,
     ONNX,
     PROGRAMS,
     SHELL,
@@ -155,8 +155,8 @@ class _Resolution:
         for base in self._bases:
             parent = base.extends or next(iter(base.agrees), "")
             roots[base.name] = roots[parent] if parent else base.name
-        named = {roots[b.name]: b.torch for b in self._bases if b.torch and b.torch != INDEX}
-        return {name: named.get(root, "") for name, root in roots.items()}
+        named = {roots[base.name]: base.torch for base in self._bases if base.torch}
+        return {name: named.get(root, CPU) for name, root in roots.items()}
 
     def _own_platforms(self, service: ServiceDraft) -> Platforms:
         return once(tuple(sorted(service.platforms or self._platforms)))
@@ -212,7 +212,7 @@ class _Resolution:
         )
 
     def _service_scope(self, service: ServiceDraft) -> Scope:
-        torch = service.torch or self._manifest.torch or INDEX
+        torch = service.torch or self._manifest.torch or CPU
         return Scope(
             name=service.name,
             kind="service",
@@ -222,7 +222,7 @@ class _Resolution:
             python=self._pythons[service.python],
             platforms=self._own_platforms(service),
             asks=service.requirements,
-            torch=self._torch[service.base] if service.base else "" if torch == INDEX else torch,
+            torch=self._torch[service.base] if service.base else torch,
             onnx=service.inference == ONNX,
         )
 

@@ -34,7 +34,8 @@ class Found(NamedTuple):
 
 # What uv says of a package that it may not build, and which has no wheel that serves.
 _LACKING = r"(?:Wheels are (?:required|available)|Building source distributions) for `([a-z0-9-]+)`"
-# An index that wants another account. PyTorch's own answers so for each package that it has not.
+# Its index answers 403 for each package that it has not, as others do to an account that they refuse.
+_PYTORCH = "https://download.pytorch.org/"
 _REFUSED = re.compile(
     r"An index(?: URL)? \((?P<address>[^)]+)\) (?:could not be queried due to a lack of valid"
     r" authentication credentials|returned an?) \(?(?P<status>40[137] \w+(?: required)?)"
@@ -187,8 +188,10 @@ def _failure(text: str, torch: str) -> SlimbakeError:
     """`torch`: the build that PyTorch's own index was asked for."""
     if unbuilt := _unbuilt(text):
         return unbuilt
-    if (refused := _REFUSED.search(" ".join(text.split()))) and not torch:
+    for refused in _REFUSED.finditer(" ".join(text.split())):
         address = refused["address"]
+        if address.startswith(_PYTORCH):
+            continue
         return SetupError(
             f"the index {address} refuses this machine: {refused['status']}",
             "check its user and password: in the index's address, ~/.netrc or uv's and pip's"

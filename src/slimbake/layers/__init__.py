@@ -108,7 +108,7 @@ class _Layering:
                 pins=pins,
                 rules=rules,
                 bytecode=bytecode,
-                torch=owner.scope.torch,
+                torch=_build(owner.scope.torch, pins),
                 wheels=tuple(targets[pin.built] for pin in built),
                 built_for=tuple((targets[pin.built], pin.machines) for pin in built if pin.marker),
             )
@@ -161,6 +161,12 @@ def _by_parent(owners: Iterable[Base | Service]) -> Iterable[list[Base | Service
         place = (parent, owner.name) if owner.scope.kind == "export" else (parent,)
         siblings.setdefault(place, []).append(owner)
     return siblings.values()
+
+
+def _build(torch: str, pins: Iterable[Pin]) -> str:
+    """The build of torch whose own index may have a wheel of these pins; "" where none is of it."""
+    named = any(pin.version.endswith(f"+{torch}") for pin in pins)
+    return torch if named else ""
 
 
 def _installs(owner: Base | Service) -> bool:

@@ -28,7 +28,7 @@ class Layer:
     pins: tuple[Pin, ...]
     rules: tuple[Rule, ...]
     bytecode: str  # rule, all, none
-    torch: str  # the build of torch; "" = as the index has it
+    torch: str  # the build of torch that its pins name, such as `+cpu`; "" = none
     wheels: tuple[str, ...]  # the targets of packages that are built from sources
     # of these, the machines that each is built for, where another has a wheel
     built_for: tuple[tuple[str, tuple[str, ...]], ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from slimbake.console.tables import some
@@ -15,10 +14,6 @@ from slimbake.lock.model import Pin
 _SHOWN = 6  # chains of one package
 
 Locked = Mapping[str, tuple[Pin, ...]]  # scope -> the pins that it adds
-
-# What a machine without a GPU has no use for. `nvidia-ml-py` is Python that asks a driver, and
-# harmless; triton is a compiler, which openai-whisper requires on CPUs too.
-_CUDA = re.compile(r"nvidia-(?!ml-py$).*|cuda-.*|cupy-cuda.*|tensorrt.*|onnxruntime-gpu|.*-cu1\d")
 
 
 class ResolutionError(SlimbakeError):
@@ -77,28 +72,10 @@ def explanation(package: str, scopes: Iterable[Scope], locked: Locked) -> str:
     return "\n".join(lines)
 
 
-def _way(package: str, scope: Scope, locked: Locked) -> str:
-    """The requirement behind a package of a scope, and what leads from there to it."""
+def way(package: str, scope: Scope, locked: Locked) -> tuple[str, ...]:
+    """The shortest way from a requirement of a scope down to a package of it, both included."""
     chains = (chain for *_, ways in holders(package, [scope], locked) for chain in ways)
-    return " -> ".join(next(chains, (package,)))
-
-
-def refuse_cuda(scope: Scope, pins: Sequence[Pin]) -> None:
-    """Raise ResolutionError where a scope with `torch: cpu` holds a CUDA package, with the
-    requirement behind it.
-    """
-    lines = [
-        f"{scope.name}: {pin.name}=={pin.version}, required by"
-        f" {_way(pin.name, scope, {scope.name: tuple(pins)})}"
-        for pin in pins
-        if _CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version)
-    ]
-    if scope.torch == "cpu" and lines:
-        raise ResolutionError(
-            "`torch: cpu` is chosen, and there would be CUDA packages\n"
-            + "\n".join(f"  {line}" for line in lines),
-            "require the CPU build of what pulls them in, or say `torch: pypi` or a CUDA version",
-        )
+    return next(chains, (package,))
 
 
 def refuse_torch(scopes: Iterable[Scope], locked: Locked) -> None:
@@ -106,7 +83,7 @@ def refuse_torch(scopes: Iterable[Scope], locked: Locked) -> None:
     requires it.
     """
     lines = [
-        f"{scope.name}: torch in {part.name}, required by {_way('torch', part, locked)}"
+        f"{scope.name}: torch in {part.name}, required by {' -> '.join(way('torch', part, locked))}"
         for scope in scopes
         for part in (scope.closure if scope.onnx else ())
         if any(pin.name == "torch" for pin in locked.get(part.name, ()))
@@ -119,27 +96,12 @@ def refuse_torch(scopes: Iterable[Scope], locked: Locked) -> None:
         )
 
 
-def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
-    """Raise ResolutionError where a build of torch is chosen, and nothing that has it needs torch."""
-    having = {
-        scope.torch
-        for scope in scopes
-        if any(pin.name.startswith("torch") for pin in locked[scope.name])
-    }
-    without = [scope for scope in scopes if scope.torch and scope.torch not in having]
-    if without:
-        raise ResolutionError(
-            f"`torch: {without[0].torch}` chooses a build of torch, and no package of"
-            f" {some([scope.name for scope in without], _SHOWN)} needs torch",
-            "add torch to the requirements, or remove this key",
-        )
-
-
 def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Source]) -> None:
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows. `sources`: by their origins.
     """
     lines = []
+    builds = set()
     for allowed, pin in itertools.product(scope.asks.hashes, pins):
         if pin.name != allowed.name:
             continue
@@ -151,12 +113,17 @@ def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Sourc
                 lines.append(
                     f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
                 )
+                if pin.version.endswith(f"+{scope.torch}"):
+                    builds.add(pin.name)
     if lines:
         raise ResolutionError(
             "the index has other files than the requirements allow\n"
             + "\n".join(f"  {line}" for line in dict.fromkeys(lines)),
-            "if you trust the index: write the file's hashes again, or remove them: the lock holds"
-            " hashes",
+            f"these hashes of {', '.join(sorted(builds))} are those of another build: remove them, or"
+            " write `torch: cuda` for the index's own build, with CUDA"
+            if builds
+            else "if you trust the index: write the file's hashes again, or remove them: the lock"
+            " holds hashes",
         )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.model import IndexLine
-from slimbake.config.naming import base_target
+from slimbake.config.naming import CPU, base_target
 from slimbake.console import Console
 from slimbake.console.tracker import Tracker
 from slimbake.errors import together
@@ -22,8 +22,9 @@ from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
+from slimbake.lock.builds import refuse_cuda, refuse_no_torch
 from slimbake.lock.contents import wheel_files
-from slimbake.lock.explain import ResolutionError, refuse_no_torch, refuse_torch
+from slimbake.lock.explain import ResolutionError, refuse_torch
 from slimbake.lock.locks import (
     EXTERNALS,
     SYSTEM_HEADER,
@@ -57,8 +58,8 @@ def lock(
     changed files.
 
     `fleet`: as its manifest alone has it. Known pins are kept where they still fit. Raises
-    ResolutionError where requirements contradict each other, SetupError where uv or an index
-    fails; nothing is written then.
+    ResolutionError where requirements contradict each other, ManifestError where they bring CUDA
+    that nobody asked for, SetupError where uv or an index fails; nothing is written then.
     """
     with (
         exclusively(f"lock-{fleet.project}", console),
@@ -118,6 +119,7 @@ class _Locking:
             unsolved = [error for error in failures if isinstance(error, ResolutionError)]
             several = 1 < len(failures) == len(unsolved)
             raise ResolutionError(together(unsolved).message) if several else failures[0]
+        refuse_cuda(self._fleet, self._pins)
         refuse_torch(above, self._pins)
         refuse_no_torch(scopes, self._pins)
         self._build()
@@ -335,13 +337,16 @@ def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
     scopes = [*(base.scope for base in fleet.bases), *(service.scope for service in fleet.services)]
     for file in dict.fromkeys(file for scope in scopes for file in scope.asks.prereleases):
         yield f"{file}: --pre allows pre-releases of all that is locked together with it"
-    candidates = ((line, scope.torch) for scope in scopes for line in scope.asks.indexes)
-    for line in dict.fromkeys(
-        line for line, torch in candidates if not (torch and _build_of(line))
-    ):
+    lines = {}
+    for scope in scopes:
+        for line in scope.asks.indexes:
+            # The manifest decides about the build, unless it leaves it at the default.
+            if not (build := _build_of(line)) or (scope.torch == CPU and build != CPU):
+                lines[line] = build
+    for line, build in lines.items():
         usual = (urlsplit(line.address).hostname or "").startswith("pypi.")  # or a mirror of it
         shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
-        if build := _build_of(line):
+        if build:
             yield f"{shown} chooses a build of torch: say `torch: {build}` in the manifest"
         elif "://" in line.address and not usual and line.address.rstrip("/") not in there:
             links = line.said in ("-f", "--find-links")

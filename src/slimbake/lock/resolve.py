@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from slimbake.config.naming import CUDA
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.fleet.model import Scope
@@ -21,11 +22,7 @@ from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
 from slimbake.host.wheels import fit, marker
 from slimbake.inside.fetch import hashed
-from slimbake.lock.explain import (
-    no_solution,
-    refuse_cuda,
-    refuse_hashes,
-)
+from slimbake.lock.explain import no_solution, refuse_hashes
 from slimbake.lock.model import Pin, merged
 
 # What PyTorch's indexes have a build of for each kind of machine.
@@ -103,6 +100,8 @@ class Uv(PipCompile):
         torch = _build(files, scope, platform)
         mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
         there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
+        # uv would ask PyTorch's index for triton too: a scope for CPUs is refused by its name.
+        refused = any(canonicalize_name(each.name) == "triton" for each in requirements)
         super().__init__(
             machine,
             scope.python.version,
@@ -114,7 +113,7 @@ class Uv(PipCompile):
                 if requirement.url and not requirement.url.partition("#")[0].endswith(".whl")
             ],
             prereleases=bool(scope.asks.prereleases),
-            torch="" if there else scope.torch,
+            torch="" if there or refused or scope.torch == CUDA else scope.torch,
         )
         self.constraints = (
             *(constraint for constraint in torch if name_of(constraint) not in pinned),
@@ -231,7 +230,9 @@ def _build(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]
     """
     requirements = [Requirement(spec) for spec in scope.asks.specs]
     requirements += [Requirement(constraint.spec) for constraint in scope.asks.constraints]
-    specifier_of = {name: Requirement(name).specifier for name in sorted(TORCH) if scope.torch}
+    specifier_of = {
+        name: Requirement(name).specifier for name in sorted(TORCH) if scope.torch != CUDA
+    }
     for requirement in requirements:
         name = canonicalize_name(requirement.name)
         specifier_of[name] = requirement.specifier & specifier_of.get(name, requirement.specifier)
@@ -245,7 +246,7 @@ def _build(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]
             fits = fit(file, scope.python.version, platform) is not None
             if fits and specifier_of[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
-        elif not scope.torch and "+" not in str(specifier_of[name]):
+        elif scope.torch == CUDA and "+" not in str(specifier_of[name]):
             others[f"{name}!={version}"] = None
     return (*(f"{name}=={version}" for name, version in newest.items()), *others)
 
@@ -275,8 +276,8 @@ def resolve_scope(
     wheel.
 
     `kept`: of an earlier lock, which stay where they still fit; `sources`: of `kept` and `taken`, by
-    their origins. Raises ResolutionError where requirements contradict each other, a scope for CPUs
-    would hold CUDA, or one on ONNX Runtime torch; SetupError where uv or an index fails.
+    their origins. Raises ResolutionError where requirements contradict each other, and SetupError
+    where uv or an index fails.
     """
     needs: dict[str, tuple[Pin, ...]] = {}  # by the marker of a platform
     own: dict[str, list[Pin]] = {}
@@ -300,9 +301,7 @@ def resolve_scope(
         pins = tuple(_pin(package, there) for package in needed)
         needs[marker(platform)] = pins
         own[marker(platform)] = [pin for pin in pins if pin.name not in beneath]
-    every = merged(needs)
-    refuse_cuda(scope, every)
-    refuse_hashes(scope, every, built)
+    refuse_hashes(scope, merged(needs), built)
     return merged(own), with_asked(scope, built.values())
 
 

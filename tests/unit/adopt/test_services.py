@@ -241,11 +241,13 @@ def test_build_arguments_and_contexts_come_along_with_a_kept_dockerfile(tmp_path
     }
 
 
-def test_plain_torch_of_a_service_with_a_gpu_is_pypis(tmp_path: Path) -> None:
+def test_plain_torch_of_a_service_with_a_gpu_has_cuda(tmp_path: Path) -> None:
     gpu = "deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1}]}}}"
     text = f"services:\n  api:\n    build: api\n    {gpu}\n"
     files = {**TREE, "api/requirements.txt": "torch\n", "compose.yaml": text}
-    assert "torch: pypi\n" in started(tmp_path, files).text
+    decided = started(tmp_path, files)
+    assert "    torch: cuda\n" in decided.text
+    assert "CUDA" not in " ".join(each.what for each in decided.notes)
 
 
 def test_a_file_of_variables_fills_in_the_paths_of_builds_and_nothing_else(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_base_of_that_name_that_is_written_is_the_one_that_services_stand_on()
     assert (onnx_base.entry, onnx_base.scope.asks) == (own.name, own.requirements)
     assert settled(onnx_base.scope) == ()
     assert settled(base(found, "ml-export").scope) == base(found, "ml").scope.closure
-    assert (onnx_base.scope.kind, onnx_base.scope.torch) == ("base", "")
+    assert (onnx_base.scope.kind, onnx_base.scope.torch) == ("base", "cpu")
     assert (onnx_base.variant, onnx_base.copied, onnx_base.system) == ("", False, own.system)
     assert onnx_base.optimize
     assert below(found.service("rank").scope) == "base-ml-onnx"

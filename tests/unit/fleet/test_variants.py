@@ -53,9 +53,9 @@ def test_a_variant_without_torch_shares_what_it_stands_on() -> None:
     ml = BaseEntry("ml", extends="web", requirements=asks("numpy"), variants=(plain, full))
     found = made(service("rank", base="ml"), by=(WEB, ml))
     assert bases(found) == {
-        "base-web": ("", ""),
-        "base-ml": ("base-web", ""),
-        "base-ml-full": ("base-web", ""),
+        "base-web": ("", "cpu"),
+        "base-ml": ("base-web", "cpu"),
+        "base-ml-full": ("base-web", "cpu"),
     }
 
 
@@ -128,17 +128,31 @@ def test_files_that_variants_are_read_from_are_in_no_image() -> None:
 def test_a_service_without_a_base_is_a_family_for_each_variant() -> None:
     found = made(service("own", requirements=asks("torch"), variants=(CPU, CUDA)), by=(WEB,))
     assert [(scope.name, scope.torch) for scope in locked_scopes(found)] == [
-        ("base-web", ""),
+        ("base-web", "cpu"),
         ("own", "cpu"),
         ("own-cuda", "cu128"),
     ]
 
 
-def test_pypi_is_what_a_family_has_where_nothing_is_said() -> None:
+def test_the_cpu_build_is_what_a_family_has_where_nothing_is_said() -> None:
     base = BaseEntry("ml", requirements=asks("torch"))
-    variants = (VariantEntry("index", torch="pypi"), CPU)
+    variants = (CPU, VariantEntry("gpu", torch="cuda"))
     found = made(service("rank", base="ml", variants=variants), by=(base,))
-    assert stand(found) == [("rank", "base-ml"), ("rank-cpu", "base-ml-cpu")]
+    assert stand(found) == [("rank", "base-ml"), ("rank-gpu", "base-ml-gpu")]
+    assert [base.scope.torch for base in found.bases] == ["cpu", "cuda"]
+
+
+def test_a_service_without_a_base_says_its_build_of_torch_before_the_fleet_does() -> None:
+    gpu, other = service("gpu", requirements=asks("torch"), torch="cuda"), service("other")
+    variants = (VariantEntry("new"), VariantEntry("old", torch="cu126"))
+    both = replace(gpu, name="both", variants=variants)
+    found = made(gpu, other, both, by=(), torch="cu128")
+    assert {each.name: each.scope.torch for each in found.services} == {
+        "gpu": "cuda",
+        "other": "cu128",
+        "both": "cuda",
+        "both-old": "cu126",
+    }
 
 
 FLEET = plan_of(

@@ -48,6 +48,14 @@ def test_each_heavy_wheel_is_a_layer_and_the_rest_is_one_more() -> None:
     assert found["torch"].name == f"layer_torch_{found['torch'].key[7:15]}"
 
 
+@pytest.mark.parametrize(("said", "build"), [(None, "cpu"), ("cuda", ""), ("cu128", "")])
+def test_a_layer_knows_the_build_of_torch_that_its_wheels_are_of(
+    said: str | None, build: str
+) -> None:
+    found = one(replace(TORCH, version="2.13.0+cpu"), NUMPY, torch=said)
+    assert (found["torch"].torch, found["numpy"].torch) == (build, "")
+
+
 def test_a_wheel_is_heavy_from_the_bound_on() -> None:
     heavy, light = pinned("heavy", size=HEAVY), pinned("light", size=HEAVY - 1)
     assert {*one(heavy, light, SIX)} == {"heavy", "light six"}

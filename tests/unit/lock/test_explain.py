@@ -1,4 +1,4 @@
-"""Who needs a package and why it lies where it does; CUDA for CPUs; what conflicts, and
+"""Who needs a package and why it lies where it does; what conflicts, and
 the ways out.
 """
 
@@ -15,8 +15,6 @@ from slimbake.lock.explain import (
     ResolutionError,
     explanation,
     holders,
-    refuse_cuda,
-    refuse_no_torch,
     refuse_torch,
 )
 from slimbake.lock.model import Pin
@@ -110,43 +108,6 @@ def test_of_many_ways_the_shortest_are_shown_and_the_others_counted() -> None:
         "a", alone, {"tool": (pin("a", *users), *(pin(user, "") for user in users))}
     )
     assert shown.count("-> a") == 6 and "  and 3 more ways" in shown
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [
-        ("nvidia-cublas-cu12", "1"),
-        ("cuda-bindings", "13"),
-        ("cupy-cuda12x", "13"),
-        ("onnxruntime-gpu", "1"),
-        ("torch", "2.13.0+cu128"),
-        ("jax-cuda12-plugin-cu12", "1"),
-    ],
-)
-def test_cuda_in_a_scope_for_cpus_is_an_error(name: str, version: str) -> None:
-    pins = (pin("scipy", ""), pin(name, "scipy", version=version))
-    with pytest.raises(ResolutionError) as caught:
-        refuse_cuda(replace(RANK, torch="cpu"), pins)
-    assert (
-        str(caught.value)
-        == f"`torch: cpu` is chosen, and there would be CUDA packages\n  rank: {name}=={version},"
-        f" required by scipy -> {name}"
-    )
-    assert caught.value.exit_code == 2 and "torch: pypi" in caught.value.hint
-    for torch in ("", "cu128"):
-        refuse_cuda(replace(RANK, torch=torch), pins)
-
-
-@pytest.mark.parametrize("name", ["nvidia-ml-py", "torch", "cudatext", "triton"])
-def test_what_only_sounds_like_cuda_is_accepted(name: str) -> None:
-    refuse_cuda(replace(RANK, torch="cpu"), (pin(name, "", version="2.13.0+cpu"),))
-
-
-def test_a_build_of_torch_that_nothing_needs_is_refused() -> None:
-    scopes = (replace(WEB, torch="cpu"), replace(API, torch="cpu"))
-    with pytest.raises(ResolutionError, match="no package of base-web, api needs torch"):
-        refuse_no_torch(scopes, LOCKED)
-    refuse_no_torch((*scopes, replace(ML, torch="cpu")), LOCKED)
 
 
 def test_torch_below_a_service_on_onnx_runtime_is_refused_with_what_requires_it() -> None:

@@ -16,19 +16,26 @@ from slimbake.fleet import resolve
 from slimbake.host.machine import machine
 from slimbake.lock.locking import index_lines, lock
 
-CPU = IndexLine("r.txt:1", "--extra-index-url", "https://download.pytorch.org/whl/cpu")
+CPU, CUDA = (
+    IndexLine("r.txt:1", "--extra-index-url", f"https://download.pytorch.org/whl/{build}")
+    for build in ("cpu", "cu121")
+)
 
 
-@pytest.mark.parametrize("torch", ["", "cpu", "cu128"])
-def test_an_index_of_one_build_of_torch_is_named_without_a_choice(torch: str) -> None:
-    asked = Requirements(("torch",), indexes=(CPU,))
-    alone = fleet(service("api", requirements=asked), torch=torch)
-    below = BaseEntry("ml", requirements=Requirements(("torch",)), torch=torch or None)
+@pytest.mark.parametrize("torch", [None, "cpu", "cuda", "cu128"])
+@pytest.mark.parametrize("index", [CPU, CUDA])
+def test_an_index_of_a_cuda_build_is_named_where_the_manifest_asks_for_none(
+    torch: str | None, index: IndexLine
+) -> None:
+    asked = Requirements(("torch",), indexes=(index,))
+    alone = fleet(service("api", requirements=asked, torch=torch))
+    below = BaseEntry("ml", requirements=Requirements(("torch",)), torch=torch)
     stood = fleet(service("api", base="ml", requirements=asked), bases=(below,))
-    line = f"{CPU.where}: {CPU.said} {CPU.address}"
-    said = f"{line} chooses a build of torch: say `torch: cpu` in the manifest"
+    line = f"{index.where}: {index.said} {index.address}"
+    said = f"{line} chooses a build of torch: say `torch: cu121` in the manifest"
+    silent = index is CPU or torch in ("cuda", "cu128")
     for found in (alone, stood):
-        assert [*index_lines(found, debian())] == ([] if torch else [said])
+        assert [*index_lines(found, debian())] == ([] if silent else [said])
 
 
 MANIFEST = """\

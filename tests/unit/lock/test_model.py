@@ -77,8 +77,8 @@ def test_a_lock_depends_on(other: dict[str, str]) -> None:
 
 
 def test_a_lock_depends_on_its_build_of_torch() -> None:
-    pypi = (BaseEntry("ml", extends="web", requirements=asks("torch"), torch="pypi"), *BASES[1:])
-    assert digests(fleet(bases=BASES))["base-ml"] != digests(fleet(bases=pypi))["base-ml"]
+    cuda = (BaseEntry("ml", extends="web", requirements=asks("torch"), torch="cuda"), *BASES[1:])
+    assert digests(fleet(bases=BASES))["base-ml"] != digests(fleet(bases=cuda))["base-ml"]
 
 
 def test_a_neighbour_changes_no_lock() -> None:

@@ -99,7 +99,6 @@ target "layer_base-web" {
   }
   args = {
     "LAYER" = "layer_base-web"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -114,7 +113,6 @@ target "layer_base-ml" {
   }
   args = {
     "LAYER" = "layer_base-ml"
-    "TORCH" = "cpu"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -130,7 +128,6 @@ target "layer_base-ml-onnx" {
   }
   args = {
     "LAYER" = "layer_base-ml-onnx"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -145,7 +142,6 @@ target "layer_base-ml-export" {
   }
   args = {
     "LAYER" = "layer_base-ml-export"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -160,7 +156,6 @@ target "layer_base-vision" {
   }
   args = {
     "LAYER" = "layer_base-vision"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -175,7 +170,6 @@ target "layer_base-vision-export" {
   }
   args = {
     "LAYER" = "layer_base-vision-export"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -190,7 +184,6 @@ target "layer_base-vision-onnx" {
   }
   args = {
     "LAYER" = "layer_base-vision-onnx"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -205,7 +198,6 @@ target "layer_rank" {
   }
   args = {
     "LAYER" = "layer_rank"
-    "TORCH" = "cpu"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

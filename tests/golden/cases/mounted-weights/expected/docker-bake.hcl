@@ -95,7 +95,6 @@ target "layer_base-ml" {
   }
   args = {
     "LAYER" = "layer_base-ml"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -110,7 +109,6 @@ target "layer_base-ml-onnx" {
   }
   args = {
     "LAYER" = "layer_base-ml-onnx"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -125,7 +123,6 @@ target "layer_base-ml-export" {
   }
   args = {
     "LAYER" = "layer_base-ml-export"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }

@@ -107,7 +107,6 @@ target "layer_base-web" {
   }
   args = {
     "LAYER" = "layer_base-web"
-    "TORCH" = "cpu"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -123,7 +122,6 @@ target "layer_base-web-cuda" {
   }
   args = {
     "LAYER" = "layer_base-web-cuda"
-    "TORCH" = "cu128"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -139,7 +137,6 @@ target "layer_base-ml" {
   }
   args = {
     "LAYER" = "layer_base-ml"
-    "TORCH" = "cpu"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -155,7 +152,6 @@ target "layer_base-ml-cuda" {
   }
   args = {
     "LAYER" = "layer_base-ml-cuda"
-    "TORCH" = "cu128"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -171,7 +167,6 @@ target "layer_embed" {
   }
   args = {
     "LAYER" = "layer_embed"
-    "TORCH" = "cpu"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]
@@ -187,7 +182,6 @@ target "layer_embed-cuda" {
   }
   args = {
     "LAYER" = "layer_embed-cuda"
-    "TORCH" = "cu128"
   }
   platforms = ["linux/amd64"]
   output = ["type=cacheonly"]

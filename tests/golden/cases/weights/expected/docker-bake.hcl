@@ -71,7 +71,6 @@ target "layer_base-ml" {
   }
   args = {
     "LAYER" = "layer_base-ml"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -86,7 +85,6 @@ target "layer_base-vision" {
   }
   args = {
     "LAYER" = "layer_base-vision"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -101,7 +99,6 @@ target "layer_rank" {
   }
   args = {
     "LAYER" = "layer_rank"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }
@@ -116,7 +113,6 @@ target "layer_speak" {
   }
   args = {
     "LAYER" = "layer_speak"
-    "TORCH" = "cpu"
   }
   output = ["type=cacheonly"]
 }

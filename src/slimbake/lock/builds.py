@@ -1,0 +1,127 @@
+"""Builds of torch: CUDA is asked for by name, and what brings it without is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from slimbake.config import requirement_places
+from slimbake.config.model import Requirements
+from slimbake.config.naming import CPU
+from slimbake.config.places import RequirementPlaces
+from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
+from slimbake.console.tables import counted, readable, some
+from slimbake.errors import ManifestError, Problem
+from slimbake.fleet.model import Base, Fleet, Scope, Service
+from slimbake.lock.explain import Locked, ResolutionError, way
+from slimbake.lock.model import Pin
+
+_SHOWN = 6  # names of packages or scopes
+# `nvidia-ml-py` is Python that asks a driver, and harmless.
+_CUDA = re.compile(r"nvidia-(?!ml-py$).+|triton")
+
+
+class _Brought(NamedTuple):
+    """A package of CUDA, the way from a requirement to it, and where that is asked for."""
+
+    place: Problem  # without a message
+    leading: tuple[str, ...]
+    pin: Pin
+
+
+def is_cuda(pin: Pin) -> bool:
+    """Whether a package is NVIDIA's, triton, or a build for CUDA of another."""
+    return bool(_CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version))
+
+
+def refuse_cuda(fleet: Fleet, locked: Locked) -> None:
+    """Raise ManifestError where bases or services with the CPU build of torch would hold packages of
+    CUDA: one problem for each requirement that brings them, in the lock where they come in.
+    """
+    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    owners = []
+    for owner in every:
+        pins = locked.get(owner.scope.name, ())
+        # What an export's base brings, the base that it exports for brings too.
+        if owner.scope.torch == CPU and owner.scope.kind != "export" and any(map(is_cuda, pins)):
+            owners.append(owner)
+    if not owners:
+        return
+    places = requirement_places(fleet.manifest.file)
+    problems = [problem for owner in owners for problem in _problems(owner, locked, places)]
+    raise ManifestError.of(fleet.manifest.file.name, problems)
+
+
+def _problems(
+    owner: Base | Service, locked: Locked, places: RequirementPlaces
+) -> Iterator[Problem]:
+    """What is wrong with one base or service: one problem for each requirement that brings CUDA, and
+    one for all CUDA packages that a file asks for itself, since a compiled list has a dozen.
+    """
+    scope = owner.scope
+    entry = ("bases" if isinstance(owner, Base) else "services", owner.entry)
+    brought: dict[tuple[str, str], list[_Brought]] = {}
+    ways = {pin: way(pin.name, scope, locked) for pin in locked[scope.name] if is_cuda(pin)}
+    # Of a scope that asks for triton itself, torch was looked for on the package index.
+    on_index = ("triton",) in ways.values()
+    for pin, leading in ways.items():
+        if on_index and "torch" in leading[:-1]:
+            continue
+        asked, files = _asked(scope.asks, leading)
+        place = places.of(entry, owner.variant, asked, files)
+        requirement = "" if asked == pin.name else asked
+        brought.setdefault((place.file, requirement), []).append(_Brought(place, leading, pin))
+    for (_, requirement), found in brought.items():
+        place = min((each.place for each in found), key=lambda each: (each.line, each.column))
+        pins = [each.pin for each in found]
+        size = readable(sum(pin.bytes or 0 for pin in pins))
+        names = some([f"{pin.name}=={pin.version}" for pin in pins], _SHOWN)
+        packages = f"{counted(len(pins), 'CUDA package')}, {size} to download: {names}"
+        if requirement:
+            shortest = min((each.leading for each in found), key=len)
+            message = f"{' -> '.join(shortest[:-1])} brings {scope.name} {packages}"
+            otherwise = f"require a package without CUDA in place of {requirement}"
+            if "torch" in shortest[:-1]:
+                otherwise = "add an index with the CPU build of torch: UV_INDEX=https://HOST/cpu"
+        else:
+            message = f"{scope.name} asks for {packages}"
+            otherwise = "remove them here: what runs on CPUs needs none of them"
+        hint = f"if this runs on a GPU, write `torch: cuda` in {_speaker(owner)}\nelse {otherwise}"
+        yield Problem(place.file, place.line, place.column, place.path, message, hint)
+
+
+def _asked(asks: Requirements, leading: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """What is asked for at the beginning of a way, and the files that may say so: a package of the
+    repository asks for what follows it.
+    """
+    projects = {package.name: package.path for package in asks.packages}
+    if leading[0] not in projects:
+        return leading[0], asks.files
+    path = projects[leading[0]]
+    return leading[1], tuple(f"{path}/{name}" for name in (PYPROJECT, SETUP_CFG, SETUP_PY))
+
+
+def _speaker(owner: Base | Service) -> str:
+    """Which entry of the manifest says the build of a base or service."""
+    if isinstance(owner, Base):
+        return f"bases.{owner.entry}"
+    return f"bases.{owner.bases[-1].entry}" if owner.bases else f"services.{owner.entry}"
+
+
+def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
+    """Raise ResolutionError where CUDA is asked for, and nothing that is locked with it needs torch or
+    has a package of CUDA.
+    """
+    having = {
+        scope.torch
+        for scope in scopes
+        if any(pin.name.startswith("torch") or is_cuda(pin) for pin in locked[scope.name])
+    }
+    without = [scope for scope in scopes if scope.torch != CPU and scope.torch not in having]
+    if without:
+        raise ResolutionError(
+            f"`torch: {without[0].torch}` chooses a build of torch, and no package of"
+            f" {some([scope.name for scope in without], _SHOWN)} needs torch",
+            "add torch to the requirements, or remove this key",
+        )
