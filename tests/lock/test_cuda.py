@@ -164,6 +164,17 @@ def test_triton_is_refused_without_a_question_to_pytorch_s_index(repo: Repo, ask
     ]
 
 
+def test_triton_beside_a_cuda_version_of_torch_is_taken_from_that_version_s_index(
+    repo: Repo,
+) -> None:
+    repo.monkeypatch.delenv("UV_INDEX")
+    repo.monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    repo.monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    repo.write(*services("api: {context: app, requirements: [triton], torch: cu128}"))
+    done = repo.run("lock")
+    assert (done.code, "was asked for +cu128" in done.stderr) == (7, True)
+
+
 def test_an_index_for_cpus_without_this_torch_is_what_has_to_be_corrected(
     repo: Repo, mirror: Index
 ) -> None:

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from slimbake.config.naming import CUDA
+from slimbake.config.naming import CPU, CUDA
 from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.fleet.model import Scope
@@ -100,8 +100,10 @@ class Uv(PipCompile):
         torch = _build(files, scope, platform)
         mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
         there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
-        # uv would ask PyTorch's index for triton too: a scope for CPUs is refused by its name.
-        refused = any(canonicalize_name(each.name) == "triton" for each in requirements)
+        # uv would ask PyTorch's index for triton too, which a scope for CPUs must not have: where
+        # it is asked for, all comes from the package index, and is refused with its size.
+        triton = any(canonicalize_name(each.name) == "triton" for each in requirements)
+        on_index = scope.torch == CUDA or (scope.torch == CPU and triton)
         super().__init__(
             machine,
             scope.python.version,
@@ -113,7 +115,7 @@ class Uv(PipCompile):
                 if requirement.url and not requirement.url.partition("#")[0].endswith(".whl")
             ],
             prereleases=bool(scope.asks.prereleases),
-            torch="" if there or refused or scope.torch == CUDA else scope.torch,
+            torch="" if there or on_index else scope.torch,
         )
         self.constraints = (
             *(constraint for constraint in torch if name_of(constraint) not in pinned),
