@@ -68,7 +68,9 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
     goes on from there.
     """
     request = replace(request, targets=project.plan.with_weights(request.targets))
-    with hold(project, console, frozen=request.frozen, pushed=request.pushed) as site:
+    with hold(
+        project, console, request.targets, frozen=request.frozen, pushed=request.pushed
+    ) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
