@@ -1,0 +1,2 @@
+FROM slimbake-bare/python:3.11-arm64
+RUN ["python3", "-c", "import os; print(os.uname())"]
