@@ -60,7 +60,7 @@ class Slimbake:
     def build(self, services: tuple[str, ...]) -> float:
         root, options = self.setting.root, BakeOptions()
         # not timed: it is no part of an image
-        with hold(load(root / MANIFEST), CONSOLE) as site:
+        with hold(load(root / MANIFEST), CONSOLE, services) as site:
             site = site.stocked(services)
             words = arguments(site.plan, services, site.around, options)
             variables = {**environment(site.around, options), **BUILD_ENVIRONMENT}

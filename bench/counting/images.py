@@ -73,7 +73,7 @@ def pairs(
 ) -> Iterator[tuple[dict[str, Pair], Workspace]]:
     """Both images of each service, built, while the project is held. Raises as `bake` does."""
     names = tuple(services)
-    with hold(project, console) as site:
+    with hold(project, console, names) as site:
         site = site.stocked(names)
         result = bake(site, names, BakeOptions())
         optimised = {i.name: i.image for i in built_in_engine(result.left, result)}

@@ -34,7 +34,7 @@ def bake_all(packages: Literal["wheelhouse", "index"]) -> None:
     """
     project = read(Path("services.yaml"))
     names = tuple(target.name for target in project.plan.targets if target.repository)
-    with hold(project, console) as found:
+    with hold(project, console, names) as found:
         fleet = found.project.fleet
         manifest = replace(fleet.manifest, packages=packages)
         held = replace(

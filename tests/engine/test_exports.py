@@ -31,7 +31,7 @@ RUN = "import sys; sys.path.append('/pytest'); import pytest; sys.exit(pytest.ma
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    with hold(load(ROOT / "services.yaml"), Console(print)) as site:
+    with hold(load(ROOT / "services.yaml"), Console(print), (BASE,)) as site:
         site = site.stocked((BASE,))
         # It is no image of anybody's, so it has no name of its own, without which it would be gone
         # when this ends.

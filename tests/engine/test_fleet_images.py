@@ -73,7 +73,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(baked: dict[str, Any]) -> Fleet:
     project, shared = load(ROOT / "services.yaml"), ("runtime", *BASES)
-    with hold(project, Console(print)) as site:
+    with hold(project, Console(print), SERVICES) as site:
         site = site.stocked(SERVICES)
         result = bake(site, shared, BakeOptions(), checks=False)
         built = built_in_engine(result.left, result)

@@ -18,9 +18,14 @@ from tests.index import Index
 from tests.lock.conftest import Repo
 from tests.wheels import make_wheel, wheel_bytes
 
-from slimbake.console import Console
+from slimbake.console import QUIET, Console
 from slimbake.console.tracker import Tracker
+from slimbake.errors import StaleFiles
 from slimbake.externals import resolve as externals
+from slimbake.host.machine import machine
+from slimbake.lock.explain import ResolutionError
+from slimbake.project import load
+from slimbake.release import site
 
 
 @pytest.fixture
@@ -96,8 +101,8 @@ def test_a_lock_holds_name_size_and_hash_of_wheels_and_no_address(repo: Repo, in
 
 
 def test_two_platforms_are_one_lock_with_the_wheels_of_each(repo: Repo, index: Index) -> None:
-    for machine in ("x86_64", "aarch64"):
-        index.add("fast", "1", tag=f"cp311-cp311-manylinux_2_17_{machine}")
+    for kind in ("x86_64", "aarch64"):
+        index.add("fast", "1", tag=f"cp311-cp311-manylinux_2_17_{kind}")
     index.add("pure", "1", ['intel ; platform_machine == "x86_64"'])
     index.add("intel", "1")
     repo.write(
@@ -134,8 +139,83 @@ def test_requirements_that_conflict_are_an_error_in_uv_s_words(repo: Repo, index
     ) in done.stderr
     assert "left depend on core<2" in " ".join(done.stderr.split())
     assert "no solution for b" in done.stderr, "all at once"
-    assert "correct a name or relax one of these requirements" in done.stderr.splitlines()[-1]
-    assert not (repo.root / "bake/locks").exists()
+    assert done.stderr.count("correct a name or relax one of these requirements") == 2
+    assert done.stderr.splitlines()[-1] == "locked all the same: base-web, c"
+    assert sorted(repo.locked()) == ["base-web.txt", "c.txt", "externals.txt", "inputs.json"]
+    assert [*json.loads(repo.locked()["inputs.json"])] == ["base-web", "c", "externals"]
+
+
+def test_what_has_no_solution_leaves_the_other_locks_fresh(repo: Repo, web: None) -> None:
+    repo.lock("[frame, core<2]", a="[tool]", b="[leaf==1]")
+    before = repo.locked()
+    repo.fleet("[frame, core<2]", a="[tool, core==2]", b="[leaf==2]")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "no solution for a, which takes the versions of base-web" in done.stderr
+    assert "locked all the same: b" in done.stderr
+    assert repo.locked()["a.txt"] == before["a.txt"]
+    assert repo.pins("b") == ["leaf==2"]
+    assert "what a asks for has changed" in repo.run("lock", "--check").stderr
+    asked = len(repo.index.asked)
+    again = repo.run("lock")
+    assert again.code == 2 and "locking b" not in again.stderr, "the rest is locked"
+    assert len(repo.index.asked) > asked
+    repo.fleet("[frame, core<2]", a="[tool]", b="[leaf==2]")
+    assert repo.done("lock").stdout == "the locks are fresh\n"
+
+
+def test_what_stands_on_a_base_without_a_solution_waits_for_it(repo: Repo, web: None) -> None:
+    repo.write(
+        "bases:\n  web: {requirements: [frame, core==9]}\n  other: {requirements: [leaf]}\n"
+        "services:\n  a: {base: web, context: a, requirements: [tool]}\n"
+        "  b: {base: other, context: a, requirements: [core]}\n",
+        {"a/app.py": ""},
+    )
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "no solution for base-web" in done.stderr and "locking a" not in done.stderr
+    assert "waiting for base-web: a\nlocked all the same: b, base-other" in done.stderr
+    assert sorted(repo.locked()) == ["b.txt", "base-other.txt", "externals.txt", "inputs.json"]
+
+
+def test_a_package_of_cuda_leaves_the_other_locks(repo: Repo, index: Index, web: None) -> None:
+    index.add("triton", "1")
+    repo.fleet("[]", a="[triton]", b="[leaf]")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "a asks for 1 CUDA package" in done.stderr
+    assert done.stderr.endswith("1 problem in services.yaml\nlocked all the same: b, base-web\n")
+
+
+def test_a_bake_locks_what_its_services_need_and_nothing_else(
+    repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write(
+        "bases:\n  web: {requirements: [frame]}\n  other: {requirements: [core==9]}\n"
+        "services:\n  a: {base: web, context: a, requirements: [./library]}\n"
+        "  b: {base: other, context: a, requirements: [tool]}\n",
+        {
+            "a/app.py": "",
+            "library/library.py": "",
+            "library/pyproject.toml": "[project]\nname = 'library'\nversion = '1'\n"
+            "[build-system]\nrequires = ['leaf==1']\nbuild-backend = 'leaf'\n",
+        },
+    )
+    ready = ["a.txt", "base-web.txt", "externals.txt", "inputs.json", "wheel-library.txt"]
+    relocked(repo, "a")
+    assert sorted(repo.locked()) == ready
+    relocked(repo, "a")
+    with pytest.raises(ResolutionError, match="no solution for base-other"):
+        relocked(repo, "b")
+    repo.write("services:\n  a: {context: a, requirements: [leaf==1]}\n  b: {context: a}\n")
+    relocked(repo, "b")
+    with pytest.raises(StaleFiles, match="what a asks for has changed"):
+        relocked(repo, "a")
+
+
+def relocked(repo: Repo, *services: str) -> None:
+    """Bring the locks up to date as a bake of these services does."""
+    site.relocked(load(repo.root / "services.yaml"), machine(), QUIET, services)
 
 
 def test_of_files_that_conflict_a_later_one_wins_as_with_pip(

@@ -111,7 +111,7 @@ def test_a_service_that_contradicts_its_base_on_one_platform_is_an_error(repo: R
     done = repo.run("lock")
     assert done.code == 2
     assert "no solution for a, which takes the versions of base-web" in done.stderr
-    assert not (repo.root / "bake/locks").exists()
+    assert not (repo.root / "bake/locks/a.txt").exists()
 
 
 def test_what_the_base_has_on_one_platform_the_service_has_on_the_other(

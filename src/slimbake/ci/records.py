@@ -55,28 +55,33 @@ def shared_images(file: Path, plan: Plan) -> dict[str, str]:
     return pushed
 
 
+def _words(failure: SlimbakeError) -> str:
+    return "\n".join(filter(None, (failure.message, failure.hint)))
+
+
 def recorded(
     file: Path | None, services: tuple[str, ...], bake: Callable[[], Released]
 ) -> Released:
     """Bake these services, and write a record of how that ended; `file`: None = nowhere.
 
-    Raises what `bake` raises, or what failed in it, once that is recorded.
+    Raises what `bake` raises, once that is recorded.
     """
     released: Released | None = None
     error = ""
     try:
         released = bake()
-        released.expect_all()
+        if released.failure:
+            error = _words(released.failure)
         return released
     except SlimbakeError as failure:
-        error = "\n".join(filter(None, (failure.message, failure.hint)))
+        error = _words(failure)
         raise
     finally:
         if file:
             record = Record(
                 services=services,
                 error=error,
-                failed=released.failed if released else services,
+                failed=tuple(released.failures) if released else services,
                 held=tuple(image.target for image in released.on_registry) if released else (),
                 images=released.measurement.images if released else (),
                 pushed=released.pushed if released else {},

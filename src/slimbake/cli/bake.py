@@ -62,7 +62,11 @@ from slimbake.release.release import release
 )
 @platform_option
 @record_option
-@click.option("--keep-going", is_flag=True, help="Tag the services that pass even if others fail.")
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="With --push, push the services that pass even if others fail.",
+)
 @click.option(
     "--frozen",
     is_flag=True,
@@ -83,7 +87,9 @@ def command(
     platform: str,
     record: Path | None,
 ) -> None:
-    """Build the services in parallel, run their checks, then tag and push the images that pass."""
+    """Build the services in parallel, run their checks, then tag the images that pass; with --push,
+    push all of them, or none if a service fails.
+    """
     if missing and not push:
         raise UsageError("--missing requires --push", "--push --missing")
     if missing and sets:
@@ -101,7 +107,7 @@ def command(
         push=push,
         missing=missing,
         take_layers=missing,
-        keep_going=keep_going,
+        keep_going=keep_going or not push,
         platform=platform,
         sets=sets,
         frozen=frozen,
@@ -110,7 +116,10 @@ def command(
 
 
 def baked(project: Project, request: BakeRequest, record: Path | None, as_json: bool) -> None:
-    """Release what is asked for, record how that ended, and print it."""
+    """Release what is asked for, record how that ended, and print it.
+
+    Raises what `release` raises, or what failed in it, once the rest is printed.
+    """
     began, before = (
         time.monotonic(),
         last_measurement(last_images(project.workspace), project.workspace),
@@ -118,8 +127,9 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
     released = recorded(record, request.targets, lambda: release(project, request, console))
     if as_json:
         print_json(released_json(released))
-    else:
-        print_text(released_text(released, layout()))
+    elif text := released_text(released, layout()):
+        print_text(text)
     console.say(ending(released, before, time.monotonic() - began))
+    released.expect_all()
     if not request.push and (step := next_step(project.plan.project)):
         console.say(step)

@@ -112,7 +112,7 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
     chosen = select(plan, services)
     if not services:  # the default variant of most services is what parity compares with
         chosen = select(plan, (*chosen, *parities))
-    with hold(project, console) as prepared:
+    with hold(project, console, plan.with_weights(chosen)) as prepared:
         site = prepared.stocked(chosen)
         was_empty = known_smokes(project.workspace, project.root, plan.targets)
         options = BakeOptions(
@@ -170,7 +170,7 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
     chosen = tuple(name for name in select(project.plan, services) if name in files)
     if not services or len(chosen) < len(services):
         raise UsageError("--reference is of services with a smoke", "name them")
-    with hold(project, console) as prepared:
+    with hold(project, console, project.plan.with_weights(chosen)) as prepared:
         site = prepared.stocked(chosen)
         plan = weights_mounted(site, chosen)
         for image in bare_images(site, chosen, checks=False):

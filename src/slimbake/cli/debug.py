@@ -54,8 +54,8 @@ def command(service: str, arguments: tuple[str, ...], file: Path, tag: str, regi
     if tag or registry:
         names = image_names(plan, registry, tag or "latest")
     else:
-        with hold(project, console) as site:
-            targets = plan.with_weights((service,))
+        targets = plan.with_weights((service,))
+        with hold(project, console, targets) as site:
             bake(site.stocked((service,)), targets, BakeOptions(), checks=False)
             names = {name: staged(plan, name, site.around.checkout) for name in targets}
     image_of_python = plan.target(service).python.image

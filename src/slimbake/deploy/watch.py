@@ -113,7 +113,7 @@ class Watched:
         What does not run what it should is tried again whenever one of them changes. Raises as
         `release` and `compose.up` do, and StaleFiles at once where a person has to lock.
         """
-        expect_fresh(lock for lock in project.stale_locks if not lock.new)
+        expect_fresh(lock for lock in project.stale_for(services) if not lock.new)
         first, self._baked = not self._baked, True
         now = {} if first else sources(project)
         changed = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from slimbake.config import requirement_places
@@ -35,22 +35,16 @@ def is_cuda(pin: Pin) -> bool:
     return bool(_CUDA.fullmatch(pin.name) or re.search(r"\+cu\d", pin.version))
 
 
-def refuse_cuda(fleet: Fleet, locked: Locked) -> None:
-    """Raise ManifestError where bases or services with the CPU build of torch would hold packages of
+def refuse_cuda(fleet: Fleet, owner: Base | Service, locked: Locked) -> None:
+    """Raise ManifestError where a base or service with the CPU build of torch would hold packages of
     CUDA: one problem for each requirement that brings them, in the lock where they come in.
     """
-    every: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    owners = []
-    for owner in every:
-        pins = locked.get(owner.scope.name, ())
-        # What an export's base brings, the base that it exports for brings too.
-        if owner.scope.torch == CPU and owner.scope.kind != "export" and any(map(is_cuda, pins)):
-            owners.append(owner)
-    if not owners:
+    # What an export's base brings, the base that it exports for brings too.
+    if owner.scope.torch != CPU or owner.scope.kind == "export":
         return
-    places = requirement_places(fleet.manifest.file)
-    problems = [problem for owner in owners for problem in _problems(owner, locked, places)]
-    raise ManifestError.of(fleet.manifest.file.name, problems)
+    if any(map(is_cuda, locked.get(owner.scope.name, ()))):
+        places = requirement_places(fleet.manifest.file)
+        raise ManifestError.of(fleet.manifest.file.name, [*_problems(owner, locked, places)])
 
 
 def _problems(
@@ -109,19 +103,23 @@ def _speaker(owner: Base | Service) -> str:
     return f"bases.{owner.bases[-1].entry}" if owner.bases else f"services.{owner.entry}"
 
 
-def refuse_no_torch(scopes: Sequence[Scope], locked: Locked) -> None:
-    """Raise ResolutionError where CUDA is asked for, and nothing that is locked with it needs torch or
-    has a package of CUDA.
-    """
-    having = {
+def torch_builds(scopes: Sequence[Scope], locked: Locked) -> set[str]:
+    """The builds of torch that something needs, or may need that is not locked yet."""
+    return {
         scope.torch
         for scope in scopes
-        if any(pin.name.startswith("torch") or is_cuda(pin) for pin in locked[scope.name])
+        if scope.name not in locked
+        or any(pin.name.startswith("torch") or is_cuda(pin) for pin in locked[scope.name])
     }
-    without = [scope for scope in scopes if scope.torch != CPU and scope.torch not in having]
-    if without:
+
+
+def refuse_no_torch(scope: Scope, in_use: Collection[str]) -> None:
+    """Raise ResolutionError where a scope asks for CUDA, and nothing that is locked with it needs
+    torch or has a package of CUDA. `in_use`: the builds that something needs.
+    """
+    if scope.torch != CPU and scope.torch not in in_use:
         raise ResolutionError(
-            f"`torch: {without[0].torch}` chooses a build of torch, and no package of"
-            f" {some([scope.name for scope in without], _SHOWN)} needs torch",
+            f"`torch: {scope.torch}` chooses a build of torch, and no package of {scope.name} needs"
+            " torch",
             "add torch to the requirements, or remove this key",
         )

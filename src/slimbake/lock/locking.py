@@ -1,28 +1,30 @@
-"""Resolves what is stale of the locks, and writes all of it or nothing; or what a lock would be."""
+"""Resolves what is stale of the locks, and writes each that has a solution."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs
 from slimbake.config.model import IndexLine
 from slimbake.config.naming import CPU, base_target
 from slimbake.console import Console
+from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
-from slimbake.errors import together
+from slimbake.errors import ManifestError, Problem, SlimbakeError
 from slimbake.fleet import resolve
-from slimbake.fleet.model import Fleet, Scope
+from slimbake.fleet.model import Base, Fleet, Scope, Service
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
-from slimbake.lock.builds import refuse_cuda, refuse_no_torch
+from slimbake.lock.builds import refuse_cuda, refuse_no_torch, torch_builds
 from slimbake.lock.contents import wheel_files
 from slimbake.lock.explain import ResolutionError, refuse_torch
 from slimbake.lock.locks import (
@@ -43,6 +45,7 @@ from slimbake.lock.wheelhouse.sources import described
 from slimbake.lock.wheelhouse.store import Store, store
 
 ALL = ("*",)  # packages to upgrade
+_SHOWN = 6  # names of locks
 BUILDER = "builder"  # what `--upgrade` calls the externals in which layers are made
 # Files of a wheel that run without an import: at each start of Python, or as programs.
 _RUN = re.compile(r"([^/]+\.data/(pure|plat)lib/)?[^/]+\.pth|[^/]+\.data/scripts/.+")
@@ -53,19 +56,21 @@ def lock(
     machine: Machine,
     console: Console,
     upgrade: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """Resolve what is stale, and what holds a package of `upgrade` (ALL: everything); the names of
     changed files.
 
-    `fleet`: as its manifest alone has it. Known pins are kept where they still fit. Raises
+    `fleet`: as its manifest alone has it; `only`: the names of the locks to bring up to date,
+    each with those whose versions it takes; None = all. Known pins are kept where they still fit. Raises
     ResolutionError where requirements contradict each other, ManifestError where they bring CUDA
-    that nobody asked for, SetupError where uv or an index fails; nothing is written then.
+    that nobody asked for, SetupError where uv or an index fails: once the other locks are written.
     """
     with (
         exclusively(f"lock-{fleet.project}", console),
         console.tracked("lock") as work,
     ):
-        return _Locking(fleet, machine, console, upgrade, work).run()
+        return _Locking(fleet, machine, console, upgrade, only, work).run()
 
 
 class _Locking:
@@ -75,6 +80,7 @@ class _Locking:
         machine: Machine,
         console: Console,
         upgrade: Collection[str],
+        only: Collection[str] | None,
         work: Tracker,
     ) -> None:
         self._machine = replace(
@@ -100,42 +106,112 @@ class _Locking:
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
         gone = self._locks.packages - {scope.lock for scope in locked_scopes(fleet)}
         self._gone = sorted(name for name in gone if name.startswith(base_target("")))
+        self._only = None if only is None else {*only}
+        self._failures: dict[str, SlimbakeError] = {}  # by the name of a lock
+        self._waiting: dict[str, str] = {}  # lock -> what it needs, and what failed
 
     def run(self) -> tuple[str, ...]:
         for line in index_lines(self._fleet, self._machine):
             self._console.say(line)
-        scopes = locked_scopes(self._fleet)
-        externals = EXTERNALS in self._old or self._all or BUILDER in self._upgrade
+        scopes = [scope for scope in locked_scopes(self._fleet) if self._asked_for(scope.lock)]
+        externals = self._asked_for(EXTERNALS) and (
+            EXTERNALS in self._old or self._all or BUILDER in self._upgrade
+        )
         self._work.expect(scope.name for scope in scopes if self._moving(scope) is not None)
         self._work.expect(["external images"] if externals else ())
         above = [scope for scope in scopes if scope.kind == "service"]
         for scope in scopes:
             if scope.kind != "service":
-                self._resolve(scope)
+                self._attempt(scope, self._resolve)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            running = [pool.submit(self._resolve, scope) for scope in above]
-            failures = [error for one in running if (error := one.exception())]
-        if failures:
-            unsolved = [error for error in failures if isinstance(error, ResolutionError)]
-            several = 1 < len(failures) == len(unsolved)
-            raise ResolutionError(together(unsolved).message) if several else failures[0]
-        refuse_cuda(self._fleet, self._pins)
-        refuse_torch(above, self._pins)
-        refuse_no_torch(scopes, self._pins)
+            for done in [pool.submit(self._attempt, scope, self._resolve) for scope in above]:
+                done.result()
+        self._refuse(scopes)
         self._build()
         self._measure()
-        self._texts |= weights_texts(self._fleet)
+        for name, text in weights_texts(self._fleet).items():
+            if self._asked_for(name):
+                self._texts[name] = text
         self._resolve_systems()
         if externals:
             with self._work.step("external images"):
                 self._texts[EXTERNALS] = self._externals()
-        questions = asks(self._fleet, self._text)
-        records = {
-            name: LockRecord(value, text_digest(self._text(name)))
-            for name, value in questions.items()
-        }
         self._inspect()
-        return write_locks(self._fleet.root, self._texts, records)
+        written = self._write()
+        self._expect_all()
+        return written
+
+    def _write(self) -> tuple[str, ...]:
+        """Write what was locked, and leave every other lock as it was."""
+        records = {}
+        left = set()
+        for name, asked in asks(self._fleet, self._text).items():
+            if self._asked_for(name) and name not in {*self._failures, *self._waiting}:
+                records[name] = LockRecord(asked, text_digest(self._text(name)))
+                continue
+            left.add(name)
+            if name in self._locks.records:
+                records[name] = self._locks.records[name]
+        # What is locked later takes its versions from bases that are gone, too.
+        kept = {*left, *self._gone} if left else left
+        return write_locks(self._fleet.root, self._texts, records, kept)
+
+    def _asked_for(self, name: str) -> bool:
+        """Whether a lock is to be brought up to date."""
+        return self._only is None or name in self._only
+
+    def _refuse(self, scopes: Sequence[Scope]) -> None:
+        """Hold what was resolved to the builds of torch that the manifest asks for."""
+        owners: tuple[Base | Service, ...] = (*self._fleet.bases, *self._fleet.services)
+        owner_of = {owner.scope.name: owner for owner in owners}
+        in_use = torch_builds(locked_scopes(self._fleet), self._pins)
+
+        for scope in [scope for scope in scopes if scope.name in self._pins]:
+            try:
+                if owner := owner_of.get(scope.name):
+                    refuse_cuda(self._fleet, owner, self._pins)
+                refuse_torch([scope], self._pins)
+                refuse_no_torch(scope, in_use)
+            except SlimbakeError as error:
+                self._failures[scope.lock] = error
+        self._settle()
+
+    def _settle(self) -> None:
+        """Leave what takes the versions of a lock that failed as it was."""
+        for scope in locked_scopes(self._fleet):
+            self._attempt(scope, lambda _: None)
+
+    def _attempt(self, scope: Scope, step: Callable[[Scope], None]) -> None:
+        """Take a step towards the lock of a scope. Where it fails, this lock is not written, nor are
+        those that take its versions; the others are.
+        """
+        for below in settled(scope):
+            if self._failed(below) and not self._failed(scope):
+                self._waiting[scope.lock] = self._waiting.get(below.lock, below.name)
+        if not self._failed(scope):
+            try:
+                step(scope)
+            except SlimbakeError as error:
+                self._failures[scope.lock] = error
+        if self._failed(scope):
+            self._texts.pop(scope.lock, None)
+            self._bumps.pop(scope.lock, None)
+            self._pins.pop(scope.name, None)
+
+    def _failed(self, scope: Scope) -> bool:
+        return scope.lock in self._failures or scope.lock in self._waiting
+
+    def _expect_all(self) -> None:
+        """Raise what failed, with the locks that wait for it and those that were written."""
+        if not self._failures:
+            return
+        waiting: dict[str, list[str]] = {}
+        for name, below in sorted(self._waiting.items()):
+            waiting.setdefault(below, []).append(name)
+        notes = [f"waiting for {below}: {some(names, _SHOWN)}" for below, names in waiting.items()]
+        if written := sorted(self._texts.keys() - {EXTERNALS}):
+            notes.append(f"locked all the same: {some(written, _SHOWN)}")
+        raise _combined(self._failures, notes, self._fleet.manifest.file.name)
 
     def _inspect(self) -> None:
         """Say which files of bumped packages run without an import and were not in the version
@@ -160,16 +236,31 @@ class _Locking:
     def _build(self) -> None:
         """Resolve what builds the wheels of packages that have none."""
         sources = {}
-        for name in sorted(scope.lock for scope in locked_scopes(self._fleet)):
-            built = {pin.built for pin in parse_pins(self._text(name)) if pin.built}
-            if built:
-                sources[name] = tuple(sorted(self._sources[origin] for origin in built))
+        users: dict[str, list[Scope]] = {}  # by the origin of the sources
+        for scope in locked_scopes(self._fleet):
+            text = self._texts.get(scope.lock)
+            pins = self._locks.pins(scope.lock) if text is None else parse_pins(text)
+            built = {pin.built for pin in pins if pin.built}
+            known = sorted(self._sources[origin] for origin in built if origin in self._sources)
+            if known:
+                sources[scope.lock] = tuple(known)
+            if self._asked_for(scope.lock):
+                for origin in built:
+                    users.setdefault(origin, []).append(scope)
         if not sources:
             return
-        self._fleet = resolve(self._fleet.manifest, sources)
+        self._fleet = resolve(self._fleet.manifest, dict(sorted(sources.items())))
         for package in self._fleet.packages:
-            if package.source:
-                self._resolve(package.scope, package.source)
+            if not package.source or package.source.origin not in users:
+                continue
+            scope = package.scope
+            if self._only is not None:
+                self._only |= {scope.lock, scope.system_lock}
+            self._attempt(scope, partial(self._resolve, source=package.source))
+            if self._failed(scope):  # a lock with sources that no lock describes is damaged
+                for user in users[package.source.origin]:
+                    self._waiting[user.lock] = scope.name
+        self._settle()
 
     def _measure(self) -> None:
         """Give each wheel its size where the index says none: whether a wheel is a layer of its own
@@ -261,15 +352,18 @@ class _Locking:
         return described(sources, self._machine, store(), self._console)
 
     def _resolve_systems(self) -> None:
-        """Raises ManifestError with every package that Debian does not have."""
+        """Lock Debian packages; each that Debian does not have is a failure."""
         from slimbake.externals.debs import Apt
 
-        unknown: dict[str, list[str]] = {}
+        unknown: dict[str, list[str]] = {}  # package -> what may be meant
+        failing: list[str] = []
         answers: dict[
             object, tuple[str, dict[str, list[str]]]
         ] = {}  # the wheels of a scope ask alike
         for system in systems(self._fleet):
             name = system.scope.system_lock
+            if not self._asked_for(name):
+                continue
             locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or locked & self._upgrade:
@@ -279,8 +373,11 @@ class _Locking:
                         apt = Apt(self._fleet, request[2], self._machine, self._console)
                         answers[request] = apt.lock(*request[:2])
                 lines, similar = answers[request]
-                self._texts[name] = SYSTEM_HEADER + lines
-                unknown |= similar
+                if similar:
+                    unknown |= similar
+                    failing.append(name)
+                else:
+                    self._texts[name] = SYSTEM_HEADER + lines
         if unknown:
             messages = {
                 name: (
@@ -291,7 +388,10 @@ class _Locking:
                 )
                 for name, meant in unknown.items()
             }
-            refuse_debs(self._fleet.manifest.file, messages)
+            try:
+                refuse_debs(self._fleet.manifest.file, messages)
+            except ManifestError as error:
+                self._failures |= dict.fromkeys(failing, error)
 
     def _externals(self) -> str:
         """With the digests that registries give now. A stand-in's never enters a lock."""
@@ -307,6 +407,38 @@ class _Locking:
                 digest = image.digest if image else ""
             digests.append((external, digest))
         return externals_text(digests)
+
+
+def _combined(
+    failures: Mapping[str, SlimbakeError], notes: Sequence[str], file: str
+) -> SlimbakeError:
+    """One error of all locks that failed, by name, each with what to do about it; and notes.
+
+    `file`: the manifest's name.
+    """
+    problems: dict[Problem, None] = {}
+    names: dict[tuple[str, str], list[str]] = {}  # an index may fail every lock in the same words
+    others = []
+    for name, error in sorted(failures.items()):
+        if isinstance(error, ManifestError):
+            problems |= dict.fromkeys(error.problems)
+            continue
+        others.append(error)
+        names.setdefault((error.message, error.hint), []).append(name)
+    if not others:
+        manifest_error = ManifestError.of(file, tuple(problems))
+        manifest_error.message = "\n".join((manifest_error.message, *notes))
+        return manifest_error
+    parts = [*map(str, problems)]
+    for (message, hint), locks in names.items():
+        named = all(name in message for name in locks)
+        parts.append(message if named else f"{some(locks, _SHOWN)}: {message}")
+        if len(names) > 1:
+            parts += [f"  {line}" for line in hint.splitlines()]
+    hint = others[0].hint if len(names) == 1 else ""
+    unsolved = problems or any(isinstance(error, ResolutionError) for error in others)
+    kind = ResolutionError if unsolved else type(others[0])
+    return kind("\n".join((*parts, *notes)), hint)
 
 
 def successors(before: Iterable[Pin], after: Iterable[Pin]) -> Iterator[tuple[Pin, Pin]]:

@@ -252,17 +252,21 @@ def read_locks(root: Path) -> Locks:
 
 
 def write_locks(
-    root: Path, texts: Mapping[str, str], records: Mapping[str, LockRecord]
+    root: Path,
+    texts: Mapping[str, str],
+    records: Mapping[str, LockRecord],
+    kept: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Write what differs, and remove locks of ours that nothing asks for any more.
 
-    `texts`: name -> text of what is new; `records`: of every lock. The names of changed files.
+    `texts`: name -> text of what is new; `records`: of every lock; `kept`: the names of others that
+    stay. The names of changed files.
     """
     folder, there = root / LOCKS, read_locks(root).texts
     files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
     changed = tuple(name for name, text in files.items() if there.get(name) != text)
     write_all({folder / name: files[name].encode() for name in changed})
-    live = {*map(lock_file, (*records, INPUTS))}
+    live = {*map(lock_file, (*records, *kept, INPUTS))}
     for name in there.keys() - live:
         if name == _EARLIER or there[name].startswith(_HEADERS):
             (folder / name).unlink()

@@ -67,6 +67,15 @@ def settled(scope: Scope) -> tuple[Scope, ...]:
     return tuple(dict.fromkeys((*scope.chain, *scope.agrees)))
 
 
+def with_settled(fleet: Fleet, names: Iterable[str]) -> set[str]:
+    """These locks, by their names, and those whose versions they take."""
+    wanted = {*names}
+    for scope in reversed(locked_scopes(fleet)):  # each is after those whose versions it takes
+        if scope.lock in wanted:
+            wanted |= {below.lock for below in settled(scope)}
+    return wanted
+
+
 def question(scope: Scope, projects: Mapping[str, str], base_digests: Iterable[str]) -> str:
     """The digest of all that a lock answers, less the indexes.
 

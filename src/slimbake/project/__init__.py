@@ -16,7 +16,8 @@ from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.workspace import Workspace
 from slimbake.layers import layering
 from slimbake.layers.model import Layering
-from slimbake.lock.locks import Locks, Stale, expect_fresh, read_locks
+from slimbake.lock.locks import EXTERNALS, Locks, Stale, expect_fresh, read_locks
+from slimbake.lock.model import with_settled
 from slimbake.plan import plan
 from slimbake.plan.model import Plan
 
@@ -50,6 +51,17 @@ class Project:
         from slimbake.lock.asked import stale  # what resolves, for whoever locks
 
         return stale(self.asked, self.locks)
+
+    def lock_names(self, targets: tuple[str, ...]) -> set[str]:
+        """The names of all locks that say what these targets are made of."""
+        needed = self.plan.needed(targets)
+        names = {EXTERNALS, *(e.lock for e in needed), *(e.system_lock for e in needed)}
+        return with_settled(self.asked, names)
+
+    def stale_for(self, targets: tuple[str, ...]) -> tuple[Stale, ...]:
+        """The stale locks that a bake of these targets, with their checks, would read."""
+        names = self.lock_names(self.plan.with_checks(targets))
+        return tuple(stale for stale in self.stale_locks if stale.name in names)
 
     def expect_fresh_locks(self) -> None:
         """Raise StaleFiles where a lock is stale."""

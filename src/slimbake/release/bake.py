@@ -37,7 +37,8 @@ class BakeResult:
 
     # target -> the ids that an engine may call its image by; of one that was pushed, its digest
     digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    failures: tuple[SlimbakeError, ...] = ()  # of what was left out, with `keep_going`
+    # target -> why it was left out, with `keep_going`; what fails of a base is one error for many
+    failures: Mapping[str, SlimbakeError] = field(default_factory=dict)
     ran: frozenset[str] = frozenset()  # the targets of which a step ran: the rest is from cache
     left: tuple[str, ...] = ()  # of the targets that were asked for, those that did not fail
 
@@ -72,7 +73,7 @@ def bake(
         listing = "\n".join(f"  {secret}" for secret in missing)
         raise SetupError(f"the build wants secrets that are not there\n{listing}")
     steps = Steps(plan, _dockerfiles(plan, site.root))
-    failures: list[SlimbakeError] = []
+    failures: dict[str, SlimbakeError] = {}
     ran: frozenset[str] = frozenset()
     while targets:
         names = plan.with_checks(targets) if checks else targets
@@ -80,17 +81,15 @@ def bake(
         run = _patiently(build, options, site.console)
         ran |= run.ran
         if run.broken is None:
-            return BakeResult(run.digests, tuple(failures), ran, targets)
+            return BakeResult(run.digests, failures, ran, targets)
         error, culprit = failure(plan, run.broken, run.text)
         if not options.keep_going or not culprit:
             raise error
-        failures.append(error)
-        targets = tuple(
-            name
-            for name in targets
-            if culprit not in {target.name for target in plan.needed(plan.with_checks((name,)))}
-        )
-    return BakeResult(failures=tuple(failures))
+        for name in targets:
+            if culprit in {target.name for target in plan.needed(plan.with_checks((name,)))}:
+                failures[name] = error
+        targets = tuple(name for name in targets if name not in failures)
+    return BakeResult(failures=failures)
 
 
 def _patiently(

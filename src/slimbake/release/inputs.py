@@ -12,7 +12,6 @@ from typing import Any
 from slimbake.console import Console
 from slimbake.fingerprint import Account, accounts, of_services
 from slimbake.host.workspace import Workspace
-from slimbake.lock.locks import EXTERNALS
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.project import Project
 from slimbake.release.site import Site, seen
@@ -56,15 +55,8 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
     return tuple(
         name
         for name in mine
-        if (accounts_now and now.get(name) != baked[name][0])
-        or stale & lock_names(project.plan, name)
+        if (accounts_now and now.get(name) != baked[name][0]) or stale & project.lock_names((name,))
     )
-
-
-def lock_names(plan: Plan, target: str) -> set[str]:
-    """The names of all locks that say what a target is made of."""
-    targets = plan.needed((target,))
-    return {EXTERNALS, *(e.lock for e in targets), *(e.system_lock for e in targets)}
 
 
 def image_accounts(

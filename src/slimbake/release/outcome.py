@@ -15,13 +15,15 @@ _HELD = "on the registry"
 
 
 def released_text(released: Released, layout: Layout = FOLDED) -> str:
-    """A row for each image, also for what was not built, and so not measured."""
+    """A row for each image, also for what was not built, and so not measured; "" without images."""
     sizes, size_rows = size_table(released.measurement)
     rows = [(*row, _checks(released, row[0])) for row in size_rows]
     headings = (*sizes, "checks")
     for image in released.on_registry:
         row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
         rows.append((*row, *("" for _ in range(len(headings) - len(row)))))
+    if not rows:
+        return ""
     parts = [text_table(headings, rows, layout=layout)]
     if released.measurement.images:
         parts.append(size_summary(released.measurement))
@@ -39,7 +41,7 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
         "from cache": len(images) - len(released.built) - len(released.unchanged),
         "unchanged": len(released.unchanged),
         "on the registry": len(released.on_registry),
-        "failed": len(released.failed),
+        "failed": len(released.failures),
     }
     phrases = [f"{count} {what}" for what, count in counts.items() if count]
     parts = [f"{', '.join(phrases) or 'nothing built'} in {seconds:.0f} s"]
@@ -60,18 +62,23 @@ def next_step(project: str) -> str:
 
 
 def released_json(released: Released) -> dict[str, Any]:
-    """The measurement for scripts, and beside it the digests of what the registry had:
-    `on_registry`.
+    """The measurement for scripts, and beside it: `on_registry`, the digests of what the registry
+    had; `tagged`, the name of each image that got one; `failed`, why each other got none.
     """
     result = released.measurement.as_json()
     for name, checks in released.checks.items():
         result["images"][name] |= {"checks": checks.passed, "unchecked": checks.missing}
     on_registry = {image.target: {"digest": image.digest} for image in released.on_registry}
-    return {**result, "on_registry": on_registry}
+    failed = {name: error.message for name, error in released.failures.items()}
+    return {**result, "on_registry": on_registry, "tagged": {**released.names}, "failed": failed}
 
 
 def _checks(released: Released, name: str) -> str:
-    """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`."""
+    """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`; or that it has
+    no tag.
+    """
+    if name in released.failures:
+        return "failed: not tagged"
     checks = released.checks.get(name, Checks(()))
     lacks = f"({', '.join(f'no {check}' for check in checks.missing)})" if checks.missing else ""
     return " ".join(filter(None, (*checks.passed, lacks)))

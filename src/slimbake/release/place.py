@@ -81,7 +81,9 @@ class BuiltImages:
     images: tuple[BuiltImage, ...] = ()
     unchanged: frozenset[str] = frozenset()  # of these, those that were not built at all
     ran: frozenset[str] = frozenset()  # the targets of which a step ran: the rest is from cache
-    failures: tuple[SlimbakeError, ...] = ()
+    failures: Mapping[str, SlimbakeError] = field(
+        default_factory=dict
+    )  # target -> why it is left out
     layouts: Path | None = None  # a folder with OCI layouts of the images, less what is known
 
 

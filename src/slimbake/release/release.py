@@ -12,7 +12,7 @@ from slimbake.checks.mounts import mounted
 from slimbake.checks.smokes import known_smokes
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import CheckError, SlimbakeError, UsageError, together
+from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError, together
 from slimbake.images.measure import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -48,14 +48,23 @@ class Released:
     names: Mapping[str, str] = field(default_factory=dict)
     # target -> REPOSITORY@DIGEST, of what the registry has now
     pushed: Mapping[str, str] = field(default_factory=dict)
-    failed: tuple[str, ...] = ()  # the targets that got no name
-    failures: tuple[SlimbakeError, ...] = ()
+    # target -> why it got no name
+    failures: Mapping[str, SlimbakeError] = field(default_factory=dict)
     checks: Mapping[str, Checks] = field(default_factory=dict)  # of each service's image
+
+    @property
+    def failure(self) -> BuildError | CheckError | None:
+        """All that failed as one error, with what was tagged and what was not; None where all held."""
+        if not self.failures:
+            return None
+        reasons = tuple(dict.fromkeys(self.failures.values()))
+        tagged, failed = ", ".join(self.names) or "none", ", ".join(self.failures)
+        return together(reasons, f"tagged all the same: {tagged}\nnot tagged: {failed}")
 
     def expect_all(self) -> None:
         """Raise BuildError or CheckError with all that failed."""
-        if self.failures:
-            raise together(self.failures, f"tagged all the same: {', '.join(self.names) or 'none'}")
+        if failure := self.failure:
+            raise failure
 
 
 def release(project: Project, request: BakeRequest, console: Console) -> Released:
@@ -68,7 +77,9 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
     goes on from there.
     """
     request = replace(request, targets=project.plan.with_weights(request.targets))
-    with hold(project, console, frozen=request.frozen, pushed=request.pushed) as site:
+    with hold(
+        project, console, request.targets, frozen=request.frozen, pushed=request.pushed
+    ) as site:
         place = place_of(site, request)
         if request.push:
             _refuse_standins(site, request.registry)
@@ -171,7 +182,9 @@ def _released(
     checked = {*(image.name for image in good), *(image.target for image in on_registry_images)} - {
         *failed
     }
-    passed = _apart(plan, request.targets, checked)
+    failures = {**build.failures, **{name: CheckError(why) for name, why in failed.items()}}
+    failures |= _harmed(plan, request.targets, failures)
+    passed = checked - failures.keys()
     good = tuple(image for image in good if image.name in passed)
     on_registry_images = tuple(image for image in on_registry_images if image.target in passed)
     names = {
@@ -200,8 +213,7 @@ def _released(
         unchanged=build.unchanged,
         names=names,
         pushed=pushed,
-        failed=tuple(name for name in request.targets if name not in names),
-        failures=(*build.failures, *map(CheckError, failed.values())),
+        failures={name: failures[name] for name in request.targets if name in failures},
         checks={
             name: checks_of(
                 plan,
@@ -260,13 +272,22 @@ def _beside(
     return {image.target: image.reference for image in on_registries}
 
 
-def _apart(plan: Plan, targets: tuple[str, ...], passed: Collection[str]) -> set[str]:
-    """Of these targets, those that have no part in what failed: where one service does not hold with
-    the weights that it mounts, others wait with it for better ones.
+def _harmed(
+    plan: Plan, targets: tuple[str, ...], failures: Mapping[str, SlimbakeError]
+) -> dict[str, SlimbakeError]:
+    """Of these targets, those that have a part in what failed: where one service does not hold with
+    the weights that it mounts, others wait with it for better ones. Each with the reason.
     """
     mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*targets}}
-    harmed = {weights for service, weights in mounts.items() if not {service, weights} <= {*passed}}
-    return {name for name in passed if name not in harmed and mounts.get(name) not in harmed}
+    reasons = {}
+    for service, weights in mounts.items():
+        for name in (weights, service):
+            if name in failures:
+                reasons[weights] = failures[name]
+    for service, weights in mounts.items():
+        if weights in reasons:
+            reasons[service] = reasons[weights]
+    return {name: error for name, error in reasons.items() if name not in failures}
 
 
 def _scan(site: Site, request: BakeRequest) -> Scan | None:

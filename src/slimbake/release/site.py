@@ -103,21 +103,26 @@ def _wheels(target: Target, files: Mapping[str, Iterable[Held]]) -> list[Held]:
 
 @contextlib.contextmanager
 def hold(
-    project: Project, console: Console, *, frozen: bool = False, pushed: Mapping[str, str] = {}
+    project: Project,
+    console: Console,
+    targets: tuple[str, ...],
+    *,
+    frozen: bool = False,
+    pushed: Mapping[str, str] = {},
 ) -> Iterator[Site]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
-    `frozen`: stale locks and generated files are an error, as in CI; `pushed`: target ->
-    REPOSITORY@DIGEST, not built here, but stood on.
+    `targets`: what is built: only their locks have to be fresh; `frozen`: stale locks and generated
+    files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, not built here, but stood on.
 
-    Locks what was never locked, and brings generated files up to date. In the end, images that the
+    Locks what of these targets was never locked, and brings generated files up to date. In the end, images that the
     build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine, here = expect_engine(), machine()
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         # Another slimbake may have locked or proven something while this one waited.
-        project = relocked(reread(project), here, console, frozen, engine)
+        project = relocked(reread(project), here, console, targets, frozen, engine)
         project = regenerated(project, console, frozen)
         plan = project.plan
         around = replace(surroundings(plan, engine, here), pushed=pushed, checkout=checkout_name)
@@ -159,15 +164,17 @@ def relocked(
     project: Project,
     here: Machine,
     console: Console,
+    targets: tuple[str, ...],
     frozen: bool = False,
     engine: DockerEngine | None = None,
 ) -> Project:
-    """The project with what was never locked locked. `engine`: the one that builds it then.
+    """The project with what of these targets was never locked locked. `engine`: the one that builds
+    it then.
 
     Raises StaleFiles where a lock that somebody may have reviewed does not hold any more, or
     `frozen` is set; SetupError for an external that a build on that engine would lack.
     """
-    old = project.stale_locks
+    old = project.stale_for(targets)
     expect_fresh(stale for stale in old if frozen or not stale.new)
     if not old:
         return project
@@ -175,7 +182,8 @@ def relocked(
         resolve_externals(project.plan.externals, engine)
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
 
-    lock(project.asked, here, console)
+    names = project.lock_names(project.plan.with_checks(targets))
+    lock(project.asked, here, console, only=names)
     return reread(project)
 
 

@@ -27,11 +27,11 @@ def release_shared(project: Project, request: BakeRequest, console: Console) -> 
     pushed by then stays, and is not built again.
     """
     released = release(project, request, console)
-    if {project.plan.target(name).kind for name in released.failed} & {"runtime", "base"}:
+    if {project.plan.target(name).kind for name in released.failures} & {"runtime", "base"}:
         released.expect_all()
-    for error in released.failures:
+    for error in dict.fromkeys(released.failures.values()):
         console.say(str(error))
-    return replace(released, failed=(), failures=())
+    return replace(released, failures={})
 
 
 def held(

@@ -165,11 +165,25 @@ def test_a_job_whose_first_wave_left_nothing_says_so(root: Path, asked: list[Bak
 
 
 def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = replace(RELEASED, failed=("jobs",), failures=(CheckError("no"),))
+    failed = replace(RELEASED, failures={"jobs": CheckError("no")})
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
     record = root / "record.json"
     done = bake(root, "--record", str(record))
     assert isinstance(done.exception, CheckError)
-    assert (done.exception.message, done.exception.hint) == ("no", "tagged all the same: api")
+    assert (done.exception.message, done.exception.hint) == (
+        "no",
+        "tagged all the same: api\nnot tagged: jobs",
+    )
     assert json.loads(record.read_text())["failed"] == ["jobs"]
     assert done.stdout == ""
+    as_json = bake(root, "--json")
+    assert isinstance(as_json.exception, CheckError)
+    assert json.loads(as_json.stdout)["failed"] == {"jobs": "no"}
+
+
+def test_a_bake_that_pushes_nothing_goes_on_after_a_failure(
+    root: Path, asked: list[BakeRequest]
+) -> None:
+    for words in ((), ("--keep-going",), ("--push",), ("--push", "--keep-going")):
+        bake(root, *words)
+    assert [request.keep_going for request in asked] == [True, True, False, True]

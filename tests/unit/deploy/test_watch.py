@@ -157,9 +157,9 @@ def test_requirements_that_change_are_locked_by_a_person_and_that_is_said_at_onc
     played: Played, containers: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale = (Stale("web", "the requirements of web changed"), Stale("job", "", new=True))
-    monkeypatch.setattr(Project, "stale_locks", stale[1:])
+    monkeypatch.setattr(Project, "stale_for", lambda *_: stale[1:])
     assert played.build(containers, "web")[0] == ("bake", ("web",)), "what is new a bake locks"
-    monkeypatch.setattr(Project, "stale_locks", stale)
+    monkeypatch.setattr(Project, "stale_for", lambda *_: stale)
     with pytest.raises(StaleFiles, match="locks are out of date: the requirements of web changed"):
         played.build(containers, "web")
     assert played.done == []

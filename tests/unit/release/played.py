@@ -88,9 +88,9 @@ class Played:
         return released_fingerprints(self.project.plan, known)
 
     def make(self, site: Site, targets: tuple[str, ...], request: BakeRequest) -> BuiltImages:
-        failures = tuple(self.broken[name] for name in targets if name in self.broken)
+        failures = {name: self.broken[name] for name in targets if name in self.broken}
         if failures and not request.keep_going:
-            raise failures[0]
+            raise next(iter(failures.values()))
         below = {name: {each.name for each in site.plan.needed((name,))} for name in targets}
         left = tuple(name for name in targets if not below[name] & set(self.broken))
         self.built += left
@@ -181,7 +181,7 @@ def play(
 
     @contextlib.contextmanager
     def hold(
-        project: Project, console: Console, *, frozen: bool, pushed: Mapping[str, str]
+        project: Project, console: Console, _: object, *, frozen: bool, pushed: Mapping[str, str]
     ) -> Iterator[Site]:
         externals = dict.fromkeys(made.standins, "docker-image://stand-in")
         around = Surroundings(externals=externals, standins=made.standins, pushed=pushed)

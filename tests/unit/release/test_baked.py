@@ -54,7 +54,7 @@ class Engine:
         self.meanwhile()
         left = tuple(name for name in targets if name != self.fails)
         self.held |= {f"sha256:{name}": (f"{name}:built",) for name in left}
-        failures = (BuildError(f"{self.fails}: no"),) if self.fails in targets else ()
+        failures = {name: BuildError(f"{name}: no") for name in targets if name == self.fails}
         digests = {name: (f"sha256:{name}",) for name in left}
         return BakeResult(digests, failures, left=left)
 

@@ -8,6 +8,7 @@ from tests.unit.release.played import manifest
 
 from slimbake import docker
 from slimbake.console.tables import Layout, readable
+from slimbake.errors import CheckError
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.on_registry import OnRegistry
 from slimbake.release.outcome import ending, next_step, released_json, released_text
@@ -53,7 +54,7 @@ def test_the_last_line_says_what_happened() -> None:
     assert ending(built, Measurement((fewer,)), 42.7) == (
         f"{line}{rest}; {readable(change, signed=True)} on a host against the last bake"
     )
-    cached = replace(built, built=frozenset(), failed=("nlg",))
+    cached = replace(built, built=frozenset(), failures={"nlg": CheckError("no")})
     assert ending(cached, MEASURED, 1).startswith(
         "1 from cache, 1 on the registry, 1 failed in 1 s; digests: 0 new, 1 as before; checks: "
     )
@@ -70,6 +71,16 @@ def test_scripts_are_reported_too() -> None:
     assert found["on_registry"] == {"nlg": {"digest": DIGEST}}
     assert list(found["images"]) == ["api"]
     assert released_json(Released(MEASURED))["on_registry"] == {}
+
+
+def test_what_has_no_tag_is_in_the_table_and_in_the_json_with_the_reason() -> None:
+    done = Released(
+        MEASURED, names={"nlg": "r/nlg:1"}, failures={"api": CheckError("it ends", "fix it")}
+    )
+    assert "failed: not tagged" in released_text(done, WIDE).splitlines()[1]
+    found = released_json(done)
+    assert (found["tagged"], found["failed"]) == ({"nlg": "r/nlg:1"}, {"api": "it ends"})
+    assert released_text(Released(NONE, failures={"api": CheckError("no")}), WIDE) == ""
 
 
 @pytest.mark.parametrize(("containers", "step"), [([], "next: slimbake up"), (["one"], "")])

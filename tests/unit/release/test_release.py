@@ -137,10 +137,10 @@ def test_with_keep_going_what_is_there_is_tagged_no_matter_what_fails(machine: P
     machine.has("one")
     done = run(machine, keep_going=True)
     assert machine.tagged("v2") == ["one", "three"]
-    assert done.failed == ("two",)
+    assert [*done.failures] == ["two"]
     with pytest.raises(BuildError, match="two does not build") as caught:
         done.expect_all()
-    assert caught.value.hint == "tagged all the same: one, three"
+    assert caught.value.hint == "tagged all the same: one, three\nnot tagged: two"
 
 
 def test_with_keep_going_only_what_is_over_its_budget_is_left_out(machine: Played) -> None:
@@ -148,7 +148,7 @@ def test_with_keep_going_only_what_is_over_its_budget_is_left_out(machine: Playe
     machine.has("three")
     done = run(machine, keep_going=True)
     assert machine.tagged("v2") == ["one", "three"]
-    assert done.failed == ("two",)
+    assert [*done.failures] == ["two"]
     assert [image.target for image in done.on_registry] == ["three"]
     assert [image.name for image in done.measurement.images] == ["one", "two"]
     with pytest.raises(CheckError, match=r"two: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
@@ -170,7 +170,7 @@ def test_with_keep_going_only_what_does_not_start_is_left_out(machine: Played) -
     machine.dead = {"two": "it ends"}
     done = run(machine, keep_going=True)
     assert machine.tagged("v2") == ["one", "three"]
-    assert done.failed == ("two",)
+    assert [*done.failures] == ["two"]
     assert done.checks.keys() == {"one", "three"}
 
 
@@ -187,7 +187,7 @@ def test_where_nothing_is_left_nothing_is_tagged_and_it_says_so(machine: Played)
     machine.broken = failing(*SERVICES)
     with pytest.raises(BuildError) as caught:
         run(machine, keep_going=True).expect_all()
-    assert caught.value.hint == "tagged all the same: none"
+    assert caught.value.hint == f"tagged all the same: none\nnot tagged: {', '.join(SERVICES)}"
     assert (machine.tags, machine.pushed) == ([], {})
 
 
@@ -243,14 +243,17 @@ def test_weights_that_another_job_has_pushed_get_the_tag(mounting: Played) -> No
     with pytest.raises(SetupError, match="the registry has none"):
         run(mounting, pushed={"weights-model": f"{mounting.server.name}/weights-model@sha256:0"})
     local = run(mounting, pushed=pushed, push=False, missing=False)
-    assert ({*local.names}, local.failed) == ({*SERVICES}, ())
+    assert ({*local.names}, local.failures) == ({*SERVICES}, {})
 
 
 def test_services_that_mount_the_weights_of_one_that_fails_wait_with_it(mounting: Played) -> None:
     mounting.dead = {"two": "two: it ends"}
     done = run(mounting, keep_going=True)
     assert done.names.keys() == {"three"}
-    assert done.failed == ("one", "two", "weights-model")
+    assert [*done.failures] == ["one", "two", "weights-model"]
+    assert {str(error).splitlines()[0] for error in done.failures.values()} == {
+        "the start check of two failed; its tag stays where it was"
+    }
     assert mounting.tagged("v2") == ["three"]
 
 

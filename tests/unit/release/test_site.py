@@ -70,7 +70,7 @@ def test_newer_locks_count(project: Project, monkeypatch: pytest.MonkeyPatch) ->
         yield
 
     monkeypatch.setattr(site, "exclusively", held)
-    with hold(before, QUIET) as ready:
+    with hold(before, QUIET, ("api",)) as ready:
         assert ready.project.locks.pins("base-web") == (pinned("thing", "2"),)
         assert ready.plan == reread(project).plan != before.plan
 
@@ -79,7 +79,7 @@ def test_a_frozen_build_needs_locks(project: Project, monkeypatch: pytest.Monkey
     monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
     with (
         pytest.raises(StaleFiles, match="not locked yet: the packages of base-web; the digests"),
-        hold(project, QUIET, frozen=True),
+        hold(project, QUIET, ("api",), frozen=True),
     ):
         pass
 
@@ -99,7 +99,7 @@ def test_an_absent_image_is_reported_first(
     file = project.root / "services.yaml"
     step = "build: [{image: 'node:22', run: [npm, ci], outputs: [dist]}]"
     file.write_text(f"{MANIFEST[:-2]}, {step}}}\n")
-    with pytest.raises(SetupError, match="cannot be reached"), hold(load(file), QUIET):
+    with pytest.raises(SetupError, match="cannot be reached"), hold(load(file), QUIET, ("api",)):
         pass
     assert "node:22" in asked and "lock" not in asked
 
@@ -110,7 +110,10 @@ def test_two_folders_of_a_project_do_not_wait(project: Project, tmp_path: Path) 
     shutil.copytree(project.root, other, ignore=shutil.ignore_patterns("other"))
     said: list[str] = []
     console = Console(said.append)
-    with hold(held, console) as one, hold(load(other / "services.yaml"), console) as two:
+    with (
+        hold(held, console, ("api",)) as one,
+        hold(load(other / "services.yaml"), console, ("api",)) as two,
+    ):
         names = [staged(site.plan, "api", site.around.checkout) for site in (one, two)]
     assert len({*names}) == 2
     assert not [line for line in said if "waiting" in line]
@@ -120,10 +123,10 @@ def test_nameless_images_follow_builds(project: Project, monkeypatch: pytest.Mon
     removed: list[str] = []
     monkeypatch.setattr(site, "remove_dangling", removed.append)
     held = lock_all(project, "1")
-    with hold(held, QUIET):
+    with hold(held, QUIET, ("api",)):
         pass
     assert removed == []
-    with hold(held, QUIET) as ready:
+    with hold(held, QUIET, ("api",)) as ready:
         ready.built.set()
     assert removed == [project.manifest.project]
 
