@@ -18,7 +18,7 @@ from slimbake.config.shells import SHELLS
 # Options of pip and uv with a word behind them that say where packages come from, and others.
 _INDEX_OPTION = re.compile(r"-i|-f|--(?:extra-)?index-url|--index|--find-links")
 _WITH_WORD = re.compile(
-    r"-[rceipt]|--(?:requirements?|constraint|editable|(?:extra-)?index-url|index|torch-backend"
+    r"-[rceiptf]|--(?:requirements?|constraint|editable|(?:extra-)?index-url|index|find-links|torch-backend"
     r"|root-user-action|progress-bar|index-strategy|only-binary|no-binary|python|platform"
     r"|link-mode|python-version|trusted-host)"
 )
