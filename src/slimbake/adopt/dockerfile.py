@@ -176,7 +176,7 @@ class _Reader:
         if odd := next((source for source in sources if _ADDRESS.match(source)), ""):
             if INSTALLER.match(odd):
                 fetch = ("curl", "-o", where, odd)
-                stage.runs.append(Run("", stage.workdir, place, dict(stage.values), fetch))
+                stage.runs.append(Run("", where, place, dict(stage.values), fetch))
                 return
             self._odd(
                 stage, place, f"a download: {odd.partition('?')[0]}", "keep it in the repository"

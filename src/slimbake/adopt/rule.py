@@ -38,7 +38,7 @@ from slimbake.config.shells import SHELLS, reaped
 _OF_BUILDS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_|(?:PATH|VIRTUAL_ENV|HOME|DEBIAN_FRONTEND)$")
 _FLAG = re.compile(r"--(?:no-[a-z-]+|frozen|locked|offline|isolated|quiet|active)")
 _RUNNER = re.compile(
-    rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run (?:{_FLAG.pattern} )*(?=(\S+\.py\b)?[^\s-])"
+    rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run (?:{_FLAG.pattern} )*(?=(\S+\.py\b)|[^\s-])"
 )
 _PYTHON = re.compile(r"python3?(?:\.\d+)?")
 # What scripts call that python:slim has and slimbake's images do not: Debian packages of essentials.

@@ -105,10 +105,11 @@ def steps(
         raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
     if len(text) > _LARGEST or "\0" in text:
         raise OnlyAShellError("init does not read a text of this size, or with zero bytes")
-    root = _parser().parse(text.encode()).root_node
+    # The parser ends the process at letters of far off (tree-sitter-bash, issue 337): it sees an "x".
+    root = _parser().parse(re.sub(r"[^\0-\x7f]", "x", text).encode()).root_node
     if root.has_error:
         raise OnlyAShellError("its syntax has an error")
-    reader = _Reader(workdir, dict(values), exists)
+    reader = _Reader(text, workdir, dict(values), exists)
     try:
         reader.all(root.children, "")
     except (RecursionError, ValueError):
@@ -125,8 +126,10 @@ def _parser() -> Parser:
 
 
 class _Reader:
-    def __init__(self, workdir: str, values: dict[str, str], exists: Callable[[str], bool]) -> None:
-        self._workdir, self._values, self._exists = workdir, values, exists
+    def __init__(
+        self, text: str, workdir: str, values: dict[str, str], exists: Callable[[str], bool]
+    ) -> None:
+        self._text, self._workdir, self._values, self._exists = text, workdir, values, exists
         self.steps: list[Step] = []
 
     def all(self, nodes: Sequence[Node], unsure: str) -> bool | None:
@@ -152,34 +155,34 @@ class _Reader:
                 if holds is either:
                     return holds
                 if either and holds is None:
-                    unsure = _before("||", others[-1])
+                    unsure = self._before("||", others[-1])
                 return self._statement(others[-1], unsure)
             case "if_statement":
                 self._branch(node, unsure)
             case "pipeline":
                 self._statement(first, unsure)
                 for other in node.named_children[1:]:
-                    self._statement(other, _before("|", other))
+                    self._statement(other, self._before("|", other))
             case "variable_assignment" | "variable_assignments" | "declaration_command" if (
                 not unsure
             ):
                 self._set(node, self._values)
             case "redirected_statement":
-                raise OnlyAShellError(f"`{_source(others[-1])[:2].strip()}`")
+                raise OnlyAShellError(f"`{self._source(node.children[-1])[:2].strip()}`")
             case _:
-                raise OnlyAShellError(unsure or f"`{_source(first)}` of a shell")
+                raise OnlyAShellError(unsure or f"`{self._source(first)}` of a shell")
         return None
 
     def _command(self, node: Node, unsure: str) -> bool | None:
         values = dict(self._values)
-        words: list[str] = []
+        source = self._source(node)
         for child in node.children:
             if child.type == "variable_assignment":
                 self._set(child, values)
+                source = source.removeprefix(self._source(child)).lstrip()
             elif child.type.endswith("redirect"):
-                raise OnlyAShellError(f"`{_source(child)[0]}`")
-            else:
-                words += _words(_source(child), self._values)
+                raise OnlyAShellError(f"`{self._source(child)[0]}`")
+        words = _words(source, self._values)
         holds = self._holds(words)
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
             self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
@@ -192,7 +195,7 @@ class _Reader:
         then = [child.type for child in node.children].index("then")
         done = self.all(node.children[1:then], unsure)
         if done is None:
-            raise OnlyAShellError(f"`if {_source(node.children[1])}`: its value is not known")
+            raise OnlyAShellError(f"`if {self._source(node.children[1])}`: its value is not known")
         for child in node.children[then:]:
             if child.type == "elif_clause":
                 done = done or self._branch(child, unsure)
@@ -218,7 +221,7 @@ class _Reader:
 
     def _set(self, node: Node, values: dict[str, str]) -> None:
         """Take what assignments set."""
-        name, _, value = _source(node).partition("=")
+        name, _, value = self._source(node).partition("=")
         if node.type != "variable_assignment":
             for child in node.named_children:
                 self._set(child, values)
@@ -227,14 +230,12 @@ class _Reader:
         else:
             values[name] = " ".join(_words(value, values))
 
+    def _source(self, node: Node) -> str:
+        return self._text[node.start_byte : node.end_byte].replace("\\\n", "")
+
+    def _before(self, operator: str, node: Node) -> str:
+        return f"`{operator}` before `{self._source(node).split()[0]}`"
+
 
 def _words(text: str, values: Mapping[str, str]) -> list[str]:
     return shlex.split(expand(text, values, keep=True))
-
-
-def _source(node: Node) -> str:
-    return (node.text or b"").decode()
-
-
-def _before(operator: str, node: Node) -> str:
-    return f"`{operator}` before `{_source(node).split()[0]}`"
