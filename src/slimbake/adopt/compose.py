@@ -283,7 +283,7 @@ def _build(build: Raw, folder: str) -> Build:
     return Build(
         context=context,
         dockerfile=build.get("dockerfile") or joined(context, "Dockerfile"),
-        target=_text(build.get("target")),
+        target=expand(_text(build.get("target")), {}),
         # as Compose fills them in where nothing is set
         args={name: expand(value, {}) for name, value in build["args"].items()},
         contexts={n: v for n, v in build["additional_contexts"].items() if ":" not in v},

@@ -16,6 +16,14 @@ from slimbake.fingerprint.instructions import Instruction, instructions
 
 _TIMES = {"interval": "interval", "timeout": "timeout", "start-period": "start_period"}
 _ADDRESS = re.compile(r"(?:https?|git|ssh)(?:://|@)")
+INSTALLER = re.compile(
+    r"https?://(?:install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install)"
+)
+# Folders of Debian, into which a file is copied that names no other.
+_SYSTEM = re.compile(
+    r"/|/(?:bin|dev|etc|home|lib|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
+    r"|/usr(?:/local)?/(?:bin|lib|sbin|share|src)|/var/(?:cache|lib|log|tmp)"
+)
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)$")
 _KEEP = "slimbake builds the service itself where its Dockerfile does without"
 
@@ -164,7 +172,12 @@ class _Reader:
         if instruction.documents:
             self._odd(stage, place, "a file that stands in the Dockerfile", "put it beside it")
             return
+        where = absolute(stage.workdir, target)
         if odd := next((source for source in sources if _ADDRESS.match(source)), ""):
+            if INSTALLER.match(odd):
+                fetch = ("curl", "-o", where, odd)
+                stage.runs.append(Run("", where, place, dict(stage.values), fetch))
+                return
             self._odd(
                 stage, place, f"a download: {odd.partition('?')[0]}", "keep it in the repository"
             )
@@ -175,8 +188,7 @@ class _Reader:
         if "parents" in given:
             self._odd(stage, place, "COPY --parents", "name the folder as the target, too")
             return
-        where = absolute(stage.workdir, target)
-        folder = target.endswith(("/", "/.")) or where == stage.workdir or len(sources) > 1
+        folder = target.endswith(("/", "/.")) or len(sources) > 1 or _is_folder(where, stage)
         for source in sources:
             copy = Copy(source, where, folder, place)
             if "from" in given:
@@ -218,6 +230,13 @@ def exact(rest: str) -> tuple[str, ...]:
 def absolute(folder: str, path: str) -> str:
     """A path of an image, as a folder in it sees it."""
     return posixpath.normpath("/" + posixpath.join(folder, path).lstrip("/"))
+
+
+def _is_folder(path: str, stage: Stage) -> bool:
+    """Whether an image is known to have this folder: Debian's, or the work's and of what is copied."""
+    copied = (posixpath.join(copy.target, "x" * copy.folder) for copy in stage.copies)
+    folders = (stage.workdir, *map(posixpath.dirname, copied))
+    return bool(_SYSTEM.fullmatch(path)) or any(f"{f}/".startswith(f"{path}/") for f in folders)
 
 
 def _command(rest: str, stage: Stage, place: Place) -> Command | None:

@@ -9,43 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slimbake.adopt.dockerfile import absolute
+from slimbake.adopt.dockerfile import INSTALLER, absolute
 from slimbake.adopt.files import UV, Origins, joined, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Place, Repository, Run, Stage
-from slimbake.adopt.shell import OnlyAShellError, commands
+from slimbake.adopt.shell import OnlyAShellError, Step, steps
+from slimbake.config.shells import SHELLS
 
-# Options of pip and uv with a word behind them: those that say what is installed, and others.
-_SAYING = frozenset(
-    [
-        "-r",
-        "--requirement",
-        "--requirements",
-        "-c",
-        "--constraint",
-        "-e",
-        "--editable",
-        "-i",
-        "--index-url",
-        "--extra-index-url",
-        "--index",
-        "--torch-backend",
-    ]
-)
-_WITH_WORD = frozenset(
-    [
-        "--root-user-action",
-        "--progress-bar",
-        "--index-strategy",
-        "--only-binary",
-        "--no-binary",
-        "--python",
-        "-p",
-        "--platform",
-        "--link-mode",
-        "--python-version",
-        "--trusted-host",
-        "-t",
-    ]
+# Options of pip and uv with a word behind them that say where packages come from, and others.
+_INDEX_OPTION = re.compile(r"-i|-f|--(?:extra-)?index-url|--index|--find-links")
+_WITH_WORD = re.compile(
+    r"-[rceiptf]|--(?:requirements?|constraint|editable|(?:extra-)?index-url|index|find-links|torch-backend"
+    r"|root-user-action|progress-bar|index-strategy|only-binary|no-binary|python|platform"
+    r"|link-mode|python-version|trusted-host)"
 )
 _ENVIRONMENT = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w")
 _TORCH_INDEX = re.compile(r"download\.pytorch\.org/whl/(cpu|cu\d+)")
@@ -55,25 +30,14 @@ _FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg
 _FOR_MUSL = re.compile(
     r"(?:musl|libc|libffi)-dev|linux-headers|build-base|libstdc\+\+|libgcc|gcc|g\+\+|make"
 )
-# What makes no file that an image needs.
-_HARMLESS = frozenset(
-    (
-        "rm",
-        "chmod",
-        "chown",
-        "chgrp",
-        "echo",
-        "set",
-        "true",
-        ":",
-        "find",
-        "export",
-        "ls",
-        "ldconfig",
-    )
+# What leaves nothing that an image needs, by kind.
+_HARMLESS = re.compile(
+    r"echo|printf|cat|ls|pwd|which|type|id|getent|grep"  # says or reads
+    r"|true|:|false|exit|sleep|set|shopt|umask"  # is for the shell
+    r"|rm|rmdir|find|touch|compileall|ldconfig"  # removes, or makes what is empty or a cache
+    r"|chmod|chown|chgrp|groupadd|addgroup|groupmod|passwd|chpasswd|chsh"  # who may do what
 )
 RUNNERS = frozenset(("uv", "poetry", "pipenv", "pdm"))  # NAME run PROGRAM
-_FETCHED = re.compile(r"install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install")
 _PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
@@ -87,6 +51,9 @@ _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
 }
+_INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
+_APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
+_CHANGES_USER = re.compile(r" -\w*[udlm] | --(?:uid|home|login|move-home)\b")
 _LOGIN = re.compile(r"://[^/\s@]+@")
 
 
@@ -139,6 +106,7 @@ class _Reader:
         self._place = stage.place
         self._workdir = stage.workdir
         self._values: Mapping[str, str] = {}
+        self._installers: set[str] = set()  # paths of downloads; "-" in a folder is a pipe
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
@@ -195,14 +163,12 @@ class _Reader:
             raise KeepError(copy.place, what, "copy what the repository has, or an environment")
 
     def _run(self, run: Run) -> None:
-        self._place, self._workdir, self._values = run.place, run.workdir, run.values
-        if _FETCHED.search(run.text) and "|" in run.text:
-            return
+        self._place, self._workdir = run.place, run.workdir
         try:
-            exact = [(list(run.exact), run.workdir)] if run.exact else None
-            for command, workdir in exact or commands(run.text, run.workdir, run.values, self._has):
-                self._workdir = workdir
-                self._step(command)
+            exact = [Step(list(run.exact), run.workdir, run.values)] if run.exact else None
+            for step in exact or steps(run.text, run.workdir, run.values, self._has):
+                self._workdir, self._values = step.workdir, step.values
+                self._step(step.words, step.unsure)
         except OnlyAShellError as error:
             raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
 
@@ -212,25 +178,50 @@ class _Reader:
     def _keep(self, what: str, advice: str) -> KeepError:
         return KeepError(self._place, what, advice)
 
-    def _step(self, command: list[str]) -> None:
+    def _step(self, command: list[str], unsure: str) -> None:
         program, *rest = posixpath.basename(command[0]), *command[1:]
         if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
             program, *rest = [*filter(None, [rest[0].removeprefix("-m")]), *rest[1:]] or [program]
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
-            self._step(rest[1:])
+            self._step(rest[1:], unsure)
             return
         program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
-        if program in _HARMLESS or {"--version", "--help"} & set(rest):
+        if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
             return
+        if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
+            return
+        if unsure:
+            raise OnlyAShellError(unsure)
+        if program in ("pip", "uv"):
+            for name, value in self._values.items():
+                if _INDEX.fullmatch(name):
+                    self._index(value)
         if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
             raise self._keep(f"{program} installs", _EXPORTS[program])
         if not (read := _PROGRAMS.get(program)) or not read(self, rest):
             shown = ", ".join(command if len(command) < 8 else (*command[:7], "..."))
             raise self._keep(f"RUN {' '.join(command)[:80]}", _MAKES.format(words=shown))
 
+    def _fetches(self, arguments: list[str]) -> bool:
+        """Whether a command downloads an installer of what slimbake itself installs with."""
+        if not any(map(INSTALLER.match, arguments)):
+            return False
+        names = ["-", *arguments, *map(posixpath.basename, arguments)]
+        self._installers |= {absolute(self._workdir, name) for name in names}
+        return True
+
+    def _is_installer(self, program: str, command: list[str]) -> bool:
+        """Whether a command is one that was downloaded, by itself or in its shell."""
+        if program in SHELLS or _PYTHON.fullmatch(program):
+            read = [word for word in command[1:] if word[:1] != "-" or word in ("-", "-s")]
+            command = read or ["-"]
+        return absolute(self._workdir, command[0].replace("-s", "-")) in self._installers
+
     # Each of these returns whether it knows what its words do.
 
     def _pip(self, arguments: list[str]) -> bool:
+        if arguments[:2] == ["config", "set"] and "index-url" in arguments[2]:
+            self._index(arguments[-1])
         if arguments[:1] not in (["install"], ["wheel"], ["sync"]):
             return arguments[:1] in (["cache"], ["config"], ["list"], ["check"], ["freeze"])
         at, sync = 1, arguments[0] == "sync"
@@ -244,7 +235,7 @@ class _Reader:
             if re.match(r"-[re]\S", arguments[at]) and not long:  # -rrequirements.txt
                 name, value = arguments[at][:2], arguments[at][2:]
             following = arguments[at + 1] if at + 1 < len(arguments) else ""
-            takes = name in _SAYING or name in _WITH_WORD or name in _ENVIRONMENT
+            takes = _WITH_WORD.fullmatch(name) or name in _ENVIRONMENT
             path = re.match(r"(?!.*\.(?:whl|zip|gz)$)(?:[/\d:]|https?:)", following)
             at += 1
             project = path and self._folder(absolute(self._workdir, following.partition("[")[0]))
@@ -263,7 +254,7 @@ class _Reader:
             raise self._keep(f"pip has constraints: {value}", advice)
         elif name == "--pre":
             raise self._keep("pip takes prereleases", "write `--pre` into the requirements file")
-        elif name in ("-i", "--index-url", "--extra-index-url", "--index", "-f", "--find-links"):
+        elif _INDEX_OPTION.fullmatch(name):
             self._index(value)
         elif name == "--torch-backend":
             self._needs.torch = value
@@ -273,10 +264,11 @@ class _Reader:
     def _index(self, value: str) -> None:
         if match := _TORCH_INDEX.search(value):
             self._needs.torch = match[1]
-        elif "://" in value:
+        elif re.search(r"^$|\$|://(?!pypi\.org/)", value):
             what = "its packages come from an index that it names"
             advice = "give uv that index on each machine that builds"
-            self._needs.notes.append(Note("breaks", self._place, what, advice))
+            if all(note.what != what for note in self._needs.notes):
+                self._needs.notes.append(Note("breaks", self._place, what, advice))
 
     def _listed(self, value: str) -> None:
         """A requirements file, by its path in the image."""
@@ -449,7 +441,8 @@ class _Reader:
         return True
 
     def _apt(self, arguments: list[str]) -> bool:
-        plain = [word for word in arguments if not word.startswith("-")]
+        pairs = zip(["", *arguments], arguments, strict=False)
+        plain = [w for before, w in pairs if w[:1] != "-" and not _APT_VALUE.fullmatch(before)]
         if plain[:1] == ["install"]:
             for word in plain[1:]:
                 name = word.partition("=")[0].partition(":")[0]
@@ -517,7 +510,8 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "apk": _Reader._apk,
     "mkdir": _Reader._mkdir,
     **dict.fromkeys(("useradd", "adduser"), _Reader._users),
-    **dict.fromkeys(("groupadd", "addgroup"), lambda *_: True),
+    "usermod": lambda _, words: not _CHANGES_USER.search(f" {' '.join(words)} "),
+    "git": lambda _, words: words[:2] == ["lfs", "install"],
 }
 
 

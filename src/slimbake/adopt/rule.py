@@ -37,6 +37,9 @@ from slimbake.config.shells import SHELLS, reaped
 
 _OF_BUILDS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_|(?:PATH|VIRTUAL_ENV|HOME|DEBIAN_FRONTEND)$")
 _FLAG = re.compile(r"--(?:no-[a-z-]+|frozen|locked|offline|isolated|quiet|active)")
+_RUNNER = re.compile(
+    rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run (?:{_FLAG.pattern} )*(?=(\S+\.py\b)|[^\s-])"
+)
 _PYTHON = re.compile(r"python3?(?:\.\d+)?")
 # What scripts call that python:slim has and slimbake's images do not: Debian packages of essentials.
 _TOOLS = {
@@ -209,7 +212,10 @@ class _Service:
         if not any(item and item.words for item in by_key.values()):
             what = "it has no CMD and no ENTRYPOINT: it starts nothing"
             raise KeepError(stage.place, what, "write CMD, or `command` in the compose file")
-        return {key: item for key, item in by_key.items() if item and item.words}
+        started = {key: item for key, item in by_key.items() if item and item.words}
+        if len(started) == 1:
+            return {key: _as_text(item) for key, item in started.items()}
+        return started
 
     def entry(self, code: Code, folder: str) -> tuple[bool, Entry]:
         """The entry, and whether a shell runs its command. `folder`: today's context."""
@@ -273,6 +279,7 @@ class _Service:
             arguments = [self._moved(word, code) for word in plain_words(command.words[0])]
             if not arguments:
                 text = self._moved(command.words[0], code)
+                text = _RUNNER.sub(lambda found: "python " if found[1] else "", text)
                 arguments = [posixpath.basename(command.shell[0]), *command.shell[1:], text]
         return self._started(arguments, command, code, workdir) if first else arguments
 
@@ -291,8 +298,9 @@ class _Service:
         """A text with its paths as slimbake's image has them; programs are on PATH."""
         text = code.moved(text)
         environments = self._needs.environments | {"/usr/local", "/root/.local"}
-        for folder in {*environments, *map(code.moved, environments)}:
-            text = re.sub(rf"(?<![\w./-]){re.escape(folder)}/bin/(?=\w)", "", text)
+        inner = {posixpath.relpath(folder, self._stage.workdir) for folder in environments}
+        for folder in {*environments, *map(code.moved, environments), *inner}:
+            text = re.sub(rf"(?<![\w./-])(?:\./)?{re.escape(folder)}/bin/(?=\w)", "", text)
         return text
 
     def _program(
@@ -369,6 +377,8 @@ class _Service:
     def _needs_shell(self, name: str, text: str, place: Place) -> None:
         """Have a shell in the image, and what its text calls of essentials."""
         self._shell = self._script = True
+        if match := re.search(rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run\b", text):
+            raise KeepError(place, f"`{match[0]}`: the image does not have it", "start the program")
         if name not in ("sh", "dash"):
             self._system["bash" if name == "bash" else name] = None
         called = (
@@ -507,6 +517,14 @@ class _Service:
         if wheels := [name for name in needs.wheels if name not in self._system]:
             entry["wheels"] = {"system": wheels}
         return entry
+
+
+def _as_text(command: Command) -> Command:
+    """A command whose words start a shell, as that shell's text."""
+    shell, text = command.words[:-1], command.words[-1]
+    if len(shell) == 2 and posixpath.basename(shell[0]) in SHELLS and shell[1] == "-c":
+        return Command((text,), command.place, shell)
+    return command
 
 
 def _containers(

@@ -1,11 +1,20 @@
-"""Just enough of a shell's language to see plain commands one after the other. Pure."""
+"""What the text of a shell runs, as plain commands one after the other. Pure.
+
+tree-sitter-bash reads it. What its tree has and is not handled here is refused, by name.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
 
 _VARIABLE = re.compile(
     r"\\\$|\$(?:(?P<bare>[A-Za-z_]\w*)"
@@ -13,19 +22,27 @@ _VARIABLE = re.compile(
 )
 _NESTED = 5  # `${A:-${B:-c}}`: the innermost come first
 # To nowhere, or from one stream into another.
-_NOWHERE = re.compile(r"(?:\d|&)?>{1,2}\s*/dev/null|\d?>&\d")
-_OPERATOR = re.compile(r"[;&|<>()]+")
+_NOWHERE = re.compile(r"(?:\d|&)?[<>]{1,2}\s*/dev/null|\d?[<>]&[\d-]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ONLY_A_SHELL = re.compile(r"[$`;&|<>(){}*?\n\\~#!\[]")
-_KEYWORDS = frozenset(("for", "while", "until", "case", "{", "[", "[[", "test", "!", "eval"))
 _UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
-
-
+_COMMENT = re.compile(r"`#[^`]*`")  # between words, which the parser takes for an error
 _LONGEST = 1024  # characters of a value: variables may double each other
+_LARGEST = 16 * 1024  # of a text: its parser takes a second for some that are twice as long
 
 
 class OnlyAShellError(Exception):
     """A text that is more than plain commands; it says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command."""
+
+    words: list[str]
+    workdir: str
+    values: Mapping[str, str]  # of variables that it sees
+    unsure: str = ""  # why it may not run, or not by itself
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
@@ -76,119 +93,149 @@ def plain_words(text: str) -> tuple[str, ...]:
     return () if command and command[0] in ("cd", "export", "set", "source", ".") else command
 
 
-def commands(
+def steps(
     text: str, workdir: str, values: Mapping[str, str], exists: Callable[[str], bool] = bool
-) -> Iterator[tuple[list[str], str]]:
-    """The words of each command of a RUN, and the folder that it runs in. `exists`: whether the image
-    has a path then.
+) -> list[Step]:
+    """The commands of a RUN. `exists`: whether the image has a path then.
 
-    Raises OnlyAShellError where a command may or may not run, or reads or writes a file.
+    Raises OnlyAShellError where one makes part of another, or reads or writes a file.
     """
-    text = _NOWHERE.sub(" ", expand(text, values, keep=True))
-    if match := re.search(r"\$\(|`", text):
+    text = _NOWHERE.sub(" ", _COMMENT.sub(" ", text))
+    if match := re.search(r"\$\(|`|[<>]\(", text):
         raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
-    variables: dict[str, str] = {}
-    branches = _Branches(lambda path: exists(posixpath.join(workdir, path)))
-    for command, before in _split(text):
-        while command and _ASSIGNMENT.match(command[0]):
-            name, _, value = command.pop(0).partition("=")
-            variables[name] = value
-        command = branches.reached([expand(word, variables, keep=True) for word in command], before)
-        if not command or (before == "||" and command in (["true"], [":"])):
-            continue
-        if before not in ("", "&&", ";"):
-            raise OnlyAShellError(f"`{before}` before `{command[0]}`")
-        if command[0] in _KEYWORDS:
-            raise OnlyAShellError(f"`{command[0]}` of a shell")
-        if command[0] == "cd" and len(command) == 2:
-            workdir = posixpath.normpath(posixpath.join(workdir, command[1]))
-            continue
-        yield command, workdir
+    if len(text) > _LARGEST or "\0" in text:
+        raise OnlyAShellError("init does not read a text of this size, or with zero bytes")
+    # The parser ends the process at letters of far off (tree-sitter-bash, issue 337): it sees an "x".
+    root = _parser().parse(re.sub(r"[^\0-\x7f]", "x", text).encode()).root_node
+    if root.has_error:
+        raise OnlyAShellError("its syntax has an error")
+    reader = _Reader(text, workdir, dict(values), exists)
+    try:
+        reader.all(root.children, "")
+    except (RecursionError, ValueError):
+        raise OnlyAShellError("init does not read its nesting or quotes") from None
+    return reader.steps
 
 
-class _Branches:
-    """Which commands run between `if` and `fi`, where the values of arguments say it."""
+@cache
+def _parser() -> Parser:
+    import tree_sitter  # only where there is something to read
+    import tree_sitter_bash
 
-    def __init__(self, exists: Callable[[str], bool]) -> None:
-        self._exists = exists
-        self._open: list[tuple[bool, bool]] = []  # of each `if`: this branch runs; one has run
-        self._asks = False  # between `if` and `then`
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
-    def reached(self, command: list[str], before: str) -> list[str]:
-        """A command without its keyword; [] for one that does not run, and for a condition."""
-        while command and command[0] in ("if", "elif", "then", "else", "fi"):
-            keyword, *command = command
-            if keyword == "if":
-                self._open.append((True, False))
-                before, self._asks = "", True
-            elif not self._open:
-                raise OnlyAShellError(f"`{keyword}` without `if`")
-            elif keyword in ("elif", "else"):
-                _, done = self._open.pop()
-                self._open.append((not done, done))
-                before, self._asks = "", keyword == "elif"
-            else:
-                self._asks = False
-                runs, done = self._open.pop()
-                if keyword == "then":
-                    self._open.append((runs, done or runs))
-        if self._asks and command:
-            runs, done = self._open.pop()
-            if all(
-                runs for runs, _ in self._open
-            ):  # else its value may be unknown, and is not asked
-                holds = not done and self._holds(command)
-                runs = runs or holds if before == "||" else runs and holds
-            self._open.append((runs, done))
-            return []
-        return command if all(runs for runs, _ in self._open) else []
 
-    def _holds(self, command: list[str]) -> bool:
-        """Whether a comparison of texts holds. Raises OnlyAShellError for another condition."""
-        condition = (
-            command[1:-1]
-            if command[0] in ("[", "[[")
-            else command[1:]
-            if command[0] == "test"
-            else []
-        )
-        if any("$" in word for word in condition):
-            raise OnlyAShellError(f"`if {' '.join(command)}`: a value is not known")
-        match condition:
-            case [one, "=" | "==", other]:
-                return one == other
-            case [one, "!=", other]:
-                return one != other
-            case ["-n", text] | [text]:
-                return bool(text) and text != "-n"
+class _Reader:
+    def __init__(
+        self, text: str, workdir: str, values: dict[str, str], exists: Callable[[str], bool]
+    ) -> None:
+        self._text, self._workdir, self._values, self._exists = text, workdir, values, exists
+        self.steps: list[Step] = []
+
+    def all(self, nodes: Sequence[Node], unsure: str) -> bool | None:
+        """Take what statements run. Whether the last holds, for a comparison of known values."""
+        holds = None
+        for node in nodes:
+            if node.type == "&":
+                raise OnlyAShellError("`&`")
+            if node.is_named and node.type != "comment":
+                holds = self._statement(node, unsure)
+        return holds
+
+    def _statement(self, node: Node, unsure: str) -> bool | None:
+        first, *others = node.children or [node]
+        match node.type:
+            case "command" | "test_command":
+                return self._command(node, unsure)
+            case "compound_statement" | "else_clause":
+                return self.all(others, unsure)
+            case "list":
+                holds = self._statement(first, unsure)
+                either = others[0].type == "||"
+                if holds is either:
+                    return holds
+                if either and holds is None:
+                    unsure = self._before("||", others[-1])
+                return self._statement(others[-1], unsure)
+            case "if_statement":
+                self._branch(node, unsure)
+            case "pipeline":
+                self._statement(first, unsure)
+                for other in node.named_children[1:]:
+                    self._statement(other, self._before("|", other))
+            case "variable_assignment" | "variable_assignments" | "declaration_command" if (
+                not unsure
+            ):
+                self._set(node, self._values)
+            case "redirected_statement":
+                raise OnlyAShellError(f"`{self._source(node.children[-1])[:2].strip()}`")
+            case _:
+                raise OnlyAShellError(unsure or f"`{self._source(first)}` of a shell")
+        return None
+
+    def _command(self, node: Node, unsure: str) -> bool | None:
+        values = dict(self._values)
+        source = self._source(node)
+        for child in node.children:
+            if child.type == "variable_assignment":
+                self._set(child, values)
+                source = source.removeprefix(self._source(child)).lstrip()
+            elif child.type.endswith("redirect"):
+                raise OnlyAShellError(f"`{self._source(child)[0]}`")
+        words = _words(source, self._values)
+        holds = self._holds(words)
+        if words[:1] == ["cd"] and len(words) == 2 and not unsure:
+            self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
+        elif words and holds is None:
+            self.steps.append(Step(words, self._workdir, values, unsure))
+        return holds
+
+    def _branch(self, node: Node, unsure: str) -> bool:
+        """Take what runs of `if` or `elif`. Whether it is one of its branches."""
+        then = [child.type for child in node.children].index("then")
+        done = self.all(node.children[1:then], unsure)
+        if done is None:
+            raise OnlyAShellError(f"`if {self._source(node.children[1])}`: its value is not known")
+        for child in node.children[then:]:
+            if child.type == "elif_clause":
+                done = done or self._branch(child, unsure)
+            elif done != (child.type == "else_clause"):
+                self.all([child], unsure)
+        return done
+
+    def _holds(self, words: list[str]) -> bool | None:
+        """Whether a comparison of texts holds; None for one that is not known, and for all else."""
+        program, *condition = words or [""]
+        if program not in ("[", "[[", "test") or re.search(r"[$*?]", " ".join(condition)):
+            return None
+        match condition[:-1] if program != "test" else condition:
+            case [one, "=" | "==" | "!=" as how, other]:
+                return (one == other) is (how != "!=")
+            case ["-n", text] | [text] if text not in ("-n", "-z"):
+                return bool(text)
             case ["-f" | "-e" | "-d", path]:
-                return self._exists(path)
+                return self._exists(posixpath.join(self._workdir, path))
             case ["-z", text]:
                 return not text
-        raise OnlyAShellError(f"`if {' '.join(command)}`")
+        return None
+
+    def _set(self, node: Node, values: dict[str, str]) -> None:
+        """Take what assignments set."""
+        name, _, value = self._source(node).partition("=")
+        if node.type != "variable_assignment":
+            for child in node.named_children:
+                self._set(child, values)
+        elif name.endswith("+"):
+            raise OnlyAShellError("`+=`")
+        else:
+            values[name] = " ".join(_words(value, values))
+
+    def _source(self, node: Node) -> str:
+        return self._text[node.start_byte : node.end_byte].replace("\\\n", "")
+
+    def _before(self, operator: str, node: Node) -> str:
+        return f"`{operator}` before `{self._source(node).split()[0]}`"
 
 
-def _split(text: str) -> Iterator[tuple[list[str], str]]:
-    """The words of each command, and the operator that it follows."""
-    command: list[str] = []
-    before = ""
-    for line in text.replace("\\\n", " ").split("\n"):
-        if line.strip().startswith("#"):
-            continue
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>()")
-        lexer.whitespace_split, lexer.commenters = True, ""
-        try:
-            tokens = list(lexer)
-        except ValueError:
-            raise OnlyAShellError("quotes that go over lines") from None
-        for token in (*tokens, ";"):
-            if not _OPERATOR.fullmatch(token):
-                command.append(token)
-                continue
-            if token not in ("&&", "||", ";", "|"):
-                raise OnlyAShellError(f"`{token}`")
-            if command:
-                yield command, before
-            command, before = [], token
-    if command:
-        yield command, before
+def _words(text: str, values: Mapping[str, str]) -> list[str]:
+    return shlex.split(expand(text, values, keep=True))

@@ -1,0 +1,298 @@
+"""What a RUN does, read by tree-sitter-bash: what is dropped, what is taken, what keeps the Dockerfile."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.unit.adopt.repositories import FILES, PLAIN, draft, drafts, entry, why
+
+from slimbake.adopt.shell import OnlyAShellError, steps
+
+HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requirements.txt\n"
+CMD = 'CMD ["python", "main.py"]\n'
+INDEX = "its packages come from an index that it names"
+
+
+def words(text: str, **values: str) -> list[list[str]]:
+    return [step.words for step in steps(text, "/app", values)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("set -e; a b\nc && d", ["set -e", "a b", "c", "d"]),
+        ("a \\\n b `# why` c # why not", ["a b c"]),
+        ("# one\na\n# two\nb", ["a", "b"]),
+        ("deps='a b'; x $deps", ["x a b"]),
+        ('A=1 B="$A 2"; x "$B" $B', ["x 1 2 1 2"]),
+        ("export A=a; x ${A}/${B:-c}$N", ["x a/c$N"]),
+        ("A=a x $A", ["x $A"]),
+        ("x $EMPTY y", ["x y"]),
+        ("{ a; b; } >/dev/null 2>&1", ["a", "b"]),
+        ("[ $N = y ] && a", ["[ $N = y ]", "a"]),
+        ("[ a = b ] && x; [ a = a ] && y", ["y"]),
+        ("[ a = b ] && x || y", ["y"]),
+        ("if [ a = b ]; then x; elif [ -z '' ]; then y; else z; fi", ["y"]),
+        ("if [ a = b ]; then x; fi && y", ["y"]),
+    ],
+)
+def test_a_text_becomes_plain_commands(text: str, found: list[str]) -> None:
+    assert [" ".join(each) for each in words(text, EMPTY="")] == found
+
+
+def test_quotes_keep_a_word_together() -> None:
+    assert words('x \'a b\'"c d" e\\ f ""') == [["x", "a bc d", "e f", ""]]
+    assert words("echo '\u2713 é' \U0001f600; y") == [["echo", "\u2713 é", "\U0001f600"], ["y"]]
+
+
+def test_a_command_has_its_folder_its_variables_and_why_it_may_not_run() -> None:
+    first, second = steps("cd src && A=1 x || y", "/app", {"B": "2"})
+    assert (first.workdir, first.values, first.unsure) == ("/app/src", {"A": "1", "B": "2"}, "")
+    assert (second.values, second.unsure) == ({"B": "2"}, "`||` before `y`")
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("a > b", "`>`"),
+        ("a && b >> c", "`>>`"),
+        ("a <<< b", "`<"),
+        ("cat <<E\nx\nE", "`<<`"),
+        ("a & b", "`&`"),
+        ("a $(b)", "`$(`"),
+        ("a `b`", "``"),
+        ("a <(b)", "`<(`"),
+        ("(a)", "`(`"),
+        ("! a", "`!`"),
+        ("while a; do b; done", "`while`"),
+        ("case a in b) c;; esac", "`case`"),
+        ("if a; then b; fi", "`if a`"),
+        ("if [ $A = b ]; then c; fi", "`if [ $A = b ]`: its value is not known"),
+        ("a || A=b", "`||` before `A=b`"),
+        ("a || cd b && c", "`||` before `cd`"),
+        ("A=b; A+=c", "`+=`"),
+    ],
+)
+def test_what_only_a_shell_does_is_named(text: str, refused: str) -> None:
+    try:
+        found = steps(text, "/", {})
+    except OnlyAShellError as error:
+        assert str(error).startswith(refused)
+    else:
+        assert found[1].unsure.startswith(refused)
+
+
+DEEP = 4000
+HARMFUL = {
+    "unclosed quotes": "a 'b",
+    "an unclosed command": 'a "$(b',
+    "zero bytes": "a\0b",
+    "a long text": "a;" * 100_000,
+    "one long word": "a" * 100_000,
+    "parentheses": "(" * DEEP + "a" + ")" * DEEP,
+    "braces": "{ " * DEEP + "a;" + "};" * DEEP,
+    "conditions": "if [ a ]; then " * 700 + "a; " + "fi; " * 700,
+    "joined": "a && " * (DEEP // 2) + "a",
+    "pipes": "a|" * DEEP,
+    "negations": "! " * DEEP + "a",
+    "variables": "${A:-" * DEEP,
+    "here-documents": "a <<E\n" * 1000,
+    "letters after braces": "{\U00031860 {\U0010ffff",
+    "no command": "&&",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("harm", HARMFUL)
+def test_a_text_that_means_harm_ends_in_words(tmp_path: Path, harm: str) -> None:
+    with pytest.raises(OnlyAShellError):
+        steps(HARMFUL[harm], "/", {})
+    line = HARMFUL[harm].replace("\n", " ")
+    assert why(tmp_path, f"{HEAD}RUN {line}\n{CMD}").startswith("Dockerfile:5: ")
+
+
+PIECES = [
+    *("a", "b c", " ", "\n", "\\\n", ";", "&&", "||", "|", "&", "(", ")", "{ ", "; }", "'", '"', "\\", "$"),
+    *("$A", "${A:-b}", "${", "}", "A=b", "export A", "`", "#", "if ", "[ a = b ]", "; then ", "; else ", "; fi"),
+    *("elif ", "for a in b; do ", "done", "case a in ", "esac", "<<E\n", "\nE\n", ">x", "2>&1", "<(", "$((", "))"),
+    *("cd x", "[[ ", " ]]", "test ", "!", "*", "~", "\0", "\r", "\t", "é", "\U0001f600", "f() { ", "$'", "{a,b}"),
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))
+@example("A=" + "$A" * 3000)
+def test_any_text_becomes_commands_or_is_refused(text: str) -> None:
+    try:
+        found = steps(text, "/", {"A": "x y", "B": "'"})
+    except OnlyAShellError as error:
+        assert str(error)
+        return
+    assert all(step.words and step.workdir.startswith("/") for step in found)
+
+
+PLAIN_PIECES = ["a", "b", " ", "  ", "'c d'", '"e  f"', "\\ ", '"$A"', "${A}", "\\\n", " # g\n", "\n", "; ", " && ", "''", "A=h; "]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PLAIN_PIECES), max_size=9).map("".join))
+def test_plain_commands_have_the_words_that_a_shell_gives_them(text: str) -> None:
+    try:
+        found = words(text, A="x y")
+    except OnlyAShellError:
+        return
+    named = [name for each in found for name in each[:1]]
+    if not all(name.isalpha() for name in named) or set(named) & {"c d", "e  f"}:
+        return
+    functions = "".join(
+        f"{name}() {{ printf '%s\\0' {name} \"$@\"; printf '\\n\\0'; }}\n" for name in {*named}
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", functions + text],
+        capture_output=True,
+        text=True,
+        env={"A": "x y"},
+        check=False,
+    )
+    told = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
+    expected = ["\0".join(each).strip("\0").split("\0") for each in found]
+    assert done.returncode or told == expected
+
+
+HARMLESS = [
+    "usermod -aG video www-data",
+    "touch /var/log/shop.log",
+    "python -m compileall -q /app",
+    "apt-get install -y git git-lfs && git lfs install",
+    "chmod 700 a | true; find . -name '*.pyc' -delete || echo none",
+    "id shop || groupadd shop",
+    "[ -f /app/nothing ] && rm /app/nothing",
+    "curl -LsSf https://astral.sh/uv/install.sh -o /i.sh && sh /i.sh && rm /i.sh",
+    "wget -qO- https://astral.sh/uv/0.5.1/install.sh | UV_INSTALL_DIR=/bin sh",
+    "curl -sSL https://install.python-poetry.org | POETRY_HOME=/opt/poetry python3 - --yes",
+]
+
+
+@pytest.mark.parametrize("step", HARMLESS)
+def test_what_leaves_nothing_that_the_image_needs_is_dropped(tmp_path: Path, step: str) -> None:
+    assert entry(tmp_path, f"{HEAD}RUN {step}\n{CMD}")["requirements"] == "requirements.txt"
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("usermod -u 1001 shop", "RUN usermod -u 1001 shop"),
+        ("git clone https://example.com/x", "RUN git clone"),
+        ("curl https://example.com/x.sh | sh", "RUN curl"),
+        ("echo make | sh", "RUN needs a shell: `|` before `sh`"),
+        ("sh /app/other.sh", "RUN sh"),
+        ("id shop || useradd shop", "RUN needs a shell: `||` before `useradd`"),
+        ("[ -n $X ] && pip install x", "RUN [ -n $X ]"),
+        ("cat requirements.txt | xargs pip install", "RUN needs a shell: `|` before `xargs`"),
+    ],
+)
+def test_what_is_not_known_to_leave_nothing_is_not(tmp_path: Path, step: str, reason: str) -> None:
+    assert why(tmp_path, f"{HEAD}RUN {step}\n{CMD}").startswith(f"Dockerfile:5: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ("RUN curl -LsSf https://astral.sh/uv/install.sh | sh && uv pip install more", ["more"]),
+        ("ADD https://astral.sh/uv/0.5/install.sh /i.sh\nRUN sh /i.sh && rm /i.sh", []),
+        ("ADD https://astral.sh/uv/install.sh /\nRUN chmod +x /install.sh && /install.sh", []),
+        ("RUN <<E\nset -e\n# more\npip install more  # of it\nE", ["more"]),
+        ('ARG MORE="more most"\nRUN pip install $MORE', ["more", "most"]),
+    ],
+)
+def test_what_a_run_installs_is_read_to_its_end(
+    tmp_path: Path, steps: str, found: list[str]
+) -> None:
+    listed = entry(tmp_path, f"{HEAD}{steps}\n{CMD}")["requirements"]
+    assert listed == (["requirements.txt", *found] if found else "requirements.txt")
+
+
+@pytest.mark.parametrize(
+    "install",
+    [
+        "-o Acquire::Retries=3 install -y curl git",
+        "install -y -t bookworm-backports curl git",
+        "install --target-release=x -y `# why` curl \\\n    # a comment\n git",
+        "update && tools='curl git'; apt-get install -y $tools",
+    ],
+)
+def test_apt_installs_what_is_no_option(tmp_path: Path, install: str) -> None:
+    found = entry(tmp_path, f"{HEAD}RUN apt-get {install}\n{CMD}")
+    assert found["system"] == ["curl", "git"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "noted"),
+    [
+        ("ENV PIP_INDEX_URL=https://pypi.example.com/simple", True),
+        ("ARG PIP_EXTRA_INDEX_URL", True),
+        ("ARG UV_DEFAULT_INDEX=https://pypi.example.com/simple", True),
+        ("RUN pip config set global.index-url https://pypi.example.com/simple", True),
+        ("RUN export PIP_INDEX_URL=https://pypi.example.com/simple && pip install more", True),
+        ("RUN PIP_INDEX_URL=https://pypi.example.com/simple pip install more", True),
+        ("ENV PIP_INDEX_URL=https://pypi.org/simple", False),
+        ("ENV PIP_NO_CACHE_DIR=1", False),
+    ],
+)
+def test_an_index_of_variables_is_noted_once(tmp_path: Path, lines: str, noted: bool) -> None:
+    text = PLAIN.replace("RUN", f"{lines}\nRUN pip install other\nRUN")
+    assert [each.what for each in draft(tmp_path, text).notes] == [INDEX] * noted
+
+
+@pytest.mark.parametrize(
+    "copy",
+    ["/tmp", "/usr/src", "/app", "/code"],  # noqa: S108
+)
+def test_a_file_is_copied_into_a_folder_that_the_image_has(tmp_path: Path, copy: str) -> None:
+    text = (
+        f"FROM python:3.12-slim\nCOPY lib /code/lib\nWORKDIR /app\nCOPY requirements.txt {copy}\n"
+        f"RUN pip install -r {copy}/requirements.txt && rm -rf lib\nWORKDIR /code\n"
+        f'CMD ["python", "lib/x.py"]\n'
+    )
+    files = {**FILES, "lib/x.py": ""}
+    assert entry(tmp_path, text, files)["requirements"] in (
+        "requirements.txt",
+        ["requirements.txt"],
+        "../requirements.txt",
+    )
+
+
+def test_a_target_of_compose_has_its_default(tmp_path: Path) -> None:
+    text = "services:\n  web: {build: {context: ., target: '${T:-prod}'}}\n"
+    dockerfile = PLAIN.replace("slim", "slim AS prod") + "FROM node AS dev\n"
+    [found] = drafts(tmp_path, {**FILES, "Dockerfile": dockerfile, "compose.yaml": text}).values()
+    assert found.outcome == "own"
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ('[".venv/bin/uvicorn", "main:app"]', ["uvicorn", "main:app"]),
+        ("./.venv/bin/uvicorn main:app", ["uvicorn", "main:app"]),
+        ('["sh", "-c", "uv run uvicorn main:app"]', ["uvicorn", "main:app"]),
+        ('["/bin/bash", "-c", "exec uvicorn main:app"]', ["uvicorn", "main:app"]),
+        ("uv run --no-sync main.py --port $PORT", ["sh", "-c", "python main.py --port $PORT"]),
+        (
+            "poetry run alembic upgrade head && uv run uvicorn main:app",
+            ["sh", "-c", "alembic upgrade head && uvicorn main:app"],
+        ),
+    ],
+)
+def test_a_command_is_the_program_that_the_image_has(
+    tmp_path: Path, command: str, found: Any
+) -> None:
+    text = f"{HEAD}ENV UV_PROJECT_ENVIRONMENT=/app/.venv PORT=80\nCMD {command}\n"
+    assert entry(tmp_path, text)["command"] == found
+
+
+def test_a_runner_that_init_cannot_take_away_keeps_the_dockerfile(tmp_path: Path) -> None:
+    found = why(tmp_path, f"{HEAD}CMD a && uv run --with x y\n")
+    assert found == "Dockerfile:5: `uv run`: the image does not have it"
