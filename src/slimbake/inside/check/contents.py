@@ -12,6 +12,7 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 
 STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
+WHOLE = STATUS.with_name("status")  # dpkg's own, of an image of the user's
 
 
 def print_contents(_: Sequence[str]) -> None:
@@ -31,9 +32,14 @@ def debian_packages() -> Iterator[dict[str, str]]:
     """The Debian packages of which the image has files; each with what it was built from, by which
     Debian's security tracker names it.
     """
-    for path in sorted(STATUS.glob("*")):
-        if path.suffix != ".md5sums":
-            fields = dict(email.message_from_string(path.read_text("utf-8")).items())
+    records = [
+        path.read_text("utf-8") for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
+    ]
+    if WHOLE.is_file():
+        records += WHOLE.read_text("utf-8").strip().split("\n\n")
+    for record in records:
+        fields = dict(email.message_from_string(record).items())
+        if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
             source, _, version = fields.get("Source", fields["Package"]).partition(" ")
             yield {
                 "name": fields["Package"],
