@@ -13,15 +13,17 @@ from slimbake import docker
 from slimbake.docker.engine import expect_engine
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet.model import External, Interpreter
+from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
+from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
-from slimbake.lock.locks import parse_interpreter
 
 _LIMIT = 4096  # bytes of an answer
 _WORDS = 6  # of an answer
 
-# For any Python, also one that is too old for slimbake's programs. As the image's own user, of whom it
-# asks the numbers; `answer` is writable for all. The interpreter is that of a virtual environment's.
+_FOLDER = "slimbake-answer"
+# For any Python, also one that is too old for slimbake's programs. It runs as the image's own user, of
+# whom it asks the numbers; its folder is writable for all. Of a virtual environment it names the
+# interpreter that made it.
 _PROGRAM = """\
 import os, sys
 try:
@@ -48,7 +50,7 @@ words = [
     home,
     kind,
 ]
-with open("/slimbake-answer/words", "w") as answer:
+with open(os.path.join(os.path.dirname(__file__), "words"), "w") as answer:
     answer.write("\\n".join(words))
 """
 _STEP = """
@@ -56,7 +58,7 @@ FROM image AS step
 COPY --from=answer . /
 RUN --network=none {command}
 FROM scratch
-COPY --from=step /slimbake-answer /
+COPY --from=step /{folder}/words /
 """
 _ABSENT = re.compile(r"executable file not found|no such file or directory|stat [^:]+: ")
 _FOREIGN = re.compile(
@@ -110,16 +112,19 @@ def _answer(
     program: str, image: str, chosen: str, external: External, machine: Machine
 ) -> list[str]:
     """What a program of an image answers; nothing where there is none of that name."""
-    command = json.dumps([program, "-ISBc", _PROGRAM])
+    command = json.dumps([program, "-ISB", f"/{_FOLDER}/find.py"])
     with tempfile.TemporaryDirectory(prefix="slimbake-from-") as scratch:
         given, out = Path(scratch, "given"), Path(scratch, "out")
-        folder = given / "slimbake-answer"
+        folder = given / _FOLDER
         folder.mkdir(parents=True)
         folder.chmod(0o777)
+        program_file = folder / "find.py"
+        program_file.write_text(_PROGRAM)
+        program_file.chmod(0o644)
         out.mkdir()
         try:
             docker.build(
-                _STEP.format(command=command),
+                _STEP.format(command=command, folder=_FOLDER),
                 {"image": image, "answer": str(given)},
                 f"type=local,dest={out}",
                 arguments=dict(machine.proxies),
@@ -158,7 +163,7 @@ def _fitting(words: Sequence[str], external: External, chosen: str) -> Interpret
             f"the Python of '{external.image}' is {kind}: {path}",
             "take an image with plain CPython, neither free-threaded nor a debug build",
         )
-    interpreter = parse_interpreter(words[:_WORDS])
+    interpreter = parsed_interpreter(words[:_WORDS])
     if interpreter is None:
         raise UnfitError(
             f"the Python of '{external.image}' says of itself what slimbake cannot take:"

@@ -29,11 +29,11 @@ from slimbake.config.model import (
 from slimbake.config.naming import (
     CPU,
     PROGRAMS,
-    USER,
     from_image,
     from_runtime,
     of_python,
 )
+from slimbake.fleet.interpreter import Interpreter
 from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
@@ -101,23 +101,6 @@ class Runtime:
         """What tells its tag from that of the fleet's own."""
         name = self.name.removeprefix("runtime_")
         return f"-{name}" if self.image else self.python.suffix
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
-    """The Python of an image of the user's, as `slimbake lock` found it by running it."""
-
-    path: str  # absolute, without links
-    version: str  # 3.13.5
-    libc: str  # glibc-2.41
-    machine: str  # x86_64
-    user: str  # as whom the image runs: numbers of user and group
-    home: str  # of that user; "" = it has none
-
-    @property
-    def nonroot(self) -> str:
-        """As whom services run that name no user: never as root."""
-        return USER if self.user.startswith("0:") else self.user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

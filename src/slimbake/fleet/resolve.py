@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from slimbake.config.containers import mountable
 from slimbake.config.model import (
     CompressionType,
     Healthcheck,
@@ -41,13 +42,13 @@ from slimbake.fleet.drafts import (
     drafts,
     parents_first,
 )
+from slimbake.fleet.interpreter import Interpreter
 from slimbake.fleet.model import (
     Base,
     Compression,
     Export,
     External,
     Fleet,
-    Interpreter,
     Package,
     Platforms,
     Python,
@@ -117,7 +118,10 @@ def _as_in_image(service: Service, fleet: Fleet) -> Service:
     interpreter = fleet.interpreter(service.scope.runtime)
     if interpreter is None or interpreter.nonroot != interpreter.user:
         return service
-    return replace(service, user=interpreter.user, home=interpreter.home or HOME)
+    # It is in memory in a container, and must hide nothing.
+    holds_python = interpreter.path.startswith(f"{interpreter.home}/")
+    usable = interpreter.home and mountable(interpreter.home) and not holds_python
+    return replace(service, user=interpreter.user, home=interpreter.home if usable else HOME)
 
 
 class _Resolution:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from slimbake.config.naming import LOCKS
 from slimbake.errors import StaleFiles, UsageError
-from slimbake.fleet.model import External, Fleet, Interpreter
+from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
+from slimbake.fleet.model import External, Fleet
 from slimbake.host.files import kind_of, read_text, write_all
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
@@ -79,7 +80,7 @@ def externals_text(externals: Iterable[External]) -> str:
 def _external_line(external: External) -> str:
     words = [external.name, external.image, external.digest or UNRESOLVED]
     if external.interpreter:
-        words += interpreter_words(external.interpreter)
+        words += external.interpreter.words()
     return f"{' '.join(words)}\n"
 
 
@@ -96,7 +97,7 @@ def parse_interpreters(text: str) -> dict[tuple[str, str], Interpreter]:
     """Name and image -> its Python, of images of `from` whose Python is known."""
     found = {}
     for name, image, _, *words in _external_rows(text):
-        if words and (interpreter := parse_interpreter(words)):
+        if words and (interpreter := parsed_interpreter(words)):
             found[name, image] = interpreter
     return found
 
@@ -106,37 +107,6 @@ def _external_rows(text: str) -> Iterator[list[str]]:
         row = line.split()
         if len(row) >= 3 and not line.startswith("#"):
             yield row
-
-
-NO_HOME = "-"
-_PATH = r"/[A-Za-z0-9._+/-]{1,254}"
-_INTERPRETER = {
-    "path": _PATH,
-    "version": r"3\.[0-9]{1,2}\.[0-9]{1,3}[a-z0-9]{0,6}",
-    "libc": r"glibc-[0-9.]{1,16}",
-    "machine": r"[a-z0-9_]{1,16}",
-    "user": r"[0-9]{1,10}:[0-9]{1,10}",
-    "home": rf"-|{_PATH}",
-}
-"""What each word may be: what an image prints ends up in a Dockerfile."""
-
-
-def interpreter_words(interpreter: Interpreter) -> list[str]:
-    """A Python as the words of a line."""
-    words = {name: getattr(interpreter, name) for name in _INTERPRETER}
-    return list((words | {"home": interpreter.home or NO_HOME}).values())
-
-
-def parse_interpreter(words: Sequence[str]) -> Interpreter | None:
-    """The Python that these words describe; None where one of them is none."""
-    if len(words) != len(_INTERPRETER):
-        return None
-    fields = dict(zip(_INTERPRETER, words, strict=True))
-    if not all(re.fullmatch(_INTERPRETER[name], word) for name, word in fields.items()):
-        return None
-    if fields["home"] == NO_HOME:
-        fields["home"] = ""
-    return Interpreter(**fields)
 
 
 EXTERNALS = "externals"

@@ -12,7 +12,6 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 
 STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
-WHOLE = STATUS.with_name("status")  # dpkg's own, of an image of the user's
 
 
 def print_contents(_: Sequence[str]) -> None:
@@ -35,8 +34,9 @@ def debian_packages() -> Iterator[dict[str, str]]:
     records = [
         path.read_text("utf-8") for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
     ]
-    if WHOLE.is_file():
-        records += WHOLE.read_text("utf-8").strip().split("\n\n")
+    whole = STATUS.with_name("status")  # dpkg's own, of an image of the user's
+    if whole.is_file():
+        records += whole.read_text("utf-8").strip().split("\n\n")
     for record in records:
         fields = dict(email.message_from_string(record).items())
         if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
