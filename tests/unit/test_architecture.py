@@ -170,6 +170,7 @@ OPENING = {
     "cli": "its own standard streams",
     "docker.volumes": "a stream of the engine",
     "externals.debs": "an answer of apt",
+    "externals.interpreters": "an answer of a build",
     "images.streams": "a stream of the engine",
     "images.measure": "images",
     "release.bake": "an answer of buildx",

@@ -45,7 +45,7 @@ def _digests(project: Project) -> dict[str, str]:
         old = outdated(project, images, console)
         for service, image in images.items():
             held = None if service in old else docker.find_image(image)
-            names = layers(project.plan, service)
+            names = layers(project.plan, service, len(held.layers) if held else 0)
             if held and len(names) == len(held.layers):
                 digests |= dict(zip(names, held.layers, strict=True))
     except SetupError as error:

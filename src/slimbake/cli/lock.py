@@ -16,7 +16,7 @@ from slimbake.host.machine import machine
 from slimbake.lock.asked import systems
 from slimbake.lock.locking import ALL, BUILDER, lock
 from slimbake.lock.locks import locked_pins
-from slimbake.project import Project
+from slimbake.project import Project, reread
 
 
 @click.command(
@@ -75,8 +75,10 @@ def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     for name in locked:  # before what pipelines install, which may be refused
         click.echo(f"bake/locks/{name}")
     tool = lock_tool(project, here, console)
-    if tool or not locked:
-        click.echo("\n".join(tool) or "the locks are fresh")
+    if tool:
+        click.echo("\n".join(tool))
+    elif not locked and not reread(project).stale_locks:
+        click.echo("the locks are fresh")
 
 
 def _fetched(project: Project) -> str:

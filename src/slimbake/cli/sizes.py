@@ -29,6 +29,7 @@ from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
 from slimbake.images.measure import survey
+from slimbake.report.runtimes import runtime_lines
 
 
 @click.command(
@@ -89,6 +90,9 @@ def command(
         print_json(sizes)
         return
     print_text(report.sizes_text(surveyed, by, layout()))
+    if project and by == "image":
+        for line in runtime_lines(project.plan, surveyed.measurement):
+            print_text(line)
 
 
 def _is_image(name: str) -> bool:

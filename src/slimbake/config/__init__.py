@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.config.axes import images
 from slimbake.config.document import KeyPath
 from slimbake.config.model import Manifest
 from slimbake.config.places import RequirementPlaces
@@ -13,7 +14,7 @@ from slimbake.config.read import Reader
 from slimbake.config.rules import rules
 from slimbake.config.structure import structure
 
-__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs", "requirement_places"]
+__all__ = ["MANIFEST_SCHEMA", "manifest", "refuse_debs", "refuse_images", "requirement_places"]
 
 MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 _BEGINS = "a manifest begins with: project: NAME"
@@ -44,6 +45,19 @@ def refuse_debs(path: Path, faults: Mapping[str, tuple[str, str]]) -> None:
                 for index, package in enumerate(holder.get("system", ())):
                     if package in faults:
                         report.value((*keys, "system", index), *faults[package])
+    report.stop()
+
+
+def refuse_images(path: Path, faults: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+    """Raise ManifestError for images of `from` that cannot be used, wherever the manifest names
+    them.
+
+    `faults`: image and version of Python -> a message and a hint.
+    """
+    sound, report = structure(path, MANIFEST_SCHEMA, _BEGINS)
+    for image, version in images(sound):
+        if (image.name, version) in faults and not report.has_value(image.path):
+            report.value(image.path, *faults[image.name, version])
     report.stop()
 
 

@@ -11,6 +11,7 @@ from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
 from slimbake.config.naming import CPU, base_target, derived
 from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
+from slimbake.config.words import TRUTH
 
 Raw = dict[str, Any]
 
@@ -55,6 +56,7 @@ def axes(raw: Raw, report: ProblemReport) -> None:
     _derived(every, raw, report)
     _families(every, raw, report)
     _pythons(raw, report)
+    _images(raw, report)
 
 
 def copies(raw: Raw) -> Iterator[str]:
@@ -262,3 +264,59 @@ def _pythons(raw: Raw, report: ProblemReport) -> None:
             base = f"bases.{entry.below[-1]} has '{under.version}'"
             message = f"'{python.version}', but {base}: {whose}"
             report.value(python.path, message, "an image has one Python: say it in its lowest base")
+
+
+# Images of the user's that others start from.
+
+
+class ChosenImage(NamedTuple):
+    """An image of `from`, and where the manifest says it; without a name, slimbake's own runtime."""
+
+    name: str
+    path: KeyPath
+
+
+def images(raw: Raw) -> Iterator[tuple[ChosenImage, str]]:
+    """The image of `from` of every base and service, with each version of Python that it has."""
+    for entry, _, python in pythons(raw):
+        if (image := _image(entry, raw)).name:
+            yield image, python.version
+
+
+def _image(entry: Entry, raw: Raw) -> ChosenImage:
+    """The image of `from` that an entry starts from: what it says itself, or what it stands on."""
+    if "from" in entry.raw:
+        return ChosenImage(entry.raw["from"], (*entry.path, "from"))
+    return _image_below(entry, raw)
+
+
+def _image_below(entry: Entry, raw: Raw) -> ChosenImage:
+    """That of the bases that an entry stands on, else the fleet's."""
+    for name in reversed(entry.below):
+        if "from" in raw["bases"][name]:
+            return ChosenImage(raw["bases"][name]["from"], ("bases", name, "from"))
+    return ChosenImage(raw.get("from", ""), ("from",))
+
+
+def _images(raw: Raw, report: ProblemReport) -> None:
+    """Report what stands on a base with another image, and Debian packages that slimbake would have
+    to install in an image of the user's.
+    """
+    for entry in entries(raw):
+        image, under = _image(entry, raw), _image_below(entry, raw)
+        if entry.below and image.name != under.name:
+            base = f"bases.{entry.below[-1]}"
+            has = f"{base} starts from slimbake's own runtime"
+            if under.name:
+                where = f"{dotted_path(under.path)} ({report.where(under.path)})"
+                has = f"{base} starts from '{under.name}': {where}"
+            hint = "an image starts from one: say it in its lowest base"
+            report.value(image.path, f"'{image.name}', but {has}", hint)
+        if image.name and "dockerfile" not in entry.raw:
+            where = f"{dotted_path(image.path)} ({report.where(image.path)})"
+            message = f"its image starts from '{image.name}': {where}"
+            hint = "install them in that image: slimbake adds no Debian packages to it"
+            if "system" in entry.raw:
+                report.key((*entry.path, "system"), message, hint)
+            if entry.raw.get("shell") == TRUTH[0]:
+                report.key((*entry.path, "shell"), message, hint)

@@ -232,6 +232,7 @@ class BaseEntry:
     bytecode: Bytecode = Bytecode()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     python: str | None = None  # None: that of the base below, or the fleet's
+    image: str = ""  # `from`; "" = that of the base below, or the fleet's
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,7 @@ class Container:
     tmpfs: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()  # capabilities, of which containers have none by default
     user: str = ""  # "1000:1000"
+    home: str = ""  # of that user, as the fleet has it; "" = of an entry, or not known
     workdir: str = ""
     stop_signal: str = ""
     up: bool = True  # whether `slimbake up` starts it
@@ -322,6 +324,7 @@ class ServiceEntry(Container):
     context: str  # "": it has no code of its own
     base: str | None = None
     python: str | None = None
+    image: str = ""  # `from`; "" = that of its base, or the fleet's
     requirements: Requirements = Requirements()
     env: Pairs = ()
     secrets: tuple[Secret, ...] = ()
@@ -369,6 +372,7 @@ class Manifest:
     file: Path  # absolute; its folder is the repository root for every path above
     project: str
     python: str  # "3.11": of all that say no other
+    image: str = ""  # `from`: of all that say no other; "" = slimbake's own runtime
     registry: str | None = None
     platforms: tuple[str, ...] = ()
     layers: LayersEntry = LayersEntry()

@@ -31,8 +31,26 @@ STEPS = "build-"  # how the stages and contexts of the steps of `build` begin
 
 def step_image(image: str) -> str:
     """The name of an image that steps of `build` run in, as an external."""
+    return f"{STEPS}image-{_slug(image, '-')}"
+
+
+FROM = "from_"  # how externals of `from` begin; no name of a manifest has a `_`
+
+
+def from_image(image: str) -> str:
+    """The name of an image of `from`, as an external."""
+    return f"{FROM}{_slug(image, '_')}"
+
+
+def from_runtime(image: str) -> str:
+    """The name of the target that makes a runtime of it."""
+    return f"runtime_{_slug(image, '_')}"
+
+
+def _slug(image: str, between: str) -> str:
+    """An image as a word of a name: what people know it by, and what no other image has."""
     digest = hashlib.sha256(image.encode()).hexdigest()[:8]
-    return f"{STEPS}image-{re.sub('[^a-z0-9]+', '-', image.lower()).strip('-')[:40]}-{digest}"
+    return f"{re.sub('[^a-z0-9]+', '-', image.lower()).strip('-')[:40]}{between}{digest}"
 
 
 def of_python(name: str, version: str, default: str) -> str:

@@ -72,6 +72,7 @@ class Reader:
             file=self._file,
             project=raw.get("project", ""),
             python=raw.get("python", ""),
+            image=raw.get("from", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
             layers=LayersEntry(**raw.get("layers", {})),
@@ -116,6 +117,7 @@ class Reader:
             name=name,
             extends=raw.get("extends"),
             python=raw.get("python"),
+            image=raw.get("from", ""),
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
@@ -160,6 +162,7 @@ class Reader:
             context=folder,
             base=raw.get("base"),
             python=raw.get("python"),
+            image=raw.get("from", ""),
             requirements=self._required(
                 has if isinstance(raw.get("requirements"), str) else raw,
                 (*at, "requirements"),

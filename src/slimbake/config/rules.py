@@ -12,7 +12,7 @@ from slimbake.config.containers import containers
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
-from slimbake.config.naming import LAYER, STEPS, VERSION, base_target, of_python
+from slimbake.config.naming import FROM, LAYER, STEPS, VERSION, base_target, of_python
 from slimbake.config.parity import parity
 from slimbake.config.removal import removals
 from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
@@ -186,7 +186,7 @@ def cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemReport) -> None:
     for name, value in service["contexts"].items():
         path = (*at, name)
-        if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER)):
+        if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER, FROM)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
         match = _ADDRESS.fullmatch(value)
         scheme, rest = (match[1], match[2]) if match else ("", "")

@@ -42,12 +42,13 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
     pushed.
 
     `python`: the context value of that external. An image with a Dockerfile of its own has what its
-    base image has: tools of another system on top of it would break it. Returns the exit code.
+    base image has, as has one on an image of `from`: tools of another system on top of it would
+    break it. Returns the exit code.
     Raises SetupError where such an image has no shell.
     """
     docker.image_ids({service: image})
     running = _running(plan, service)
-    if running.own_dockerfile:
+    if running.own_dockerfile or running.image:
         return _debug_own(running, image, arguments)
     options = mounting(running)
     derived = f"slimbake-debug/{plan.project}-{service}"
@@ -68,9 +69,11 @@ def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
     options = ((f"--user={service.user}",) if service.user else ()) + mounting(service)
     code = docker.run_foreground(*options, f"--entrypoint={program}", image, *rest)
     if code == _NOT_FOUND and not arguments:
+        why = "its Dockerfile is not slimbake's, which would know how to add one"
+        if service.image:
+            why = f"there is none in {service.image}, from which it starts"
         raise SetupError(
-            f"the image of {service.service} has no shell: its Dockerfile is not slimbake's, which"
-            " would know how to add one",
+            f"the image of {service.service} has no shell: {why}",
             f"run a program that it has: `slimbake debug {service.service} PROGRAM ARGUMENT...`",
         )
     return code

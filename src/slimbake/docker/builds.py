@@ -104,10 +104,12 @@ def build(
     *,
     arguments: Mapping[str, str] = {},
     labels: Mapping[str, str] = {},
+    platform: str = "",
 ) -> None:
     """Build a Dockerfile; `output`: as buildx takes it, of its last stage.
 
-    `contexts`: name -> folder or image, as bake takes them; there is no other context. Raises
+    `contexts`: name -> folder or image, as bake takes them; there is no other context. `platform`:
+    where it is not the builder's own. Raises
     SetupError with the lines that our programs printed, else with the build's last output.
     """
     named = (f"--build-context={name}={value}" for name, value in contexts.items())
@@ -115,9 +117,10 @@ def build(
     marks = (f"--label={key}={value}" for key, value in labels.items())
     with tempfile.TemporaryDirectory(prefix="slimbake-build-") as folder:
         Path(folder, "Dockerfile").write_text(dockerfile)
-        options = (*named, *given, *marks, "--provenance=false", f"--output={output}", folder)
+        options = [*named, *given, *marks, "--provenance=false", f"--output={output}"]
+        options += [f"--platform={platform}"] if platform else []
         try:
-            call("buildx", "build", *options)
+            call("buildx", "build", *options, folder)
         except SetupError as error:
             printed = (line.partition(" ")[2] for line in error.hint.splitlines())
             lines = [line for line in printed if "slimbake: " in line]

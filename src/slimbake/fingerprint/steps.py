@@ -9,7 +9,7 @@ from slimbake.plan.model import Plan, Target
 
 # What bake knows of a target.
 _SAID = {field.name for field in fields(Target)} - {
-    *("kind", "service", "python", "recipe", "suffix", "ignore", "mounted"),
+    *("kind", "service", "python", "runtime", "recipe", "suffix", "ignore", "mounted"),
 }
 
 

@@ -50,6 +50,7 @@ class BaseDraft:
     entry: str  # of the manifest
     extends: str | None = None
     python: str
+    image: str = ""  # of the user's, that it starts from
     requirements: Requirements
     system: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
@@ -85,6 +86,7 @@ class ServiceDraft:
     name: str
     base: str | None
     python: str
+    image: str
     requirements: Requirements
     env: Pairs
     platforms: tuple[str, ...]
@@ -176,7 +178,7 @@ class _Expansion:
         first, *rest = _axis(chain) or ("",)
         for variant in rest:
             self._copy(chain, variant)
-        return _base_draft(base, _said(base, first), self._python(chain, first))
+        return _base_draft(base, _said(base, first), self._python(chain, first), self._image(chain))
 
     def _copy(
         self, chain: Sequence[BaseEntry], variant: str, own: VariantEntry | None = None
@@ -193,7 +195,7 @@ class _Expansion:
             if not own_family and not _axis(self._chain(base.name)):
                 parent = base.name
                 continue
-            base_draft = _base_draft(base, _said(base, variant), python)
+            base_draft = _base_draft(base, _said(base, variant), python, self._image(chain))
             name = derived(base.name, variant)
             base_draft = replace(
                 base_draft, name=name, extends=parent, torch=torch or base_draft.torch, copied=True
@@ -216,6 +218,10 @@ class _Expansion:
             if python := _said(entry, variant).python or entry.python:
                 return python
         return self._whole.python
+
+    def _image(self, chain: Sequence[BaseEntry | ServiceEntry]) -> str:
+        """The image of the user's that a chain starts from: all of it has the same."""
+        return next((entry.image for entry in chain if entry.image), self._whole.image)
 
     def _family_torch(self, chain: Sequence[BaseEntry]) -> str:
         return self._torch.get(chain[0].name, CPU)
@@ -246,6 +252,7 @@ class _Expansion:
             name=entry.name if first else derived(entry.name, variant),
             base=base,
             python=python,
+            image=self._image((*chain, entry)),
             requirements=requirements,
             env=_over(entry.env, variant_entry.env),
             platforms=variant_entry.platforms or entry.platforms,
@@ -261,12 +268,13 @@ class _Expansion:
         )
 
 
-def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str) -> BaseDraft:
+def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image: str) -> BaseDraft:
     return BaseDraft(
         name=base.name,
         entry=base.name,
         extends=base.extends,
         python=python,
+        image=image,
         requirements=_added(base.requirements, variant_entry.requirements),
         system=base.system,
         wheels=base.wheels,
@@ -365,6 +373,7 @@ def _writing(base: BaseDraft, agrees: tuple[str, ...]) -> BaseDraft:
     return replace(
         _derived(base, EXPORT),
         extends=None,
+        image="",  # no image holds it
         requirements=requirements,
         optimize=None,
         removal=Removal(),

@@ -26,7 +26,14 @@ from slimbake.config.model import (
     Secret,
     StartCheck,
 )
-from slimbake.config.naming import CPU, PROGRAMS, of_python
+from slimbake.config.naming import (
+    CPU,
+    PROGRAMS,
+    from_image,
+    from_runtime,
+    of_python,
+)
+from slimbake.fleet.interpreter import Interpreter
 from slimbake.host.sources import Source
 
 Platforms = tuple[str, ...]
@@ -70,6 +77,32 @@ class Python:
         return of_python(name, self.version, self.default)
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What images start from: slimbake's own of one version of Python, or an image of the user's
+    that has one.
+    """
+
+    python: Python
+    image: str = ""  # the user's, as `from` names it; "" = slimbake's own
+
+    @property
+    def name(self) -> str:
+        """Its target."""
+        return self.python.named(from_runtime(self.image)) if self.image else self.python.runtime
+
+    @property
+    def external(self) -> str:
+        """The external that it is made from."""
+        return self.python.named(from_image(self.image)) if self.image else self.python.image
+
+    @property
+    def suffix(self) -> str:
+        """What tells its tag from that of the fleet's own."""
+        name = self.name.removeprefix("runtime_")
+        return f"-{name}" if self.image else self.python.suffix
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What is locked together: the packages of a base or of a service, a package with weights, or
@@ -84,6 +117,7 @@ class Scope:
     chain: tuple[Scope, ...] = ()  # the bases below, bottom first
     services: tuple[str, ...] = ()  # whose images hold it
     python: Python
+    image: str = ""  # of the user's, that its images start from; "" = slimbake's own runtime
     platforms: Platforms = ()  # what it is built for, sorted
     agrees: tuple[Scope, ...] = ()  # beside those below, whose versions it takes, too
     asks: Requirements
@@ -94,6 +128,11 @@ class Scope:
     def closure(self) -> tuple[Scope, ...]:
         """It and all that it stands on, bottom first."""
         return (*self.chain, self)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What its images start from."""
+        return Runtime(self.python, self.image)
 
     @property
     def system_lock(self) -> str:
@@ -113,6 +152,8 @@ class External:
     name: str  # python, python-3.13, builder, uv
     image: str  # as the manifest has it, or the default
     digest: str = ""  # as its lock pins it
+    version: str = ""  # of an image of `from`: of the Python that it has to have
+    interpreter: Interpreter | None = None  # and that one, as its lock has it
 
     @property
     def reference(self) -> str:
@@ -279,6 +320,17 @@ class Fleet:
     def python(self) -> Python:
         """Its own, that of all that say no other."""
         return self.pythons[0]
+
+    @cached_property
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """What images start from: slimbake's own for each Python, then images of the user's."""
+        own = (Runtime(python) for python in self.pythons)
+        owners: tuple[Base | Service, ...] = (*self.bases, *self.services)
+        return tuple(dict.fromkeys((*own, *(owner.scope.runtime for owner in owners))))
+
+    def interpreter(self, runtime: Runtime) -> Interpreter | None:
+        """The Python of an image of the user's; None where no lock has it, and of slimbake's own."""
+        return self.external(runtime.external).interpreter if runtime.image else None
 
     @property
     def root(self) -> Path:

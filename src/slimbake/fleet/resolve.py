@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from slimbake.config.containers import mountable
 from slimbake.config.model import (
     CompressionType,
     Healthcheck,
@@ -22,6 +23,8 @@ from slimbake.config.model import (
 )
 from slimbake.config.naming import (
     CPU,
+    HOME,
+    NONROOT_HOME,
     ONNX,
     PROGRAMS,
     SHELL,
@@ -39,6 +42,7 @@ from slimbake.fleet.drafts import (
     drafts,
     parents_first,
 )
+from slimbake.fleet.interpreter import Interpreter
 from slimbake.fleet.model import (
     Base,
     Compression,
@@ -48,6 +52,7 @@ from slimbake.fleet.model import (
     Package,
     Platforms,
     Python,
+    Runtime,
     Scope,
     Service,
     Weights,
@@ -71,13 +76,52 @@ def resolve(manifest: Manifest, sources: Mapping[str, tuple[Source, ...]] = {}) 
     return _Resolution(manifest, sources).fleet()
 
 
-def with_digests(fleet: Fleet, digests: Mapping[tuple[str, str], str]) -> Fleet:
-    """The fleet with its externals as their lock pins them: name and image -> digest."""
+def with_digests(
+    fleet: Fleet,
+    digests: Mapping[tuple[str, str], str],
+    interpreters: Mapping[tuple[str, str], Interpreter] = {},
+) -> Fleet:
+    """The fleet with its externals as their lock pins them: name and image -> digest, and of images
+    of `from` the Python in them.
+
+    Services on such an image that name no user run as the image's own, but never as root.
+    """
     externals = tuple(
-        replace(external, digest=digests.get((external.name, external.image), ""))
+        replace(
+            external,
+            digest=digests.get((external.name, external.image), ""),
+            interpreter=_fitting(external, interpreters.get((external.name, external.image))),
+        )
         for external in fleet.externals
     )
-    return replace(fleet, externals=externals)
+    pinned = replace(fleet, externals=externals)
+    if not interpreters:
+        return pinned
+    silent = {entry.name for entry in fleet.manifest.services if not entry.user}
+    services = tuple(
+        _as_in_image(service, pinned)
+        if service.scope.image and service.entry in silent and not service.dockerfile
+        else service
+        for service in fleet.services
+    )
+    return replace(pinned, services=services)
+
+
+def _fitting(external: External, interpreter: Interpreter | None) -> Interpreter | None:
+    """The Python that a lock has of an image, unless it is of another version than is asked for."""
+    version = interpreter.version if interpreter else ""
+    return interpreter if version.startswith(f"{external.version}.") else None
+
+
+def _as_in_image(service: Service, fleet: Fleet) -> Service:
+    """A service that runs as the user of the image that it starts from."""
+    interpreter = fleet.interpreter(service.scope.runtime)
+    if interpreter is None or interpreter.nonroot != interpreter.user:
+        return service
+    # It is in memory in a container, and must hide nothing.
+    holds_python = interpreter.path.startswith(f"{interpreter.home}/")
+    usable = interpreter.home and mountable(interpreter.home) and not holds_python
+    return replace(service, user=interpreter.user, home=interpreter.home if usable else HOME)
 
 
 class _Resolution:
@@ -147,7 +191,17 @@ class _Resolution:
         images["uv"] = given.get(("uv", ""), DEFAULT_UV)
         steps = (step.image for service in self._manifest.services for step in service.build)
         images |= {step_image(image): image for image in steps if image}
-        return tuple(External(name, image) for name, image in images.items())
+        every: tuple[Draft, ...] = (*self._bases, *self._services)
+        users = dict.fromkeys(
+            Runtime(self._pythons[draft.python], draft.image) for draft in every if draft.image
+        )
+        return (
+            *(External(name, image) for name, image in images.items()),
+            *(
+                External(runtime.external, runtime.image, version=runtime.python.version)
+                for runtime in users
+            ),
+        )
 
     def _builds(self) -> dict[str, str]:
         """The build of torch of each base: one for all bases above the same root."""
@@ -205,6 +259,7 @@ class _Resolution:
             chain=self._chain(base.extends),
             services=tuple(standing[base.name]),
             python=self._pythons[base.python],
+            image=base.image,
             platforms=self._on[base.name],
             agrees=tuple(scope for agree in base.agrees for scope in self._chain(agree)),
             asks=base.requirements,
@@ -220,6 +275,7 @@ class _Resolution:
             chain=self._chain(service.base),
             services=(service.name,),
             python=self._pythons[service.python],
+            image=service.image,
             platforms=self._own_platforms(service),
             asks=service.requirements,
             torch=self._torch[service.base] if service.base else torch,
@@ -378,6 +434,7 @@ class _Resolution:
         weights: Mapping[WeightsDraft, Weights],
     ) -> Service:
         scope, entry = self._service_scope(draft), draft.entry
+        user = entry.user or ("" if entry.dockerfile else USER)
         return Service(
             name=draft.name,
             scope=scope,
@@ -389,7 +446,8 @@ class _Resolution:
             context=entry.context or PROGRAMS,
             **container(entry)
             | {
-                "user": entry.user or ("" if entry.dockerfile else USER),
+                "user": user,
+                "home": _home(user, scope),
                 "healthcheck": _health(entry),
                 "publish": self._published[entry.name],
             },
@@ -420,6 +478,13 @@ class _Resolution:
             ignore=entry.ignore,
             build=entry.build,
         )
+
+
+def _home(user: str, scope: Scope) -> str:
+    """The home of a service's user: the runtime has one for its own, other images have none."""
+    if not user:
+        return ""
+    return NONROOT_HOME if user == USER and not scope.image else HOME
 
 
 def _chain_of(draft: Draft, parent_of: Mapping[str, str | None]) -> set[str]:

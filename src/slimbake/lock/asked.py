@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
-from slimbake.fleet.model import Base, Fleet, Package, Scope, Service
+from slimbake.fleet import with_digests
+from slimbake.fleet.model import Base, External, Fleet, Package, Scope, Service
 from slimbake.host.files import content
 from slimbake.lock.locks import (
     EXTERNALS,
@@ -39,6 +40,8 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     outdated = tuple(
         lock for name, value in digests.items() if (lock := locks.compared(name, value))
     )
+    if EXTERNALS not in {lock.name for lock in outdated}:
+        outdated = (*outdated, *_unknown(fleet, locks))
     changed = {lock.name for lock in outdated if not lock.why}
     if not changed:
         return outdated
@@ -46,12 +49,25 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     return tuple(lock if lock.why else replace(lock, why=reasons[lock.name]) for lock in outdated)
 
 
+def _unknown(fleet: Fleet, locks: Locks) -> Iterator[Stale]:
+    """The lock of externals, where it does not say what Python an image of `from` has."""
+    known = with_digests(fleet, locks.digests, locks.interpreters)
+    for external in known.externals:
+        if external.version and external.interpreter is None:
+            why = (
+                f"no lock says where Python {external.version} is in {external.image}:"
+                " `slimbake lock` runs it, which needs Docker"
+            )
+            yield Stale(EXTERNALS, why, damaged=True)
+            return
+
+
 def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
     """What has changed of each lock that answers something else than is asked now, in words: of one
     above a base whose lock has changed, what has changed of that base.
     """
     reason_of = {
-        EXTERNALS: "the images from outside (`externals`, `build`) have changed",
+        EXTERNALS: "the images from outside (`externals`, `from`, `build`) have changed",
     }
     for weights in fleet.weights:
         edited = f"the files in {weights.value} have changed"
@@ -88,8 +104,12 @@ def asks(fleet: Fleet, text: Callable[[str], str]) -> dict[str, str]:
             digests[name] = text_digest(f"{digests[name]} {package.source.text()}")
     digests |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
     digests |= {system.scope.system_lock: _asked_system(system, fleet) for system in systems(fleet)}
-    images = (f"{external.name} {external.image}" for external in fleet.externals)
-    return digests | {EXTERNALS: text_digest("\n".join(images))}
+    return digests | {EXTERNALS: text_digest("\n".join(map(_asked_image, fleet.externals)))}
+
+
+def _asked_image(external: External) -> str:
+    words = [external.name, external.image, *filter(None, [external.version])]
+    return " ".join(words)
 
 
 def asked_of(scope: Scope, fleet: Fleet, text: Callable[[str], str]) -> str:

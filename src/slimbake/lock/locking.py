@@ -10,15 +10,15 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from slimbake.config import refuse_debs
+from slimbake.config import refuse_debs, refuse_images
 from slimbake.config.model import IndexLine
 from slimbake.config.naming import CPU, base_target
 from slimbake.console import Console
 from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
-from slimbake.errors import ManifestError, Problem, SlimbakeError
-from slimbake.fleet import resolve
-from slimbake.fleet.model import Base, Fleet, Scope, Service
+from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError
+from slimbake.fleet import resolve, with_digests
+from slimbake.fleet.model import Base, External, Fleet, Scope, Service
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
@@ -135,7 +135,10 @@ class _Locking:
         self._resolve_systems()
         if externals:
             with self._work.step("external images"):
-                self._texts[EXTERNALS] = self._externals()
+                try:
+                    self._texts[EXTERNALS] = self._externals()
+                except ManifestError as error:
+                    self._failures[EXTERNALS] = error
         self._inspect()
         written = self._write()
         self._expect_all()
@@ -398,15 +401,49 @@ class _Locking:
         from slimbake.externals.resolve import in_registry
 
         builders = {python.builder for python in self._fleet.pythons}
-        digests = []
+        pinned = []
         for external in self._fleet.externals:
             digest = self._locks.digests.get((external.name, external.image), "")
             # A new builder makes every layer again, to the same bytes: it moves on demand alone.
             if external.name not in builders or BUILDER in self._upgrade or not digest:
                 image = in_registry(external.image)
                 digest = image.digest if image else ""
-            digests.append((external, digest))
-        return externals_text(digests)
+            pinned.append(replace(external, digest=digest))
+        return externals_text(self._with_interpreters(pinned))
+
+    def _with_interpreters(self, pinned: Sequence[External]) -> Iterator[External]:
+        """The externals, each image of `from` with the Python that it has. Raises ManifestError
+        where some have none that fits.
+        """
+        from slimbake.externals.interpreters import UnfitError, find_interpreter
+
+        known = with_digests(self._fleet, self._locks.digests, self._locks.interpreters)
+        before = {external.name: external for external in known.externals}
+        unfit: dict[tuple[str, str], tuple[str, str]] = {}
+        complete = []
+        for external in pinned:
+            same = external.digest and external.digest == before[external.name].digest
+            interpreter = before[external.name].interpreter if same else None
+            if external.version and not interpreter:
+                try:
+                    platforms = self._platforms_on(external.name)
+                    interpreter = find_interpreter(external, platforms, self._machine)
+                except UnfitError as error:
+                    unfit[external.image, external.version] = error.message, error.hint
+                except SetupError as error:
+                    self._console.say(
+                        f"the Python of {external.image} is not locked: {error.message}"
+                    )
+            complete.append(replace(external, interpreter=interpreter))
+        if unfit:
+            refuse_images(self._fleet.manifest.file, unfit)
+        return iter(complete)
+
+    def _platforms_on(self, external: str) -> tuple[str, ...]:
+        """What is built for on an image of `from`."""
+        owners: tuple[Base | Service, ...] = (*self._fleet.bases, *self._fleet.services)
+        standing = [owner.scope for owner in owners if owner.scope.runtime.external == external]
+        return tuple(sorted({platform for scope in standing for platform in scope.platforms}))
 
 
 def _combined(

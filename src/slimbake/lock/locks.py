@@ -13,6 +13,7 @@ from pathlib import Path
 
 from slimbake.config.naming import LOCKS
 from slimbake.errors import StaleFiles, UsageError
+from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External, Fleet
 from slimbake.host.files import kind_of, read_text, write_all
 from slimbake.host.sources import Source
@@ -69,22 +70,43 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def externals_text(externals: Iterable[tuple[External, str]]) -> str:
-    """The lock of externals: name, image and digest; "" where the digest could not be asked."""
-    return EXTERNALS_HEADER + "".join(
-        f"{e.name} {e.image} {digest or UNRESOLVED}\n" for e, digest in externals
-    )
+def externals_text(externals: Iterable[External]) -> str:
+    """The lock of externals: name, image and digest, and the Python of an image of `from`, where it
+    is known. Without a digest, the registry could not be asked.
+    """
+    return EXTERNALS_HEADER + "".join(map(_external_line, externals))
+
+
+def _external_line(external: External) -> str:
+    words = [external.name, external.image, external.digest or UNRESOLVED]
+    if external.interpreter:
+        words += external.interpreter.words()
+    return f"{' '.join(words)}\n"
 
 
 def parse_externals(text: str) -> dict[tuple[str, str], str]:
     """Name and image -> digest, of those that are resolved."""
-    digests = {}
+    return {
+        (name, image): digest
+        for name, image, digest, *_ in _external_rows(text)
+        if digest.startswith("sha256:")
+    }
+
+
+def parse_interpreters(text: str) -> dict[tuple[str, str], Interpreter]:
+    """Name and image -> its Python, of images of `from` whose Python is known."""
+    found = {}
+    for name, image, _, *words in _external_rows(text):
+        if words and (interpreter := parsed_interpreter(words)):
+            found[name, image] = interpreter
+    return found
+
+
+def _external_rows(text: str) -> Iterator[list[str]]:
     for line in text.splitlines():
         row = line.split()
-        if len(row) == 3 and row[2].startswith("sha256:") and not line.startswith("#"):
-            name, image, digest = row
-            digests[name, image] = digest
-    return digests
+        if len(row) >= 3 and not line.startswith("#"):
+            yield row
 
 
 EXTERNALS = "externals"
@@ -195,6 +217,11 @@ class Locks:
     def digests(self) -> Mapping[tuple[str, str], str]:
         """Name and image -> digest, of the externals that are pinned."""
         return parse_externals(self.text(EXTERNALS) or "")
+
+    @cached_property
+    def interpreters(self) -> Mapping[tuple[str, str], Interpreter]:
+        """Name and image -> its Python, of images of `from` whose Python is known."""
+        return parse_interpreters(self.text(EXTERNALS) or "")
 
     @cached_property
     def records(self) -> Mapping[str, LockRecord]:

@@ -51,7 +51,7 @@ def _targets(fleet: Fleet, layering: Layering) -> Iterator[Target]:
     models = {weight.scope.name: make.weights(weight, fleet) for weight in fleet.weights}
     checks = make.checks(fleet.services)
     yield make.inside(fleet, layering)
-    yield from (make.runtime(fleet, python) for python in fleet.pythons)
+    yield from (make.runtime(fleet, runtime) for runtime in fleet.runtimes)
     yield from (make.wheel(package, fleet) for package in fleet.packages)
     yield from (make.layer(layer, fleet) for layer in layering.layers)
     yield from (make.base(base, fleet, layering) for base in fleet.bases)
@@ -104,6 +104,7 @@ def _running(service: Service) -> Running:
         depends_on=service.depends_on,
         verify=service.below(service.verify) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
+        image="" if service.dockerfile else service.scope.image,
         env=service.env if service.dockerfile else (),
         weights=service.weights.scope.name if service.weights and service.mounts else "",
     )

@@ -63,20 +63,25 @@ def _context(value: str, pushed: Mapping[str, str]) -> str:
     return f"{IMAGE}{pushed[name]}" if value != name and name in pushed else value
 
 
-def layers(plan: Plan, service: str) -> tuple[str, ...]:
+def layers(plan: Plan, service: str, count: int = 0) -> tuple[str, ...]:
     """The name of the target that lays each layer, bottom first: runtime, packages of bases, and what
     the service adds.
 
     () where a Dockerfile of the user's own lays some of them: their number is not known here.
+    `count`: how many its image has. On an image of `from`, what the others do not lay is its own.
     """
     names: list[str] = []
+    runtime = None
     for target in plan.held((service,)):
         if target.kind == "runtime":
+            runtime = target
             names += (target.name, target.name)  # its files, and the folder that it works in
         elif target.kind in ("base", "service"):
             if target.recipe is None:
                 return ()
             names += _own(target, target.recipe)
+    if runtime and runtime.runtime and runtime.runtime.image:
+        names = [runtime.name] * (count - len(names)) + names
     return tuple(names)
 
 

@@ -14,8 +14,8 @@ from operator import attrgetter
 from typing import Literal
 
 from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
-from slimbake.config.naming import HOME, NONROOT_HOME, USER
-from slimbake.fleet.model import Compression, External, Python
+from slimbake.config.naming import HOME
+from slimbake.fleet.model import Compression, External, Python, Runtime
 from slimbake.layers.model import Layer, Link
 
 Kind = Literal[
@@ -89,6 +89,7 @@ class Recipe(Container):
     source: str = ""
     env: Pairs = ()
     steps: tuple[PlannedStep, ...] = ()  # what `build` runs
+    interpreter: str = ""  # of a runtime of the user's image: what starts its Python
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ class Recipe(Container):
         return (
             *(path for _, path in self.volumes),
             *((self.workdir,) if outside_app else ()),
-            *((HOME,) if self.user not in {"", USER} else ()),
+            *((HOME,) if self.home == HOME else ()),
         )
 
     @property
@@ -110,8 +111,7 @@ def home_in_memory(of: Container) -> tuple[str, ...]:
     """The home of its user, which programs write to at their first start; () where it is on a volume
     or in memory already.
     """
-    home = NONROOT_HOME if of.user in {"", USER} else HOME
-    return () if home in of.writable else (home,)
+    return () if of.home in {"", *of.writable} else (of.home,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,7 @@ class Target:
     kind: Kind
     service: str  # the service that it belongs to, "" for what belongs to none
     python: Python  # whose images it is made in
+    runtime: Runtime | None = None  # of an image: what it starts from
     context: str
     dockerfile: str
     recipe: Recipe | None  # None: the Dockerfile is the user's own
@@ -210,6 +211,7 @@ class Running(Container):
     depends_on: Pairs = ()  # host -> Compose's condition
     verify: str  # its black-box check, relative to the root; "" = has none
     own_dockerfile: bool = False  # whose image may be anything
+    image: str = ""  # of the user's, that its own starts from; "" = slimbake's runtime
     env: Pairs = ()  # of a container of such an image, which is as its Dockerfile has it
     weights: str = ""  # the target of the image of weights that it mounts; "" = none
     # the engine's volume with them, where it is known; see `slimbake.checks.mounts`

@@ -57,8 +57,8 @@ def with_origin(
     """
     names = {each.name: each.reference.partition("@")[0] for each in externals}
     for target, held_targets in standing(targets, holding):
-        if is_ours(target):
-            base = (BASE_NAME, names[target.python.image])
+        if is_ours(target) and target.runtime:
+            base = (BASE_NAME, names[target.runtime.external])
             target = _labelled(target, base, _locks(held_targets), texts)
         yield target
 

@@ -23,7 +23,7 @@ from slimbake.config.naming import (
     step_image,
 )
 from slimbake.config.shells import reaped
-from slimbake.fleet.model import Base, Fleet, Package, Python, Service, Weights
+from slimbake.fleet.model import Base, Fleet, Package, Runtime, Service, Weights
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
 from slimbake.layers.model import Layer, Layering
@@ -75,20 +75,27 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
     )
 
 
-def runtime(fleet: Fleet, python: Python) -> Target:
-    name = python.runtime
+def runtime(fleet: Fleet, runtime: Runtime) -> Target:
+    name, python = runtime.name, runtime.python
+    recipe = Recipe(template="runtime.Dockerfile.j2")
+    if runtime.image:
+        interpreter = fleet.interpreter(runtime)
+        # Before the first lock; nothing is baked without one.
+        program = interpreter.path if interpreter else python.program
+        recipe = Recipe(template="from.Dockerfile.j2", interpreter=program)
     return Target(
         name=name,
         kind="runtime",
         service="",
         python=python,
+        runtime=runtime,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/runtime{python.suffix}.Dockerfile",
-        recipe=Recipe(template="runtime.Dockerfile.j2"),
-        contexts=(FROM_INSIDE, external(fleet, python.image)),
+        dockerfile=f"{DOCKERFILES}/runtime{runtime.suffix}.Dockerfile",
+        recipe=recipe,
+        contexts=(FROM_INSIDE, external(fleet, runtime.external)),
         labels=labels(fleet, name),
         repository="runtime",
-        suffix=python.suffix,
+        suffix=runtime.suffix,
     )
 
 
@@ -149,6 +156,7 @@ def layer(layer: Layer, fleet: Fleet) -> Target:
 
 def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
     name, exports = base.scope.name, base.scope.kind == "export"
+    interpreter = fleet.interpreter(base.scope.runtime)
     local = _local(base)
     chain = layering.chains.get(name, ())
     return Target(
@@ -156,10 +164,12 @@ def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
         kind="export" if exports else "base",
         service="",
         python=base.scope.python,
+        runtime=base.scope.runtime,
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="base.Dockerfile.j2",
+            user=interpreter.nonroot if interpreter else USER,
             system=base.system,
             system_lock=_system_lock(base),
             chain=chain,
@@ -272,6 +282,7 @@ def service(
         kind="service",
         service=service.name,
         python=service.scope.python,
+        runtime=service.scope.runtime,
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         stage=service.target,
@@ -497,7 +508,7 @@ def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pai
 def _below(asker: Base | Service) -> tuple[str, str]:
     """What an image lies on."""
     chain = asker.scope.chain
-    return "base", f"target:{chain[-1].name if chain else asker.scope.python.runtime}"
+    return "base", f"target:{chain[-1].name if chain else asker.scope.runtime.name}"
 
 
 def _weights_context(weights: Weights | None) -> Pairs:

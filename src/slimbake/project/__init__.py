@@ -98,7 +98,7 @@ def reread(project: Project) -> Project:
 def _project(written: Manifest, workspace: Workspace) -> Project:
     locks = read_locks(written.file.parent)
     resolved = resolve(written, locks.sources)
-    fleet = with_digests(resolved, locks.digests)
+    fleet = with_digests(resolved, locks.digests, locks.interpreters)
     layers = layering(fleet, locks)
     decided = plan(fleet, locks.texts, layers)
     return Project(resolved, fleet, locks, layers, decided, workspace)

@@ -150,10 +150,10 @@ def _overrides(target: Target, around: Surroundings) -> list[str]:
         overrides += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:
         overrides.append(f"labels.slimbake.standin={','.join(around.standins)}")
-    python = target.python.image
-    if is_ours(target) and (digest := around.digests.get(python)):
+    image = target.runtime.external if target.runtime else ""
+    if is_ours(target) and (digest := around.digests.get(image)):
         overrides.append(f"labels.{BASE_DIGEST}={digest}")
-        if python in around.standins:
-            name = around.externals[python].removeprefix("docker-image://")
+        if image in around.standins:
+            name = around.externals[image].removeprefix("docker-image://")
             overrides.append(f"labels.{BASE_NAME}={name}")
     return overrides

@@ -147,7 +147,6 @@ def _pieces(
 ) -> Iterator[_Piece]:
     """The layers of an image; none where it is not known what makes them."""
     repository, document = image
-    names = layers(site.plan, name)
     for described in platform_manifests(document).values():
         manifest = at.document(described.digest)
         if manifest is None:
@@ -162,6 +161,7 @@ def _pieces(
             why = "answers what cannot be read"
             raise RegistryError(f"{name} has no layers", why=why) from None
         platform = "/".join(filter(None, parts))
+        names = layers(site.plan, name, len(blobs))
         if len(blobs) == len(contents) == len(names):
             for target, blob, content in zip(names, blobs, contents, strict=True):
                 yield _Piece(target, platform, blob, content, repository)

@@ -73,7 +73,7 @@ def _targets(plan: Plan, images: Sequence[Image]) -> dict[str, str]:
     """The target that lays each layer, by its digest, where that is known."""
     targets: dict[str, str] = {}
     for image in images:
-        names = layers(plan, image.name)
+        names = layers(plan, image.name, len(image.layers))
         if len(names) == len(image.layers):
             targets |= {layer.diff: name for layer, name in zip(image.layers, names, strict=True)}
     return targets

@@ -61,7 +61,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     [
         (SCHEMA, model.Manifest, {"file", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
-        (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial"}),
+        (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial", "home"}),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
         (SCHEMA["$defs"]["service-variant"], model.VariantEntry, {"name"}),
         (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name", "version"}),
@@ -71,7 +71,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     ],
 )
 def test_schema_and_model_share_keys(schema: dict[str, Any], value: Any, also: set[str]) -> None:
-    removal = dict.fromkeys(("remove", "keep"), "removal")
-    keys = {removal.get(key, key.replace("-", "_")) for key in schema["properties"]}
+    called = {"remove": "removal", "keep": "removal", "from": "image"}
+    keys = {called.get(key, key.replace("-", "_")) for key in schema["properties"]}
     assert keys | also == {field.name for field in dataclasses.fields(value)}
     assert schema["additionalProperties"] is False

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tests.unit.fleets import COMMON, asks, fleet, questions, service
 from slimbake.config.model import BaseEntry, Requirements
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet import Fleet
+from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External
 from slimbake.inside.locked import HEADER
 from slimbake.lock.asked import stale
@@ -24,6 +25,7 @@ from slimbake.lock.locks import (
     externals_text,
     lock_file,
     parse_externals,
+    parse_interpreters,
     read_locks,
     weights_text,
     write_locks,
@@ -155,13 +157,71 @@ def test_the_layers_that_an_earlier_slimbake_locked_are_removed(tmp_path: Path) 
 
 
 def test_one_image_may_be_pinned_at_two_digests() -> None:
-    python = External("python", "python:3.11"), "sha256:2"
-    builder = External("builder", "python:3.11"), "sha256:1"
-    unknown = External("uv", "uv:1"), ""
+    python = External("python", "python:3.11", "sha256:2")
+    builder = External("builder", "python:3.11", "sha256:1")
+    unknown = External("uv", "uv:1")
     assert parse_externals(externals_text([python, builder, unknown])) == {
         ("python", "python:3.11"): "sha256:2",
         ("builder", "python:3.11"): "sha256:1",
     }
+
+
+FOUND = Interpreter(
+    path="/usr/bin/python3.13",
+    version="3.13.5",
+    libc="glibc-2.41",
+    machine="x86_64",
+    user="1234:1234",
+    home="",
+)
+
+
+@pytest.mark.parametrize("digest", ["", f"sha256:{'0' * 64}"])
+def test_the_python_of_an_image_is_recorded_beside_its_digest(digest: str) -> None:
+    image = External("from_x", "x:1", digest, "3.13", FOUND)
+    text = externals_text([image, External("uv", "uv:1", "sha256:1")])
+    assert parse_interpreters(text) == {("from_x", "x:1"): FOUND}
+    assert parse_externals(text).get(("from_x", "x:1"), "") == digest
+    assert f"from_x x:1 {digest or 'unresolved'} /usr/bin/python3.13 3.13.5 " in text
+
+
+WORDS = ("/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-")
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        *((0, word) for word in ("python3", '/a"', "/a\\n", "/" + "a" * 255, "/$HOME", "")),
+        *((1, word) for word in ("2.7.18", "3.13", "3.13.5;")),
+        *((2, word) for word in ("none", "musl-1.2")),
+        *((4, word) for word in ("root", "0", "0:0:0")),
+        *((5, word) for word in ("", "home", "/a\x00")),
+    ],
+)
+def test_what_an_image_says_of_its_python_is_taken_only_in_its_form(place: int, word: str) -> None:
+    assert parsed_interpreter(WORDS)
+    words = [*WORDS]
+    words[place] = word
+    assert parsed_interpreter(words) is None
+    assert parsed_interpreter(WORDS[:-1]) is None
+
+
+def test_a_lock_without_the_python_of_an_image_is_stale_until_one_has_it() -> None:
+    whole = fleet(service("api", image="x:1"))
+    (external,) = (each for each in whole.externals if each.version)
+
+    def why(interpreter: Interpreter | None) -> list[str]:
+        text = externals_text([replace(external, interpreter=interpreter)])
+        asked = questions(whole)["externals"]
+        record = json.dumps({"externals": {"asked": asked, "lock": text_digest(text)}})
+        locks = Locks({"externals.txt": text, lock_file(INPUTS): record})
+        return [lock.why for lock in stale(whole, locks) if lock.name == "externals"]
+
+    assert why(replace(FOUND, version="3.11.9")) == []
+    missing = (
+        "no lock says where Python 3.11 is in x:1: `slimbake lock` runs it, which needs Docker"
+    )
+    assert why(None) == why(FOUND) == [missing], "it has another version"
 
 
 def test_a_lock_without_hashes_is_stale_though_its_record_agrees() -> None:

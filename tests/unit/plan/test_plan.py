@@ -57,7 +57,8 @@ def test_each_compression_has_a_level(said: manifest.CompressionEntry, used: Com
 def test_nothing_in_a_plan_is_none_but_what_a_service_does_not_have() -> None:
     # A None that meant "default" would leave a decision to a template.
     may_be_none = {
-        *("recipe", "layer", "export", "port", "publish", "healthcheck"),
+        *("recipe", "runtime", "layer", "export", "port", "publish", "healthcheck"),
+        "interpreter",  # of an image that no lock knows
         *("uncompressed", "compressed"),
     }
 

@@ -31,9 +31,15 @@ def debian_packages() -> Iterator[dict[str, str]]:
     """The Debian packages of which the image has files; each with what it was built from, by which
     Debian's security tracker names it.
     """
-    for path in sorted(STATUS.glob("*")):
-        if path.suffix != ".md5sums":
-            fields = dict(email.message_from_string(path.read_text("utf-8")).items())
+    records = [
+        path.read_text("utf-8") for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
+    ]
+    whole = STATUS.with_name("status")  # dpkg's own, of an image of the user's
+    if whole.is_file():
+        records += whole.read_text("utf-8").strip().split("\n\n")
+    for record in records:
+        fields = dict(email.message_from_string(record).items())
+        if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
             source, _, version = fields.get("Source", fields["Package"]).partition(" ")
             yield {
                 "name": fields["Package"],

@@ -42,13 +42,15 @@ def unanswered(root: Path) -> list[Unanswered]:
     """
     files = list(native_files(root))
     there = {path.name for path in files}
+    listed = root / LIBRARIES.relative_to("/")
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    if listed.is_file() and not lines:  # on an image of the user's, which answers for itself
+        files = [path for path in files if path.is_relative_to(listed.parent)]
     asking: dict[str, list[str]] = {}
     for path in files:
         for name in needed(path):
             if name.rpartition("/")[2] not in there:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
-    listed = root / LIBRARIES.relative_to("/")
-    lines = listed.read_text().splitlines() if listed.is_file() else []
     package_of = dict(line.split(" ", 1) for line in lines)
     return [
         Unanswered(name, tuple(asking[name]), package_of.get(name, "")) for name in sorted(asking)

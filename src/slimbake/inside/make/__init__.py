@@ -12,6 +12,7 @@ PROGRAMS = {
     "take-outputs": ".layer:take_outputs",
     "make-folders": ".layer:make_folders",
     "make-runtime": ".runtime:make_runtime",
+    "make-prefix": ".prefix:make_prefix",
     "lock-debs": "..debs:lock_debs",
     "fetch-debs": "..debs:fetch_locked_debs",
     "carry-debs": ".system:carry_debs",

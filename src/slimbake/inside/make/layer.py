@@ -199,7 +199,7 @@ def make_folders(arguments: Sequence[str]) -> None:
 
 def _name(number: int, line: str, file: Path) -> None:
     """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
-    text = file.read_text()
+    text = file.read_text() if file.exists() else ""
     if str(number) not in {field for row in text.splitlines() for field in row.split(":")[2:3]}:
         file.write_text(f"{text}{line}\n")
         for path in (file, file.parent):

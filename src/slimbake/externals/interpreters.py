@@ -1,0 +1,173 @@
+"""The Python of an image of `from`, found by running it once in a build of no image."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from slimbake import docker
+from slimbake.docker.engine import expect_engine
+from slimbake.errors import SetupError, SlimbakeError
+from slimbake.externals.resolve import resolve_externals
+from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
+from slimbake.fleet.model import External
+from slimbake.host.machine import Machine
+
+_LIMIT = 4096  # bytes of an answer
+_WORDS = 6  # of an answer
+
+_FOLDER = "slimbake-answer"
+# For any Python, also one that is too old for slimbake's programs. It runs as the image's own user, of
+# whom it asks the numbers; its folder is writable for all. Of a virtual environment it names the
+# interpreter that made it.
+_PROGRAM = """\
+import os, sys
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION").replace(" ", "-")
+except (AttributeError, OSError, ValueError):
+    libc = "none"
+try:
+    import pwd
+    home = pwd.getpwuid(os.getuid()).pw_dir
+except (ImportError, KeyError):
+    home = ""
+if home == "/" or not os.path.isdir(home):
+    home = "-"
+version = "%d.%d.%d" % sys.version_info[:3]
+if sys.version_info[3] != "final":
+    version += sys.version_info[3][:1] + str(sys.version_info[4])
+kind = getattr(getattr(sys, "implementation", None), "name", "python") + getattr(sys, "abiflags", "")
+words = [
+    os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
+    version,
+    libc,
+    os.uname()[4],
+    "%d:%d" % (os.getuid(), os.getgid()),
+    home,
+    kind,
+]
+with open(os.path.join(os.path.dirname(__file__), "words"), "w") as answer:
+    answer.write("\\n".join(words))
+"""
+_STEP = """
+FROM image AS step
+COPY --from=answer . /
+RUN --network=none {command}
+FROM scratch
+COPY --from=step /{folder}/words /
+"""
+_ABSENT = re.compile(r"executable file not found|no such file or directory|stat [^:]+: ")
+_FOREIGN = re.compile(
+    r"exec format error|no match for platform|does not match the specified platform"
+)
+
+
+class UnfitError(SlimbakeError):
+    """The image cannot be used as `from`."""
+
+
+def find_interpreter(external: External, platforms: Sequence[str], machine: Machine) -> Interpreter:
+    """Run the Python of an image of `from`: the version that it has to have, else `python3`, else
+    `python`, as the image's own user.
+
+    `platforms`: what is built on it. Raises UnfitError where the image has none that fits, and
+    SetupError where it cannot be asked.
+    """
+    chosen = _nearest(platforms)
+    (image,) = resolve_externals((external,), expect_engine()).resolved
+    others = []
+    for program in (f"python{external.version}", "python3", "python"):
+        words = _answer(program, image.context, chosen, external, machine)
+        if not words:
+            continue
+        version = words[1]
+        if version.startswith(f"{external.version}."):
+            return _fitting(words, external, chosen)
+        others.append(f"{version} ({words[0]})")
+    if others:
+        raise UnfitError(
+            f"'{external.image}' has Python {', '.join(dict.fromkeys(others))}, and"
+            f" {external.version} is wanted",
+            "change `python:`, or take an image that has that version",
+        )
+    raise UnfitError(
+        f"'{external.image}' has no Python: none of python{external.version}, python3 and python"
+        " is on its PATH",
+        f"install Python {external.version} in it: slimbake adds none yet",
+    )
+
+
+def _nearest(platforms: Sequence[str]) -> str:
+    """Of these platforms this machine's own, which needs no emulation; else the first."""
+    own = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
+    here = own.get(platform.machine(), "")
+    return here if here in platforms else platforms[0]
+
+
+def _answer(
+    program: str, image: str, chosen: str, external: External, machine: Machine
+) -> list[str]:
+    """What a program of an image answers; nothing where there is none of that name."""
+    command = json.dumps([program, "-ISB", f"/{_FOLDER}/find.py"])
+    with tempfile.TemporaryDirectory(prefix="slimbake-from-") as scratch:
+        given, out = Path(scratch, "given"), Path(scratch, "out")
+        folder = given / _FOLDER
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        program_file = folder / "find.py"
+        program_file.write_text(_PROGRAM)
+        program_file.chmod(0o644)
+        out.mkdir()
+        try:
+            docker.build(
+                _STEP.format(command=command, folder=_FOLDER),
+                {"image": image, "answer": str(given)},
+                f"type=local,dest={out}",
+                arguments=dict(machine.proxies),
+                platform=chosen,
+            )
+        except SetupError as error:
+            if _FOREIGN.search(error.message):
+                raise UnfitError(
+                    f"'{external.image}' is not for {chosen}",
+                    "take an image for that platform, or change `platforms:`",
+                ) from None
+            if _ABSENT.search(error.message):
+                return []
+            raise
+        with (out / "words").open("rb") as file:
+            return file.read(_LIMIT).decode("utf-8", "replace").split("\n")
+
+
+def _fitting(words: Sequence[str], external: External, chosen: str) -> Interpreter:
+    """An answer as a value. Raises UnfitError where layers of packages do not run on it."""
+    path, _, libc, machine, *_, kind = words
+    wanted = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}.get(chosen, machine)
+    if machine != wanted:
+        raise UnfitError(
+            f"'{external.image}' is for {machine}, not for {chosen}",
+            "take an image for that platform, or change `platforms:`",
+        )
+    if not libc.startswith("glibc-"):
+        raise UnfitError(
+            f"the Python of '{external.image}' has another C library than glibc, such as Alpine's"
+            " musl",
+            "take an image of Debian, Ubuntu or another distribution with glibc",
+        )
+    if kind != "cpython":
+        raise UnfitError(
+            f"the Python of '{external.image}' is {kind}: {path}",
+            "take an image with plain CPython, neither free-threaded nor a debug build",
+        )
+    interpreter = parsed_interpreter(words[:_WORDS])
+    if interpreter is None:
+        raise UnfitError(
+            f"the Python of '{external.image}' says of itself what slimbake cannot take:"
+            f" {' '.join(words)!r}",
+            "take an image whose Python has a path of letters, digits, '.', '_', '+' and '-'",
+        )
+    return interpreter

@@ -1,0 +1,55 @@
+"""The Python of an image of `from`, and the words in which a lock has it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slimbake.config.naming import USER
+
+NO_HOME = "-"
+_PATH = r"/[A-Za-z0-9._+/-]{1,254}"
+_FORMS = {
+    "path": _PATH,
+    "version": r"3\.[0-9]{1,2}\.[0-9]{1,3}[a-z0-9]{0,6}",
+    "libc": r"glibc-[0-9.]{1,16}",
+    "machine": r"[a-z0-9_]{1,16}",
+    "user": r"[0-9]{1,10}:[0-9]{1,10}",
+    "home": rf"{NO_HOME}|{_PATH}",
+}
+"""What each word may be, in their order: what an image prints ends up in a Dockerfile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """The Python of an image of the user's, as `slimbake lock` found it by running it."""
+
+    path: str  # absolute, without links
+    version: str  # 3.13.5
+    libc: str  # glibc-2.41
+    machine: str  # x86_64
+    user: str  # as whom the image runs: numbers of user and group
+    home: str  # of that user; "" = it has none
+
+    @property
+    def nonroot(self) -> str:
+        """As whom services run that name no user: never as root."""
+        return USER if self.user.startswith("0:") else self.user
+
+    def words(self) -> tuple[str, ...]:
+        """It as words of a line, none of which is empty."""
+        home = self.home or NO_HOME
+        return self.path, self.version, self.libc, self.machine, self.user, home
+
+
+def parsed_interpreter(words: Sequence[str]) -> Interpreter | None:
+    """The Python that these words describe; None where they are others."""
+    if len(words) != len(_FORMS):
+        return None
+    fields = dict(zip(_FORMS, words, strict=True))
+    if not all(re.fullmatch(_FORMS[name], word) for name, word in fields.items()):
+        return None
+    if fields["home"] == NO_HOME:
+        fields["home"] = ""
+    return Interpreter(**fields)

@@ -1,0 +1,279 @@
+"""Services that start from an image of the user's, beside one on slimbake's own runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.engine.conftest import Toy, call, docker, fleet
+from tools.bare.images import python_image
+
+pytestmark = pytest.mark.slow
+
+# Debian with bash, coreutils and Python, under one name only; all of it would get in the way of ours.
+IMAGE = """\
+FROM python:3.13-slim-trixie AS whole
+RUN ["/usr/bin/rm", "/usr/local/bin/python", "/usr/local/bin/python3"]
+RUN ["/bin/sh", "-c", "printf '#!/bin/sh\\necho swallowed; exit 3\\n' > /entry && chmod 755 /entry"]
+RUN ["/bin/sh", "-c", "mkdir /home/worker && chown 1234:1234 /home/worker"]
+RUN ["/bin/sh", "-c", "echo worker:x:1234:1234::/home/worker:/bin/bash >> /etc/passwd"]
+ENV GREETING=hello
+WORKDIR /srv
+USER worker
+HEALTHCHECK CMD ["false"]
+STOPSIGNAL SIGUSR1
+ENTRYPOINT ["/entry"]
+CMD ["never"]
+
+FROM whole AS without
+USER 0
+RUN ["/bin/rm", "/usr/bin/python3.13"]
+
+FROM whole AS closed
+USER 0
+RUN ["/bin/sh", "-c", "mkdir /root/bin && mv /usr/bin/python3.13 /root/bin && chmod 700 /root"]
+RUN ["/bin/ln", "-s", "/root/bin/python3.13", "/usr/bin/python3.13"]
+"""
+MANIFEST = """\
+bases:
+  big: {{from: "{image}", requirements: [markupsafe, numpy]}}
+services:
+  a: {{base: big, context: app, command: [python, -m, app], smoke: smoke.py, verify: verify.py, port: 8000}}
+  b: {{from: "{image}", user: "1000", context: app, requirements: [numpy, ./lib], command: [python, -m, app], port: 8000, volumes: {{data: /data}}}}
+  c: {{context: app, requirements: [markupsafe, numpy], command: [python, -m, app], port: 8000}}
+  d: {{base: big, dockerfile: app/Dockerfile, context: app}}
+"""
+APP = """\
+import http.server, json, os, sys
+import numpy
+STATE = {
+    "numpy": int(numpy.arange(3).sum()), "python": sys.version_info[:2], "uid": os.getuid(),
+    "home": os.path.expanduser("~"), "folder": os.getcwd(), "greeting": os.environ.get("GREETING"),
+    "prefix": sys.prefix, "shell": os.path.exists("/bin/bash"),
+}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(STATE).encode())
+def main():
+    open(os.path.expanduser("~/.state"), "w").close()
+    if sys.argv[1:] == ["once"]:
+        print(json.dumps(STATE))
+        return
+    http.server.HTTPServer(("", 8000), Handler).serve_forever()
+if __name__ == "__main__":
+    main()
+"""
+VERIFY = """\
+import urllib.request
+def test_it_answers():
+    assert b"worker" in urllib.request.urlopen("http://localhost:8000").read()
+"""
+HARDENED = ("--read-only", "--cap-drop=ALL", "--network=none")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of the image, whose other stages are `NAME-without` and `NAME-closed`."""
+    python_image("3.13")
+    folder = tmp_path_factory.mktemp("image")
+    (folder / "Dockerfile").write_text(IMAGE)
+    name = f"slimbake-test/from-{folder.parent.name}"
+    names = {"whole": f"{name}:1", "without": f"{name}-without:1", "closed": f"{name}-closed:1"}
+    for stage, tag in names.items():
+        docker("build", "--quiet", f"--target={stage}", f"--tag={tag}", str(folder))
+    yield names["whole"]
+    docker("image", "rm", *names.values())
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Toy]:
+    with fleet(tmp_path_factory.mktemp("from")) as made:
+        files = {
+            "app/app.py": f"{APP}# {made.project}\n",
+            "app/smoke.py": "def imports():\n    import app\n    assert app.STATE['numpy'] == 3\n",
+            "app/verify.py": VERIFY,
+            "app/Dockerfile": 'FROM base\nCOPY app.py /app/\nCMD ["python", "-c", "import app"]\n',
+            "lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n',
+            "lib/lib.py": "ONE = 1\n",
+        }
+        made.write(MANIFEST.format(image=image), files, python="3.13")
+        made.done("lock")
+        made.baked = made.done("bake", "a", "b", "c", "d")  # type: ignore[attr-defined]
+        yield made
+
+
+def _state(toy: Toy, service: str, home: str) -> Any:
+    words = ("run", "--rm", *HARDENED, f"--tmpfs={home}:mode=1777", toy.image(service))
+    return json.loads(docker(*words, "python", "-m", "app", "once"))
+
+
+def _inspected(toy: Toy, service: str, form: str) -> Any:
+    return json.loads(
+        docker("image", "inspect", f"--format={{{{json {form}}}}}", toy.image(service))
+    )
+
+
+def test_the_lock_says_where_its_python_is_and_as_whom_it_runs(toy: Toy, image: str) -> None:
+    lines = (toy.root / "bake/locks/externals.txt").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("from_"))
+    _, name, digest, path, version, libc, machine, user, home = line.split()
+    assert (name, digest, path) == (image, "unresolved", "/usr/bin/python3.13")
+    assert version.startswith("3.13.")
+    assert libc.startswith("glibc-2.")
+    assert machine in ("x86_64", "aarch64")
+    assert (user, home) == ("1234:1234", "/home/worker")
+    toy.done("lock", "--check")
+
+
+def test_layers_of_packages_are_those_of_a_service_on_slimbakes_own_runtime(toy: Toy) -> None:
+    layers = {name: _inspected(toy, name, ".RootFS.Layers") for name in "abc"}
+    packages = layers["c"][2:-1]  # without the runtime, its folder and the code
+    assert len(packages) == 2
+    assert layers["a"][-3:-1] == packages
+    assert packages[0] in layers["b"], "numpy's"
+    listed = json.loads(toy.done("layers", "--json").stdout)["layers"]
+    assert {layer["digest"] for layer in listed.values()} >= {*packages}
+
+
+def test_its_files_and_variables_stay_and_what_it_starts_does_not(toy: Toy, image: str) -> None:
+    below = json.loads(docker("image", "inspect", "--format={{json .RootFS.Layers}}", image))
+    assert _inspected(toy, "a", ".RootFS.Layers")[: len(below)] == below
+    config = _inspected(toy, "a", ".Config")
+    assert (config["Entrypoint"], config["Cmd"]) == (None, ["python", "-m", "app"])
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Healthcheck"]["Test"][0] == "CMD", "the manifest's port"
+    assert "GREETING=hello" in config["Env"]
+    assert config["Labels"]["org.opencontainers.image.base.name"] == image
+
+
+@pytest.mark.parametrize(
+    ("service", "uid", "home", "greeting"),
+    [
+        ("a", 1234, "/home/worker", "hello"),
+        ("b", 1000, "/home/app", "hello"),
+        ("c", 65532, "/home/nonroot", None),
+    ],
+)
+def test_user_home_and_folder(
+    toy: Toy, service: str, uid: int, home: str, greeting: str | None
+) -> None:
+    assert _state(toy, service, home) == {
+        "numpy": 3,
+        "python": [3, 13],
+        "uid": uid,
+        "home": home,
+        "folder": "/app",
+        "greeting": greeting,
+        "prefix": "/opt/slimbake",
+        "shell": service != "c",
+    }
+
+
+def test_packages_of_the_repository_are_there(toy: Toy) -> None:
+    words = ("run", "--rm", *HARDENED, toy.image("b"))
+    assert docker(*words, "python", "-c", "import lib; print(lib.ONE)") == "1\n"
+
+
+def test_a_dockerfile_of_one_s_own_may_stand_on_such_a_base(toy: Toy) -> None:
+    code = "import app, markupsafe; print(app.STATE['uid'], app.STATE['prefix'])"
+    words = ("run", "--rm", *HARDENED, toy.image("d"), "python", "-c", code)
+    assert docker(*words) == "1234 /opt/slimbake\n"
+
+
+def test_all_checks_run(toy: Toy) -> None:
+    report = toy.baked.stdout  # type: ignore[attr-defined]
+    rows = {line.split()[0]: line for line in report.splitlines() if line[:2] in ("a ", "b ")}
+    assert "start" in rows["a"]
+    assert "smoke" in rows["a"]
+    assert "inventory" in rows["b"]
+    assert "passed" in toy.done("check", "--images", "a").stderr
+    toy.edit("== 3", "== 4", "app/smoke.py")
+    failed = toy.slimbake("bake", "a")
+    toy.edit("== 4", "== 3", "app/smoke.py")
+    assert failed.code == 6, failed.stderr
+
+
+def test_the_sbom_has_the_packages_of_the_image_and_of_the_lock(toy: Toy) -> None:
+    components = json.loads(toy.done("sbom", "a").stdout)["components"]
+    names = {component["name"] for component in components}
+    assert {"bash", "coreutils", "CPython", "numpy", "markupsafe"} <= names
+
+
+def test_a_debug_shell_is_the_image_s_own(toy: Toy) -> None:
+    assert toy.done("debug", "a", "bash", "-c", "id -un").stdout == "worker\n"
+
+
+def test_sizes_say_what_the_image_costs(toy: Toy, image: str) -> None:
+    text = toy.done("sizes").stdout
+    (line,) = (line for line in text.splitlines() if line.startswith(f"from {image}"))
+    assert "more than slimbake's runtime" in line
+
+
+@pytest.mark.parametrize(
+    ("end", "python", "message"),
+    [
+        ("-without:1", "3.13", "has no Python: none of python3.13, python3 and python is on its"),
+        (":1", "3.11", "has Python 3.13."),
+    ],
+)
+def test_an_image_that_has_not_that_python_is_refused_when_it_is_locked(
+    toy: Toy, image: str, end: str, python: str, message: str
+) -> None:
+    name = image.removesuffix(":1") + end
+    with fleet(toy.root.parent / f"refused{len(end)}") as made:
+        made.write(
+            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
+            {"app/app.py": ""},
+            python=python,
+        )
+        refused = made.slimbake("lock")
+    assert refused.code == 2
+    assert f"services.yaml:4:13: services.a.from: '{name}' {message}" in refused.stderr
+
+
+def test_an_image_for_another_platform_is_refused_when_it_is_locked(toy: Toy) -> None:
+    name = python_image("3.11", "slimbake-bare/python:3.11-arm64", "arm64")
+    with fleet(toy.root.parent / "foreign") as made:
+        made.write(
+            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
+            {"app/app.py": ""},
+        )
+        refused = made.slimbake("lock")
+    assert refused.code == 2
+    assert f"'{name}' is not for linux/amd64" in refused.stderr
+
+
+def test_a_python_of_root_s_own_is_refused_when_it_is_built(toy: Toy, image: str) -> None:
+    name = image.removesuffix(":1") + "-closed:1"
+    with fleet(toy.root.parent / "closed") as made:
+        made.write(
+            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
+            {"app/app.py": ""},
+            python="3.13",
+        )
+        made.done("lock")
+        failed = made.slimbake("bake")
+    assert failed.code == 5
+    assert "can be started by root alone: /root is closed to others" in failed.stderr
+
+
+def test_without_an_engine_a_lock_says_what_it_did_not_ask(toy: Toy) -> None:
+    with fleet(toy.root.parent / "absent") as made:
+        made.write(
+            'services:\n  a: {from: "nowhere:1", context: app, command: [python, -m, app]}\n',
+            {"app/app.py": ""},
+        )
+        said = made.done("lock", env={"DOCKER_HOST": "unix:///nowhere"}).stderr
+        assert "the Python of nowhere:1 is not locked: the Docker engine does not answer" in said
+        stale = made.slimbake("bake")
+    assert stale.code == 4
+    assert "no lock says where Python 3.11 is in nowhere:1" in stale.stderr
+
+
+def test_the_image_is_run_again_only_where_its_lock_is_old(toy: Toy) -> None:
+    assert toy.done("lock").stdout == "the locks are fresh\n"
+    assert call("docker", "image", "inspect", "nowhere:1").code != 0
