@@ -157,9 +157,9 @@ def test_plain_commands_have_the_words_that_a_shell_gives_them(text: str) -> Non
         env={"A": "x y"},
         check=False,
     )
-    told = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
+    said = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
     expected = ["\0".join(each).strip("\0").split("\0") for each in found]
-    assert done.returncode or told == expected
+    assert done.returncode or said == expected
 
 
 HARMLESS = [
