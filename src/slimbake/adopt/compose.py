@@ -28,26 +28,9 @@ _DEEP = 20  # files and services that extend each other
 _LISTS = ("ports", "expose", "volumes", "env_file", "tmpfs")
 _TIMES = ("interval", "timeout", "start_period", "retries")
 _RUN = ("entrypoint", "command", "healthcheck")
-_READ = frozenset(
-    [
-        "build",
-        "image",
-        "entrypoint",
-        "command",
-        "environment",
-        "healthcheck",
-        "depends_on",
-        "user",
-        "extends",
-        "working_dir",
-        "stop_signal",
-        "profiles",
-        "ports",
-        "expose",
-        "volumes",
-        "env_file",
-        "tmpfs",
-    ]
+_READ = re.compile(
+    r"build|image|entrypoint|command|environment|healthcheck|depends_on|user|extends|working_dir"
+    r"|stop_signal|profiles|ports|expose|volumes|env_file|tmpfs|"
 )
 _NAMED = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml")
 
@@ -230,7 +213,7 @@ def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
     place: Place = entry[""]
     environment = entry.get("environment", {})
     volumes, mounts = _volumes(entry.get("volumes", ()), posixpath.dirname(place.file), repository)
-    stays = [key for key in entry if key and key not in _READ]
+    stays = [key for key in entry if not _READ.fullmatch(key)]
     stays += [f"the mount of {mount}" for mount in mounts]
     secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
     stays += [f"{key}, which has what may be secret" for key in secret]

@@ -22,7 +22,7 @@ _WITH_WORD = re.compile(
     r"|root-user-action|progress-bar|index-strategy|only-binary|no-binary|python|platform"
     r"|link-mode|python-version|trusted-host)"
 )
-_ENVIRONMENT = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w")
+_ENVIRONMENT = re.compile(r"-[tw]|--(?:target|prefix|root|wheel-dir)")
 _TORCH_INDEX = re.compile(r"download\.pytorch\.org/whl/(cpu|cu\d+)")
 _INSTALLERS = frozenset(("pip", "uv", "poetry", "pipenv", "pdm", "virtualenv", "wheel", "build"))
 _FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg-config|pkgconf")
@@ -106,7 +106,7 @@ class _Reader:
         self._place = stage.place
         self._workdir = stage.workdir
         self._values: Mapping[str, str] = {}
-        self._installers: set[str] = set()  # paths of downloads; "-" in a folder is a pipe
+        self._installers: set[str] = set()  # paths of downloads; "-": the pipe behind one
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
@@ -179,16 +179,16 @@ class _Reader:
         return KeepError(self._place, what, advice)
 
     def _step(self, command: list[str], unsure: str) -> None:
-        program, *rest = posixpath.basename(command[0]), *command[1:]
+        program, rest = posixpath.basename(command[0]), command[1:]
         if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
             program, *rest = [*filter(None, [rest[0].removeprefix("-m")]), *rest[1:]] or [program]
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
             self._step(rest[1:], unsure)
             return
         program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
-        if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
-            return
         if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
+            return
+        if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
             return
         if unsure:
             raise OnlyAShellError(unsure)
@@ -198,7 +198,7 @@ class _Reader:
                     self._index(value)
         if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
             raise self._keep(f"{program} installs", _EXPORTS[program])
-        if not (read := _PROGRAMS.get(program)) or not read(self, rest):
+        if not (read := _PROGRAMS.get(program)) or not read(self, rest or [""]):
             shown = ", ".join(command if len(command) < 8 else (*command[:7], "..."))
             raise self._keep(f"RUN {' '.join(command)[:80]}", _MAKES.format(words=shown))
 
@@ -206,24 +206,27 @@ class _Reader:
         """Whether a command downloads an installer of what slimbake itself installs with."""
         if not any(map(INSTALLER.match, arguments)):
             return False
-        names = ["-", *arguments, *map(posixpath.basename, arguments)]
-        self._installers |= {absolute(self._workdir, name) for name in names}
+        names = [*arguments, *map(posixpath.basename, arguments)]
+        self._installers |= {"-", *(absolute(self._workdir, name) for name in names)}
         return True
 
     def _is_installer(self, program: str, command: list[str]) -> bool:
         """Whether a command is one that was downloaded, by itself or in its shell."""
+        is_piped = "-" in self._installers
+        self._installers.discard("-")
         if program in SHELLS or _PYTHON.fullmatch(program):
-            read = [word for word in command[1:] if word[:1] != "-" or word in ("-", "-s")]
-            command = read or ["-"]
-        return absolute(self._workdir, command[0].replace("-s", "-")) in self._installers
+            command = [word for word in command[1:] if word[:1] != "-" or word in ("-", "-s")]
+            if not command or command[0] in ("-", "-s"):
+                return is_piped
+        return absolute(self._workdir, command[0]) in self._installers
 
     # Each of these returns whether it knows what its words do.
 
     def _pip(self, arguments: list[str]) -> bool:
-        if arguments[:2] == ["config", "set"] and "index-url" in arguments[2]:
+        if arguments[0] == "config" and "index-url" in " ".join(arguments):
             self._index(arguments[-1])
-        if arguments[:1] not in (["install"], ["wheel"], ["sync"]):
-            return arguments[:1] in (["cache"], ["config"], ["list"], ["check"], ["freeze"])
+        if arguments[0] not in ("install", "wheel", "sync"):
+            return arguments[0] in ("cache", "config", "list", "check", "freeze")
         at, sync = 1, arguments[0] == "sync"
         while at < len(arguments):
             name, _, value = arguments[at].partition("=")
@@ -235,7 +238,7 @@ class _Reader:
             if re.match(r"-[re]\S", arguments[at]) and not long:  # -rrequirements.txt
                 name, value = arguments[at][:2], arguments[at][2:]
             following = arguments[at + 1] if at + 1 < len(arguments) else ""
-            takes = _WITH_WORD.fullmatch(name) or name in _ENVIRONMENT
+            takes = _WITH_WORD.fullmatch(name) or _ENVIRONMENT.fullmatch(name)
             path = re.match(r"(?!.*\.(?:whl|zip|gz)$)(?:[/\d:]|https?:)", following)
             at += 1
             project = path and self._folder(absolute(self._workdir, following.partition("[")[0]))
@@ -258,7 +261,7 @@ class _Reader:
             self._index(value)
         elif name == "--torch-backend":
             self._needs.torch = value
-        elif name in _ENVIRONMENT and value:
+        elif _ENVIRONMENT.fullmatch(name) and value:
             self._needs.environments.add(absolute(self._workdir, value))
 
     def _index(self, value: str) -> None:
@@ -331,11 +334,11 @@ class _Reader:
         return ""
 
     def _uv(self, arguments: list[str]) -> bool:
-        if arguments[:1] == ["pip"]:
-            return self._pip(arguments[1:])
-        if arguments[:1] == ["venv"]:
+        if arguments[0] == "pip":
+            return self._pip(arguments[1:] or [""])
+        if arguments[0] == "venv":
             return self._venv(arguments[1:] or [".venv"])
-        if arguments[:1] in (["sync"], ["export"]):
+        if arguments[0] in ("sync", "export"):
             options = _said(arguments[1:])
             at = options.get("--directory", options.get("--project", [""]))[-1]
             folder = self._around(absolute(self._workdir, at))
@@ -361,11 +364,11 @@ class _Reader:
                 folder, extras, groups, whole=whole and not alone and arguments[0] == "sync"
             )
             return self._asked(folder, requirements, options, exports=arguments[0] == "export")
-        return arguments[:1] in (["cache"], ["lock"], ["python"])
+        return arguments[0] in ("cache", "lock", "python")
 
     def _poetry(self, arguments: list[str]) -> bool:
-        if arguments[:1] not in (["install"], ["export"], ["sync"]):
-            return arguments[:1] in (["config"], ["self"], ["lock"], ["cache"], ["check"], ["env"])
+        if arguments[0] not in ("install", "export", "sync"):
+            return arguments[0] in ("config", "self", "lock", "cache", "check", "env")
         options = _said(arguments[1:])
         folder = self._around(
             absolute(self._workdir, options.get("--directory", options.get("-C", [""]))[-1])

@@ -54,6 +54,8 @@ _TOOLS = {
     "gzip": "gzip",
     "getent": "libc-bin",
     "diff": "diffutils",
+    "curl": "curl",
+    "wget": "wget",
 }
 _FETCHERS = ("curl", "wget")  # packages of the same name, which python:VERSION has without -slim
 _OR_FAIL = re.compile(r"(?<!\s)\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
@@ -387,9 +389,6 @@ class _Service:
             if re.search(rf"(?<![\w./-]){tool}(?= )", text)
         )
         self._system |= dict.fromkeys(called)
-        self._system |= {
-            name: None for name in _FETCHERS if re.search(rf"(?<![\w./-]){name} ", text)
-        }
 
     def _env(self, code: Code) -> dict[str, str]:
         variables: dict[str, str] = {}

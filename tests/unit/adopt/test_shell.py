@@ -134,7 +134,7 @@ def test_any_text_becomes_commands_or_is_refused(text: str) -> None:
     assert all(step.words and step.workdir.startswith("/") for step in found)
 
 
-PLAIN_PIECES = ["a", "b", " ", "  ", "'c d'", '"e  f"', "\\ ", '"$A"', "${A}", "\\\n", " # g\n", "\n", "; ", " && ", "''", "A=h; "]  # fmt: skip
+PLAIN_PIECES = ["a", "b", " ", "  ", "'c d'", '"e  f"', "b\\ ", '"$A"', "${A}", "\\\n", " # g\n", "\n", "; ", " && ", "''", "A=h; "]  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
@@ -157,9 +157,9 @@ def test_plain_commands_have_the_words_that_a_shell_gives_them(text: str) -> Non
         env={"A": "x y"},
         check=False,
     )
-    said = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
+    given = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
     expected = ["\0".join(each).strip("\0").split("\0") for each in found]
-    assert done.returncode or said == expected
+    assert done.returncode or given == expected
 
 
 HARMLESS = [
@@ -189,6 +189,10 @@ def test_what_leaves_nothing_that_the_image_needs_is_dropped(tmp_path: Path, ste
         ("curl https://example.com/x.sh | sh", "RUN curl"),
         ("echo make | sh", "RUN needs a shell: `|` before `sh`"),
         ("sh /app/other.sh", "RUN sh"),
+        (
+            "curl https://astral.sh/uv/install.sh -o i && echo make | sh",
+            "RUN needs a shell: `|` before `sh`",
+        ),
         ("id shop || useradd shop", "RUN needs a shell: `||` before `useradd`"),
         ("[ -n $X ] && pip install x", "RUN [ -n $X ]"),
         ("cat requirements.txt | xargs pip install", "RUN needs a shell: `|` before `xargs`"),
