@@ -51,7 +51,7 @@ services:
   d: {{base: kept, dockerfile: app/Dockerfile, context: app}}
 """
 APP = """\
-import http.server, json, os, sys
+import http.server, json, os, signal, sys
 import numpy
 STATE = {
     "numpy": int(numpy.arange(3).sum()), "python": sys.version_info[:2], "uid": os.getuid(),
@@ -68,6 +68,7 @@ def main():
     if sys.argv[1:] == ["once"]:
         print(json.dumps(STATE))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     http.server.HTTPServer(("", 8000), Handler).serve_forever()
 if __name__ == "__main__":
     main()
@@ -125,12 +126,12 @@ def _inspected(toy: Toy, service: str, form: str) -> Any:
 def test_the_lock_says_where_its_python_is_and_as_whom_it_runs(toy: Toy, image: str) -> None:
     lines = (toy.root / "bake/locks/externals.txt").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith("from_"))
-    _, name, digest, path, version, libc, machine, user, home = line.split()
+    _, name, digest, path, version, libc, machine, user, home, compilers = line.split()
     assert (name, digest, path) == (image, "unresolved", "/usr/bin/python3.13")
     assert version.startswith("3.13.")
     assert libc.startswith("glibc-2.")
     assert machine in ("x86_64", "aarch64")
-    assert (user, home) == ("1234:1234", "/home/worker")
+    assert (user, home, compilers) == ("1234:1234", "/home/worker", "-")
     toy.done("lock", "--check")
 
 

@@ -18,14 +18,14 @@ from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 
 _LIMIT = 4096  # bytes of an answer
-_WORDS = 6  # of an answer
+_WORDS = 7  # of an answer
 
 _FOLDER = "slimbake-answer"
 # For any Python, also one that is too old for slimbake's programs. It runs as the image's own user, of
 # whom it asks the numbers; its folder is writable for all. Of a virtual environment it names the
 # interpreter that made it.
 _PROGRAM = """\
-import os, sys
+import glob, os, sys
 try:
     libc = os.confstr("CS_GNU_LIBC_VERSION").replace(" ", "-")
 except (AttributeError, OSError, ValueError):
@@ -40,6 +40,14 @@ if home == "/" or not os.path.isdir(home):
 version = "%d.%d.%d" % sys.version_info[:3]
 if sys.version_info[3] != "final":
     version += sys.version_info[3][:1] + str(sys.version_info[4])
+compilers = [
+    name
+    for name in ("cc", "gcc", "g++", "clang", "tcc", "nvcc", "icpx", "hipcc")
+    if any(os.access(os.path.join(at, name), os.X_OK) for at in os.get_exec_path())
+]
+places = ("/usr/local/cuda*/lib*/", "/usr/local/cuda*/targets/*/lib/", "/usr/lib/*/", "/usr/lib64/")
+if any(glob.glob(place + "libnvrtc.so*") for place in places):
+    compilers.append("nvrtc")
 kind = getattr(getattr(sys, "implementation", None), "name", "python") + getattr(sys, "abiflags", "")
 words = [
     os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
@@ -48,6 +56,7 @@ words = [
     os.uname()[4],
     "%d:%d" % (os.getuid(), os.getgid()),
     home,
+    ",".join(compilers) or "-",
     kind,
 ]
 with open(os.path.join(os.path.dirname(__file__), "words"), "w") as answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slimbake.config.naming import USER
 
-NO_HOME = "-"
+NOTHING = "-"
 _PATH = r"/[A-Za-z0-9._+/-]{1,254}"
 _FORMS = {
     "path": _PATH,
@@ -16,7 +16,8 @@ _FORMS = {
     "libc": r"glibc-[0-9.]{1,16}",
     "machine": r"[a-z0-9_]{1,16}",
     "user": r"[0-9]{1,10}:[0-9]{1,10}",
-    "home": rf"{NO_HOME}|{_PATH}",
+    "home": rf"{NOTHING}|{_PATH}",
+    "compilers": rf"{NOTHING}|[a-z+]{{2,8}}(?:,[a-z+]{{2,8}}){{0,9}}",
 }
 """What each word may be, in their order: what an image prints ends up in a Dockerfile."""
 
@@ -31,6 +32,7 @@ class Interpreter:
     machine: str  # x86_64
     user: str  # as whom the image runs: numbers of user and group
     home: str  # of that user; "" = it has none
+    compilers: str  # that the image has: "cc,nvcc"; "" = none
 
     @property
     def nonroot(self) -> str:
@@ -39,8 +41,8 @@ class Interpreter:
 
     def words(self) -> tuple[str, ...]:
         """It as words of a line, none of which is empty."""
-        home = self.home or NO_HOME
-        return self.path, self.version, self.libc, self.machine, self.user, home
+        every = (getattr(self, name) for name in _FORMS)
+        return tuple(word or NOTHING for word in every)
 
 
 def parsed_interpreter(words: Sequence[str]) -> Interpreter | None:
@@ -50,6 +52,4 @@ def parsed_interpreter(words: Sequence[str]) -> Interpreter | None:
     fields = dict(zip(_FORMS, words, strict=True))
     if not all(re.fullmatch(_FORMS[name], word) for name, word in fields.items()):
         return None
-    if fields["home"] == NO_HOME:
-        fields["home"] = ""
-    return Interpreter(**fields)
+    return Interpreter(**{name: "" if w == NOTHING else w for name, w in fields.items()})

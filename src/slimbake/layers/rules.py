@@ -40,12 +40,15 @@ class Rules:
         return tuple(chosen)
 
     def _compiles(self, scope: Scope) -> bool:
-        """Whether an image with the layers of a scope may have a compiler: what a Dockerfile of the
-        user's own installs is not known.
+        """Whether an image with the layers of a scope may have a compiler: as an image of `from` says,
+        and what a Dockerfile of the user's own installs is not known.
         """
         for name in scope.services:
             service = self._fleet.service(name)
             if service.dockerfile:
+                return True
+            interpreter = self._fleet.interpreter(service.scope.runtime)
+            if interpreter and interpreter.compilers:
                 return True
             if any(part.name in self._with_compiler for part in service.scope.closure):
                 return True

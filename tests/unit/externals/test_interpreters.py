@@ -16,7 +16,7 @@ from slimbake.externals.resolve import Externals, Resolved
 from slimbake.fleet.model import External
 
 IMAGE = External("from_x", "x:1", version="3.13")
-WORDS = ["/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-", "cpython"]
+WORDS = ["/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-", "-", "cpython"]
 ABSENT = SetupError('exec: "python3.13": executable file not found in $PATH')
 
 
@@ -65,7 +65,7 @@ def test_another_version_under_one_name_is_no_matter_where_the_right_one_has_ano
         (1, "3.12.1", "'x:1' has Python 3.12.1 (/usr/bin/python3.13), and 3.13 is wanted"),
         (2, "none", "the Python of 'x:1' has another C library than glibc"),
         (3, "aarch64", "'x:1' is for aarch64, not for linux/amd64"),
-        (6, "cpythont", "the Python of 'x:1' is cpythont: /usr/bin/python3.13"),
+        (7, "cpythont", "the Python of 'x:1' is cpythont: /usr/bin/python3.13"),
         (0, "/usr/my bin/python", "the Python of 'x:1' says of itself what slimbake cannot take"),
     ],
 )

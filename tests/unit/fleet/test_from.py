@@ -1,13 +1,15 @@
 """What a fleet makes of `from`: which image each of its own starts from, and as whom it runs."""
 
 import pytest
-from tests.unit.fleets import asks, fleet, planned, service
+from tests.unit.fleets import NO_LOCKS, asks, fleet, planned, service
 
 from slimbake.config.model import BaseEntry, VariantEntry, WeightsEntry
 from slimbake.config.naming import from_image, from_runtime
 from slimbake.fleet import with_digests
 from slimbake.fleet.interpreter import Interpreter
 from slimbake.fleet.model import Fleet
+from slimbake.layers.rules import NO_COMPILER, Rules
+from slimbake.lock.model import Pin
 from slimbake.plan.graph import layers
 from slimbake.plan.model import home_in_memory
 
@@ -15,7 +17,7 @@ CUDA = "nvidia/cuda:12.6.3-runtime-ubuntu24.04"
 CUDA_TARGET = "runtime_nvidia-cuda-12-6-3-runtime-ubuntu24-04_abb28e0e"
 
 
-def found(user: str, home: str = "", version: str = "3.11.9") -> Interpreter:
+def found(user: str, home: str = "", version: str = "3.11.9", compilers: str = "") -> Interpreter:
     return Interpreter(
         path="/usr/bin/python3.11",
         version=version,
@@ -23,6 +25,7 @@ def found(user: str, home: str = "", version: str = "3.11.9") -> Interpreter:
         machine="x86_64",
         user=user,
         home=home,
+        compilers=compilers,
     )
 
 
@@ -104,3 +107,14 @@ def test_the_layers_of_an_image_of_the_user_s_are_counted_from_the_top() -> None
     assert layers(plan, "api", 7) == (*[runtime] * 5, "api", "api")
     assert plan.target(runtime).recipe.interpreter == "python3.11", "before the first lock"  # type: ignore[union-attr]
     assert layers(plan, "own", 7) == ("runtime", "runtime", "own")
+
+
+@pytest.mark.parametrize("compilers", ["", "nvrtc"])
+def test_layers_keep_headers_where_the_image_can_compile(compilers: str) -> None:
+    asked = fleet(service("api", image=CUDA, requirements=asks("numpy")))
+    interpreter = found("0:0", compilers=compilers)
+    known = with_digests(asked, {}, {(from_image(CUDA), CUDA): interpreter})
+    pin = Pin("numpy", "2.0")
+    rules = Rules(known, NO_LOCKS).of(known.service("api"), [pin])
+    kept = any(NO_COMPILER in rule.conditions for rule in rules)
+    assert kept is not bool(compilers)

@@ -173,6 +173,7 @@ FOUND = Interpreter(
     machine="x86_64",
     user="1234:1234",
     home="",
+    compilers="cc,nvcc",
 )
 
 
@@ -185,7 +186,7 @@ def test_the_python_of_an_image_is_recorded_beside_its_digest(digest: str) -> No
     assert f"from_x x:1 {digest or 'unresolved'} /usr/bin/python3.13 3.13.5 " in text
 
 
-WORDS = ("/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-")
+WORDS = ("/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-", "-")
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,7 @@ WORDS = ("/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-")
         *((2, word) for word in ("none", "musl-1.2")),
         *((4, word) for word in ("root", "0", "0:0:0")),
         *((5, word) for word in ("", "home", "/a\x00")),
+        *((6, word) for word in ("", "cc,", "a b", "cc," * 12)),
     ],
 )
 def test_what_an_image_says_of_its_python_is_taken_only_in_its_form(place: int, word: str) -> None:
