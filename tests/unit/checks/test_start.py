@@ -241,3 +241,52 @@ def test_a_start_check_without_compose_knows_what_compose_would_fill_in_by_defau
     written |= {"DOLLAR": "$$HOME", "SHELL": "${TOKEN}", "BARE": "$TOKEN"}
     known = {"PLAIN": "a b", "DEFAULT": "http://search:80", "DOLLAR": "$HOME"}
     assert without_compose((*written.items(),)) == known
+
+
+RELOADER = """
+import subprocess, sys, time
+subprocess.run([sys.executable, "-c", "import nowhere"])
+time.sleep(3600)
+"""
+LOOP = """
+import subprocess, sys
+while True:
+    subprocess.run([sys.executable, "-c", "import nowhere"])
+"""
+
+
+@pytest.mark.parametrize("code", [RELOADER, LOOP])
+def test_a_supervisor_that_survives_a_traceback_ends_soon_after_it(
+    code: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "CRASHED", 3.0)
+    began = time.perf_counter()
+    found = check_start([sys.executable, "-c", code], port, 600, 0.5)
+    assert found["error"].endswith(f"does not answer on port {port} 3 s later") or (
+        found["error"].startswith("does not listen")  # others may, on this machine
+    )
+    assert "Traceback" in found["words"]
+    assert "ModuleNotFoundError: No module named 'nowhere'" in found["words"]
+    assert time.perf_counter() - began < 60
+
+
+CAUGHT = """
+import logging, socket, time
+for reason in ("no GPU", "no kernel"):
+    try:
+        raise OSError(reason)
+    except OSError:
+        logging.exception("another way is taken")
+until = time.process_time() + 2
+while time.process_time() < until:
+    pass
+s = socket.create_server(("", {port}))
+time.sleep(3600)
+"""
+
+
+def test_a_service_that_catches_what_it_logs_may_load_for_long(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "CRASHED", 0.2)
+    assert check_start([sys.executable, "-c", CAUGHT.format(port=port)], port, 600, 5) == {}

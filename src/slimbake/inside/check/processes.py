@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LAST_LINES = 12  # of what a command writes
+TRACEBACK = "Traceback (most recent call last)"
+_TRACEBACK_LINES = 60  # the last ones of a traceback, and of what was written after it
 EVERY = 0.1  # seconds between two looks at who listens: each costs the kernel some milliseconds
 
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
@@ -39,7 +42,11 @@ class Launched:
             errors="replace",
             start_new_session=True,
         )
-        self.lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        self.lines = _kept(LAST_LINES)
+        self.crashed = 0.0  # when it wrote a traceback for the first time; 0 = it has not
+        self.loops = False  # whether it wrote one of the same exception again
+        self.traceback = _kept(0)  # the last one that is complete, with what follows it
+        self._traceback, self._raised = self.traceback, set[str]()
         # A full pipe stops the process that writes into it.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -66,6 +73,23 @@ class Launched:
             for line in stream:
                 sys.stderr.write(line)
                 self.lines.append(line.rstrip())
+                self._note(line.rstrip())
+
+    def _note(self, line: str) -> None:
+        """Keep the last traceback that it writes, with what follows it."""
+        if TRACEBACK in line:
+            self.crashed = self.crashed or time.perf_counter()
+            self._traceback = _kept(_TRACEBACK_LINES)
+        elif self._traceback is not self.traceback and not line.startswith(" "):  # the exception
+            self.traceback = self._traceback
+            self.loops = self.loops or line in self._raised
+            self._raised.add(line)
+        self._traceback.append(line)
+
+
+def _kept(number: int) -> collections.deque[str]:
+    """Of the lines that are added to it, so many of the last."""
+    return collections.deque(maxlen=number)
 
 
 def process_status(pid: int | str) -> dict[str, str]:

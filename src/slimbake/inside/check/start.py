@@ -19,6 +19,8 @@ DYING = 0.1  # seconds between an answer of a dying process and its end
 SILENT = 2.0  # seconds without processor time after which what listens is believed to serve
 LOOK = 0.1  # seconds between two looks at a command's processor time
 IDLE = 0.05  # of a processor, below which a command does nothing
+# Seconds after a traceback in which a command is to answer: a reloader waits for an edit then.
+CRASHED = 50.0
 
 
 def start_command(arguments: Sequence[str]) -> None:
@@ -52,8 +54,9 @@ def check_start(
     """{} where the command starts, or an `error` and its last `words`; and what `_deaf` says of one
     that lives.
 
-    With a port, it is to answer there, where it can be reached from outside of the container; else
-    to end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
+    With a port, it is to answer there, where it can be reached from outside of the container, and
+    soon if it has written a traceback: a supervisor or a reloader survives what it starts; else to
+    end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
     since an import that fails on a busy machine fails late.
     """
 
@@ -72,7 +75,7 @@ def check_start(
         outcome = outcome or _deaf(launched.process, stop)
     finally:
         launched.kill()
-    return {**outcome, "words": "\n".join(launched.lines)} if "error" in outcome else outcome
+    return {"words": "\n".join(launched.lines), **outcome} if "error" in outcome else outcome
 
 
 def _deaf(process: subprocess.Popen[str], stop: str) -> dict[str, Any]:
@@ -124,9 +127,13 @@ def _until_it_serves(launched: Launched, port: int, until: float, alive: float) 
         if ended := launched.ended():
             lacking = "answered" if listened else "listened"
             return {"error": f"{ended} before it {lacking} on port {port}"}
-        late = time.perf_counter() > until
-        if late or (ports and pace.idle(max(2.0, 2 * alive))):
+        now, idle = time.perf_counter(), pace.idle(max(2.0, 2 * alive))
+        if now > until or (ports and idle):
             return {"error": _elsewhere(port, ports)}
+        # What was caught, and loads a model since, is busy.
+        if launched.crashed and now - launched.crashed > CRASHED and (idle or launched.loops):
+            error = f"wrote a traceback, and does not answer on port {port} {CRASHED:g} s later"
+            return {"error": error, "words": "\n".join(launched.traceback)}
         time.sleep(EVERY)
 
 
