@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ import pytest
 from tests.engine.conftest import Toy, docker
 from tests.engine.toys import SMOKE, dangling, held, write
 from tests.patience import wait_for
+
+from slimbake.docker.containers import OWNER
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +126,39 @@ def test_an_interrupted_bake_ends_the_build_and_moves_no_tag(
     assert held(slow.image("one")) == ""
     whole(slow)
     goes_on(slow)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_the_containers_of_a_check_that_was_ended_are_gone(toy: Toy, kind: signal.Signals) -> None:
+    """At once where slimbake can remove them, else with the next command."""
+    write(toy, "one")
+    runs = "command: [python, -m, app]"
+    never = "port: 8000\n    command: [python, -c, 'import time; time.sleep(86400)']"
+    toy.edit(runs, never)
+
+    def containers(pid: int) -> str:
+        return docker(
+            "ps", "--all", "--quiet", f"--filter=label={OWNER}={socket.gethostname()}/{pid}"
+        )
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "slimbake", "bake"],
+        cwd=toy.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=interruptible,
+    ) as process:
+        wait_for(lambda: containers(process.pid) != "", "the container of the start check")
+        process.send_signal(kind)
+        process.communicate()
+    if kind == signal.SIGKILL:
+        toy.edit(never, runs)
+        toy.done("bake")
+    else:
+        assert process.returncode == 130
+    assert containers(process.pid) == ""
 
 
 def test_prune_removes_what_a_killed_process_left_running_and_nothing_else(toy: Toy) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slimbake.console import Console
 from slimbake.console.tables import counted
-from slimbake.docker import remove_dangling
+from slimbake.docker import orphaned, remove_dangling, remove_owned
 from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.externals.resolve import resolve_externals
@@ -121,6 +121,7 @@ def hold(
     engine, here = expect_engine(), machine()
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
+        remove_owned(orphaned)  # containers of a command that was killed
         # Another slimbake may have locked or proven something while this one waited.
         project = relocked(reread(project), here, console, targets, frozen, engine)
         project = regenerated(project, console, frozen)

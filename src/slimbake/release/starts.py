@@ -134,7 +134,6 @@ def _all_started(
             site.console.say,
         )
 
-    docker.remove_owned(docker.orphaned)  # of a bake that was killed
     with site.console.tracked("start checks", line=f"starting {named}") as work:
         try:
             return work.each(run, zip(steps, jobs, strict=True), at_once())

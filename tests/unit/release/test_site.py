@@ -48,6 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(site, "machine", debian)
     monkeypatch.setattr(site, "surroundings", lambda *_: Surroundings(externals={}))
     monkeypatch.setattr(site, "remove_dangling", lambda _: None)
+    monkeypatch.setattr(site, "remove_owned", lambda _: [])
     return load(tmp_path / "services.yaml")
 
 
