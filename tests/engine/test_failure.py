@@ -92,24 +92,30 @@ def test_a_step_that_fails_is_named_with_its_last_lines(toy: Toy) -> None:
     step = ["python", "-c", said]
     toy.file("one/Dockerfile", f"FROM base\n# {toy.project}\nRUN {json.dumps(step)}\n")
     toy.edit("services:", "services:\n  three: {context: one, dockerfile: one/Dockerfile}")
-    done = toy.slimbake("bake")
-    assert (done.code, done.stdout) == (5, "")
+    done = toy.slimbake("bake", "--json")
+    assert done.code == 5
+    assert [*done.json()["failed"]] == ["three"] and [*done.json()["tagged"]] == ["one", "two"]
     reported = done.stderr[done.stderr.index("slimbake: ") :].splitlines()
     assert reported[0].startswith('slimbake: three does not build: RUN ["python", "-c", ')
     assert reported[0].endswith(": exit code: 1")
-    assert reported[1:] == [*(f"  line {number}" for number in range(21, 40)), "  no luck"]
-    assert [held(toy.image(name)) for name in ("one", "two", "three")] == ["", "", ""]
+    assert reported[1:] == [
+        *(f"  line {number}" for number in range(21, 40)),
+        "  no luck",
+        "  tagged all the same: one, two",
+        "  not tagged: three",
+    ]
+    assert [bool(held(toy.image(name))) for name in ("one", "two", "three")] == [True, True, False]
 
 
 @pytest.mark.slow
-def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
+def test_a_bake_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
     write(toy, "good", "smokes", "breaks", "heavy")
     toy.file("smokes/smoke.py", BROKEN)
     toy.edit("context: heavy", "context: heavy\n    budget: {uncompressed: 1MB}")
     toy.edit("context: breaks", "context: breaks\n    requirements: [./libs/faulty]")
     backend = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
     toy.file("libs/faulty/pyproject.toml", f'[project]\nname = "faulty"\nversion = "1"\n{backend}')
-    done = toy.slimbake("bake", "--keep-going")
+    done = toy.slimbake("bake")
     assert done.code in (5, 6), done.stderr
     assert [name for name in ("good", "smokes", "breaks", "heavy") if held(toy.image(name))] == [
         "good"
@@ -118,19 +124,20 @@ def test_keep_going_leaves_out_what_fails_and_tags_the_rest(toy: Toy) -> None:
     assert "wheel-faulty does not build: build-wheel /wheel" in done.stderr
     assert "heavy: uncompressed 4" in done.stderr, done.stderr
     assert "tagged all the same: good\n" in done.stderr
+    assert "not tagged: smokes, breaks, heavy\n" in done.stderr
     assert done.stderr.count("the smoke of smokes failed") == 1
 
 
 @pytest.mark.slow
-def test_keep_going_repeats_nothing_that_held(toy: Toy) -> None:
+def test_a_bake_with_a_failure_repeats_nothing_that_held(toy: Toy) -> None:
     write(toy, "good", "fails")
     toy.file("fails/smoke.py", f"import time\ntime.sleep(8)\n{BROKEN}")  # after the other one
-    done = toy.slimbake("bake", "--keep-going")
+    done = toy.slimbake("bake")
     assert done.code == 6, done.stderr
     assert held(toy.image("good")) and not held(toy.image("fails"))
     assert done.stderr.count("ValueError: the weights are wrong") == 1, done.stderr
     assert [done.stderr.count(f"{step} (") for step in GOOD] == [1, 1], done.stderr
-    again = toy.slimbake("bake", "--keep-going")
+    again = toy.slimbake("bake")
     assert again.code == 6
     assert "unchanged: good\n" in again.stderr
     assert not any(step in again.stderr for step in GOOD)

@@ -105,7 +105,7 @@ def test_weights_that_the_smoke_refuses_get_no_tag(toys: Toy, port: int) -> None
     files = FILES | {"answers/answers.py": f"{ANSWERS}# again\n", "model/deep/word.txt": "three"}
     toys.write(MANIFEST.replace("PORT", str(port)), files)
     assert toys.slimbake("lock").code == 0
-    refused = toys.slimbake("bake", "--keep-going")
+    refused = toys.slimbake("bake")
     assert refused.code == 6, refused.stderr
     assert (*ids(toys), held(f"{toys.project}/asks:latest")) == before
 

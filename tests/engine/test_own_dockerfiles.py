@@ -97,7 +97,7 @@ def test_debug_runs_what_their_images_have_as_their_own_user(toy: Toy) -> None:
 
 
 def test_without_python_an_image_that_does_not_start_gets_no_tag_either(toy: Toy) -> None:
-    done = toy.slimbake("bake", *BAD, "--keep-going")
+    done = toy.slimbake("bake", *BAD)
     assert done.code == 6, done.stderr
     for name, why in BAD.items():
         assert not held(toy.image(name)), name

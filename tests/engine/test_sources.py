@@ -21,7 +21,7 @@ PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&module); }
 UPSTREAM = {
     "fast.c": EXTENSION,
     "setup.py": "from setuptools import Extension, setup\n"
-    "setup(ext_modules=[Extension('fast', ['fast.c'])], py_modules=[])\n",
+    "setup(ext_modules=[Extension('fast', ['fast.c'])], py_modules=[], setup_requires=['idna'])\n",
     "pyproject.toml": '[build-system]\nrequires = ["setuptools>=70.1"]\n'
     'build-backend = "setuptools.build_meta"\n'
     '[project]\nname = "fast"\nversion = "1.0"\ndependencies = []\n',

@@ -2,7 +2,9 @@
 locks.
 """
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,27 @@ def test_packages_without_wheels_are_built_from_sources(repo: Repo, plain: Index
     ran(["rm", "-rf", repo.wheelhouse], check=True)
     assert repo.run("lock", "--fetch").code == 0
     assert "old-0.6.tar.gz" in repo.held()
+
+
+@pytest.mark.parametrize("asked", ["['idna', 'setuptools']", "'idna'", "('idna>=3',)"])
+def test_what_a_setup_py_has_fetched_before_it_builds_is_locked(
+    asked: str, repo: Repo, plain: Index
+) -> None:
+    setup = (
+        f"from setuptools import setup\nsetup(name='old', version='1', setup_requires={asked})\n"
+    )
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        about = "Metadata-Version: 2.2\nName: old\nVersion: 1\n"
+        for name, text in {"setup.py": setup, "PKG-INFO": about}.items():
+            member = tarfile.TarInfo(f"old-1/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    plain.publish("old", "old-1.tar.gz", packed.getvalue())
+    plain.add("wheel", "1")
+    repo.lock("[old]", api="[]")
+    (built,) = (name for name in repo.locked() if name.startswith("wheel-old"))
+    assert repo.pins(built.removesuffix(".txt")) == ["idna==3.10", "setuptools==80", "wheel==1"]
 
 
 def test_damaged_sources_are_fetched_again(repo: Repo, plain: Index) -> None:

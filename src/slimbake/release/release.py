@@ -12,7 +12,14 @@ from slimbake.checks.mounts import mounted
 from slimbake.checks.smokes import known_smokes
 from slimbake.config.model import Scan
 from slimbake.console import Console
-from slimbake.errors import BuildError, CheckError, SlimbakeError, UsageError, together
+from slimbake.errors import (
+    BuildError,
+    CheckError,
+    SetupError,
+    SlimbakeError,
+    UsageError,
+    together,
+)
 from slimbake.images.measure import measure_images
 from slimbake.images.sizes import Measurement
 from slimbake.plan.model import Plan
@@ -84,8 +91,8 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         if request.push:
             _refuse_standins(site, request.registry)
         scan = _scan(site, request)  # a missing scanner is an error before anything is built
-        if not request.keep_going and not request.missing:
-            pull_beside(site, request.targets)
+        if not request.missing:
+            _pull_beside(site, request)
         # what --set changes is in no fingerprint
         marked = request.push and not request.sets
         fingerprints = registry_fingerprints(site, request.platform) if marked else {}
@@ -102,6 +109,18 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         site = site.stocked(rest)
         build = place.make(site, rest, request) if rest else BuiltImages()
         return _released(site, place, request, on_registries, build, fingerprints, scan)
+
+
+def _pull_beside(site: Site, request: BakeRequest) -> None:
+    """Have what start checks need beside services before anything is built. Raises SetupError for
+    what cannot be had, unless the rest is released all the same: the start check fails then.
+    """
+    try:
+        pull_beside(site, request.targets)
+    except SetupError as error:
+        if not request.keep_going:
+            raise
+        site.console.say(f"{error.message}\n{error.hint}".rstrip())
 
 
 def _held(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tarfile
 import tomllib
 import zipfile
@@ -87,23 +88,42 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
 
 
 def requires(archive: Path, subfolder: str = "") -> tuple[str, ...]:
-    """What builds the sources in an archive, as its pyproject.toml says (PEP 518).
+    """What builds the sources in an archive, as its pyproject.toml (PEP 518) and its setup.py say.
 
     `subfolder`: a folder in it. Raises SetupError where that is no list of requirements.
     """
-    name = f"{subfolder}/pyproject.toml" if subfolder else "pyproject.toml"
-    text = _member(archive, name)
-    if text is None:
-        return DEFAULT
+    folder = f"{subfolder}/" if subfolder else ""
+    text = _member(archive, f"{folder}pyproject.toml") or ""
     try:
         table: dict[str, Any] = tomllib.loads(text)
-        requirements = table.get("build-system", {}).get("requires", list(DEFAULT))
-        return tuple(lockable(str(requirement)) for requirement in requirements)
+        requirements = [*table.get("build-system", {}).get("requires", DEFAULT)]
+        requirements += setup_requires(_member(archive, f"{folder}setup.py") or "")
+        return tuple(dict.fromkeys(lockable(str(requirement)) for requirement in requirements))
     except (tomllib.TOMLDecodeError, RefusedError, AttributeError, TypeError) as error:
         raise SetupError(
             f"{archive.name}: its pyproject.toml does not say what builds it: {error}",
             "take another version of the package",
         ) from None
+
+
+def setup_requires(setup: str) -> list[str]:
+    """What the text of a setup.py has setuptools fetch before it builds; nothing where only running
+    it would tell.
+    """
+    try:
+        calls = [node for node in ast.walk(ast.parse(setup)) if isinstance(node, ast.Call)]
+    except (SyntaxError, ValueError):
+        return []
+    found: list[str] = []
+    for keyword in (keyword for call in calls for keyword in call.keywords):
+        if keyword.arg != "setup_requires":
+            continue
+        try:
+            value = ast.literal_eval(keyword.value)
+        except ValueError:
+            continue
+        found += value.split("\n") if isinstance(value, str) else map(str, value)
+    return [requirement for requirement in found if requirement.strip()]
 
 
 def _member(archive: Path, name: str) -> str | None:
