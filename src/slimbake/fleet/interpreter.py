@@ -11,13 +11,13 @@ from slimbake.config.naming import USER
 NOTHING = "-"
 _PATH = r"/[A-Za-z0-9._+/-]{1,254}"
 _FORMS = {
-    "path": _PATH,
-    "version": r"3\.[0-9]{1,2}\.[0-9]{1,3}[a-z0-9]{0,6}",
-    "libc": r"glibc-[0-9.]{1,16}",
-    "machine": r"[a-z0-9_]{1,16}",
-    "user": r"[0-9]{1,10}:[0-9]{1,10}",
-    "home": rf"{NOTHING}|{_PATH}",
-    "compilers": rf"{NOTHING}|[a-z+]{{2,8}}(?:,[a-z+]{{2,8}}){{0,9}}",
+    "path": re.compile(_PATH),
+    "version": re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}[a-z0-9]{0,6}"),
+    "libc": re.compile(r"glibc-[0-9.]{1,16}"),
+    "machine": re.compile(r"[a-z0-9_]{1,16}"),
+    "user": re.compile(r"[0-9]{1,10}:[0-9]{1,10}"),
+    "home": re.compile(rf"{NOTHING}|{_PATH}"),
+    "compilers": re.compile(rf"{NOTHING}|[a-z+]{{2,8}}(?:,[a-z+]{{2,8}}){{0,9}}"),
 }
 """What each word may be, in their order: what an image prints ends up in a Dockerfile."""
 
@@ -50,6 +50,6 @@ def parsed_interpreter(words: Sequence[str]) -> Interpreter | None:
     if len(words) != len(_FORMS):
         return None
     fields = dict(zip(_FORMS, words, strict=True))
-    if not all(re.fullmatch(_FORMS[name], word) for name, word in fields.items()):
+    if not all(_FORMS[name].fullmatch(word) for name, word in fields.items()):
         return None
     return Interpreter(**{name: "" if w == NOTHING else w for name, w in fields.items()})
