@@ -182,6 +182,8 @@ class _Reader:
                 source = source.removeprefix(self._source(child)).lstrip()
             elif child.type.endswith("redirect"):
                 raise OnlyAShellError(f"`{self._source(child)[0]}`")
+        if "\n" in source:  # the parser takes some lines for one
+            raise OnlyAShellError("a command that goes over lines")
         words = _words(source, self._values)
         holds = self._holds(words)
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
