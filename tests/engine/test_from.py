@@ -196,7 +196,7 @@ def test_all_checks_run(toy: Toy) -> None:
     assert "start" in rows["a"]
     assert "smoke" in rows["a"]
     assert "inventory" in rows["b"]
-    assert "passed" in toy.done("check", "--images", "a").stderr
+    assert "passed" in toy.done("check", "--images", "a").stdout
     toy.edit("== 3", "== 4", "app/smoke.py")
     failed = toy.slimbake("bake", "a")
     toy.edit("== 4", "== 3", "app/smoke.py")
