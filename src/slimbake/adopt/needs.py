@@ -267,7 +267,7 @@ class _Reader:
     def _index(self, value: str) -> None:
         if match := _TORCH_INDEX.search(value):
             self._needs.torch = match[1]
-        elif re.search(r"^$|\$|://(?!pypi\.org/)", value):
+        elif re.search(r"^$|\$|://", value):
             what = "its packages come from an index that it names"
             advice = "give uv that index on each machine that builds"
             if all(note.what != what for note in self._needs.notes):

@@ -162,8 +162,11 @@ def _torch(
     needs: Needs, stage: Stage, compose: ComposeService | None, repository: Repository
 ) -> tuple[str, tuple[Note, ...]]:
     """The build of torch that a service gets, and what that changes for it."""
+    if needs.torch == CPU or re.fullmatch(r"cu\d+", needs.torch):
+        return needs.torch, ()
     if needs.torch:
-        return (needs.torch if re.fullmatch(r"cu\d+", needs.torch) else CPU), ()
+        what = f"torch is its CPU build, not `{needs.torch}`"
+        return CPU, (Note("breaks", stage.place, what, "`torch: cuda` in the service for CUDA"),)
     place = _plain_torch(needs, stage, repository)
     if place is None:
         return CPU, ()

@@ -225,7 +225,7 @@ def deaf(name: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> s
     advice = (
         "begin the command with `exec`, or write it as a list"
         if outcome["deaf"]
-        else f'handle {signal}, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
+        else f'handle {signal}, or put tini in the image (`system: [tini]`) and use `entrypoint: [tini, "--"]`'
     )
     return (
         f"warning: {name}: its first process, `{first}`, does not handle {signal}: `docker stop`"

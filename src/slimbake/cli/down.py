@@ -25,6 +25,6 @@ def command(file: Path, volumes: bool) -> None:
         if killed := together.down(volumes):
             console.say(
                 f"{', '.join(killed)}: did not end at the stop signal, so Docker waited, 10 s by"
-                " default, and killed it: handle SIGTERM, begin the command with `exec`, or use"
-                ' `system: [tini]` and `entrypoint: [tini, "--"]`'
+                " default, and killed it: handle SIGTERM, begin the command with `exec`, or"
+                ' put tini in the image (`system: [tini]`) and use `entrypoint: [tini, "--"]`'
             )

@@ -56,8 +56,8 @@ def refuse_images(path: Path, faults: Mapping[tuple[str, str], tuple[str, str]])
     """
     sound, report = structure(path, MANIFEST_SCHEMA, _BEGINS)
     for image, version in images(sound):
-        if (image.name, version) in faults and not report.has_value(image.path):
-            report.value(image.path, *faults[image.name, version])
+        if (image.value, version) in faults and not report.has_value(image.path):
+            report.value(image.path, *faults[image.value, version])
     report.stop()
 
 

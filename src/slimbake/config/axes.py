@@ -1,5 +1,6 @@
-"""What is wrong with variants, and with the Pythons and the builds of torch that are chosen; nothing
-here reads a file.
+"""What is wrong with variants, and with what bases and services say of Python, torch and their image.
+
+Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ def axes(raw: Raw, report: ProblemReport) -> None:
     _groups(every, raw, report)
     _derived(every, raw, report)
     _families(every, raw, report)
-    _pythons(raw, report)
-    _images(raw, report)
+    _different(raw, report)
+    _debian(raw, report)
 
 
 def copies(raw: Raw) -> Iterator[str]:
@@ -150,8 +151,10 @@ def _derived(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
 
 
 def _families(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
-    """Bases that stand on one another are resolved as one, so they have one torch. A variant with
-    another torch or Python stands on copies of its bases, which have one of each.
+    """Report a family of bases with two builds of torch, and variants of one name with two.
+
+    slimbake resolves a base with all bases below it, so a family has one torch. For a variant with
+    another torch or Python it copies the bases, under the name of the variant.
     """
     torch_of: dict[str, _Choice] = {}  # root -> what its family has
     for choice in (choice for entry in every for choice in _of_family(entry, raw)):
@@ -189,22 +192,28 @@ def _of_family(entry: Entry, raw: Raw) -> Iterator[_Choice]:
 
 
 def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Iterator[_Choice]:
-    """The torch and Python of the variants for which the bases of an entry are copied."""
+    """The torch and Python of the variants for which slimbake copies the bases of an entry."""
     if entry.kind == "services" and not entry.below:
         return
     family = torch_of[entry.root].values["torch"] if entry.root in torch_of else CPU
-    own = {"torch": family, "python": ""}
-    stack = [raw["bases"][name] for name in entry.below]
     for name, variant in entry.raw.get("variants", {}).items():
-        own["python"] = _below(entry, name, raw).version
-        values = own.copy()
-        if not _owner(entry, raw):  # else it has that of its base, or is reported
-            values["python"] = _python(entry, name, raw).version
-        for part in (*stack, entry.raw):
-            said = part.get("variants", {}).get(name, {})
-            values["torch"] = said.get("torch", values["torch"])
-        if variant.keys() & values and name != _first(entry, raw) and values != own:
-            yield _Choice(entry.root, name, (*entry.path, "variants", name), values)
+        if name == _first(entry, raw) or not variant.keys() & {"torch", "python"}:
+            continue
+        python = base_python = _of_bases(entry, "python", name, raw).value
+        if not _owner(entry, raw):  # otherwise the base decides, and another Python is an error
+            python = _chosen(entry, "python", name, raw).value
+        torch = _torch_of(entry, name, raw) or family
+        if (torch, python) != (family, base_python):
+            path = (*entry.path, "variants", name)
+            yield _Choice(entry.root, name, path, {"torch": torch, "python": python})
+
+
+def _torch_of(entry: Entry, variant: str, raw: Raw) -> str | None:
+    """The torch of a variant of an entry, or of the nearest base below that has one for it."""
+    for part in (entry.raw, *(raw["bases"][name] for name in reversed(entry.below))):
+        if torch := part.get("variants", {}).get(variant, {}).get("torch"):
+            return str(torch)
+    return None
 
 
 def _first(entry: Entry, raw: Raw) -> str:
@@ -215,108 +224,95 @@ def _first(entry: Entry, raw: Raw) -> str:
     return names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
 
 
-# Versions of Python.
+# `python` and `from`: a base or service without one has that of the base below it.
 
 
-class ChosenPython(NamedTuple):
-    """A version of Python, and where the manifest says it."""
+class Chosen(NamedTuple):
+    """A value of `python` or `from`, and the key in the manifest that says it."""
 
-    version: str
+    value: str  # "" = the manifest says none
     path: KeyPath
 
 
-def pythons(raw: Raw) -> Iterator[tuple[Entry, str, ChosenPython]]:
-    """The Python of every base and service in each of its variants; "" where it has none."""
+def pythons(raw: Raw) -> Iterator[tuple[Entry, str, Chosen]]:
+    """The Python of every base and service, in each of its variants; "" where it has none."""
     for entry in entries(raw):
         for variant in _axis(entry, raw) or ("",):
-            yield entry, variant, _python(entry, variant, raw)
+            yield entry, variant, _chosen(entry, "python", variant, raw)
 
 
-def _python(entry: Entry, variant: str, raw: Raw) -> ChosenPython:
-    """The Python of an entry: as it says itself, else that of what it stands on."""
-    return _said(entry.path, entry.raw, variant) or _below(entry, variant, raw)
-
-
-def _below(entry: Entry, variant: str, raw: Raw) -> ChosenPython:
-    """The Python of the bases that an entry stands on, else the fleet's."""
-    for name in reversed(entry.below):
-        if python := _said(("bases", name), raw["bases"][name], variant):
-            return python
-    return ChosenPython(raw.get("python", ""), ("python",))
-
-
-def _said(path: KeyPath, raw: Raw, variant: str) -> ChosenPython | None:
-    of_variant = raw.get("variants", {}).get(variant, {})
-    if "python" in of_variant:
-        return ChosenPython(of_variant["python"], (*path, "variants", variant, "python"))
-    return ChosenPython(raw["python"], (*path, "python")) if "python" in raw else None
-
-
-def _pythons(raw: Raw, report: ProblemReport) -> None:
-    """Report what stands on a base with another Python. A variant of its own may have another: it
-    stands on copies of its bases.
-    """
+def images(raw: Raw) -> Iterator[tuple[Chosen, str]]:
+    """The image of `from` of every base and service that has one, with each of its Pythons."""
     for entry, variant, python in pythons(raw):
-        under = _below(entry, variant, raw)
-        copied = len(python.path) > 3 and not _owner(entry, raw) and variant != _first(entry, raw)
-        if entry.below and python.version != under.version and not copied:
-            whose = f"{dotted_path(under.path)} ({report.where(under.path)})"
-            base = f"bases.{entry.below[-1]} has '{under.version}'"
-            message = f"'{python.version}', but {base}: {whose}"
-            report.value(python.path, message, "an image has one Python: say it in its lowest base")
+        image = _chosen(entry, "from", variant, raw)
+        if image.value:
+            yield image, python.value
 
 
-# Images of the user's that others start from.
+def _chosen(entry: Entry, key: str, variant: str, raw: Raw) -> Chosen:
+    """The value of a key for a base or service: its own, that of its bases, or the fleet's."""
+    return _written(entry.path, entry.raw, key, variant) or _of_bases(entry, key, variant, raw)
 
 
-class ChosenImage(NamedTuple):
-    """An image of `from`, and where the manifest says it; without a name, slimbake's own runtime."""
-
-    name: str
-    path: KeyPath
-
-
-def images(raw: Raw) -> Iterator[tuple[ChosenImage, str]]:
-    """The image of `from` of every base and service, with each version of Python that it has."""
-    for entry, _, python in pythons(raw):
-        if (image := _image(entry, raw)).name:
-            yield image, python.version
-
-
-def _image(entry: Entry, raw: Raw) -> ChosenImage:
-    """The image of `from` that an entry starts from: what it says itself, or what it stands on."""
-    if "from" in entry.raw:
-        return ChosenImage(entry.raw["from"], (*entry.path, "from"))
-    return _image_below(entry, raw)
-
-
-def _image_below(entry: Entry, raw: Raw) -> ChosenImage:
-    """That of the bases that an entry stands on, else the fleet's."""
+def _of_bases(entry: Entry, key: str, variant: str, raw: Raw) -> Chosen:
+    """The value of a key for the bases below an entry: the nearest one's, or the fleet's."""
     for name in reversed(entry.below):
-        if "from" in raw["bases"][name]:
-            return ChosenImage(raw["bases"][name]["from"], ("bases", name, "from"))
-    return ChosenImage(raw.get("from", ""), ("from",))
+        if chosen := _written(("bases", name), raw["bases"][name], key, variant):
+            return chosen
+    return Chosen(raw.get(key, ""), (key,))
 
 
-def _images(raw: Raw, report: ProblemReport) -> None:
-    """Report what stands on a base with another image, and Debian packages that slimbake would have
-    to install in an image of the user's.
+def _written(path: KeyPath, raw: Raw, key: str, variant: str) -> Chosen | None:
+    """What one entry itself says; a variant's value comes before that of the entry."""
+    of_variant = raw.get("variants", {}).get(variant, {})
+    if key in of_variant:
+        return Chosen(of_variant[key], (*path, "variants", variant, key))
+    if key in raw:
+        return Chosen(raw[key], (*path, key))
+    return None
+
+
+def _different(raw: Raw, report: ProblemReport) -> None:
+    """Report bases and services with another Python or image than the base below them.
+
+    A variant of a service, or one of a base after its first, may have another Python: slimbake
+    copies the bases below for it.
     """
     for entry in entries(raw):
-        image, under = _image(entry, raw), _image_below(entry, raw)
-        if entry.below and image.name != under.name:
-            base = f"bases.{entry.below[-1]}"
-            has = f"{base} starts from slimbake's own runtime"
-            if under.name:
-                where = f"{dotted_path(under.path)} ({report.where(under.path)})"
-                has = f"{base} starts from '{under.name}': {where}"
-            hint = "an image starts from one: say it in its lowest base"
-            report.value(image.path, f"'{image.name}', but {has}", hint)
-        if image.name and "dockerfile" not in entry.raw:
-            where = f"{dotted_path(image.path)} ({report.where(image.path)})"
-            message = f"its image starts from '{image.name}': {where}"
-            hint = "install them in that image: slimbake adds no Debian packages to it"
-            if "system" in entry.raw:
-                report.key((*entry.path, "system"), message, hint)
-            if entry.raw.get("shell") == TRUTH[0]:
-                report.key((*entry.path, "shell"), message, hint)
+        for variant in _axis(entry, raw) or ("",):
+            python = _chosen(entry, "python", variant, raw)
+            of_variant = python.path[2:3] == ("variants",)
+            copied = of_variant and not _owner(entry, raw) and variant != _first(entry, raw)
+            if not copied:
+                _same_as_base(entry, python, _of_bases(entry, "python", variant, raw), report)
+        image = _chosen(entry, "from", "", raw)
+        _same_as_base(entry, image, _of_bases(entry, "from", "", raw), report)
+
+
+def _same_as_base(entry: Entry, chosen: Chosen, of_base: Chosen, report: ProblemReport) -> None:
+    if not entry.below or chosen.value == of_base.value:
+        return
+    key = chosen.path[-1]
+    has = (
+        f"has '{of_base.value}': {_place(of_base, report)}" if of_base.value else f"has no `{key}`"
+    )
+    message = f"'{chosen.value}', but bases.{entry.below[-1]} {has}"
+    report.value(chosen.path, message, f"a service and its bases have one: write `{key}` in the lowest base")
+
+
+def _debian(raw: Raw, report: ProblemReport) -> None:
+    """Report Debian packages of bases and services that start from an image of the user's."""
+    for entry in entries(raw):
+        image = _chosen(entry, "from", "", raw)
+        if not image.value or "dockerfile" in entry.raw:
+            continue
+        message = f"its image starts from '{image.value}': {_place(image, report)}"
+        hint = "install them in that image: slimbake adds no Debian packages to it"
+        if "system" in entry.raw:
+            report.key((*entry.path, "system"), message, hint)
+        if entry.raw.get("shell") == TRUTH[0]:
+            report.key((*entry.path, "shell"), message, hint)
+
+
+def _place(chosen: Chosen, report: ProblemReport) -> str:
+    return f"{dotted_path(chosen.path)} ({report.where(chosen.path)})"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from slimbake.config.axes import ChosenPython, pythons
+from slimbake.config.axes import Chosen, pythons
 from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder, own_compose
 from slimbake.config.inference import without_export
@@ -62,7 +62,7 @@ class Reader:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
         self._services = raw.get("services", {})
-        self._pythons: dict[KeyPath, dict[str, ChosenPython]] = {}
+        self._pythons: dict[KeyPath, dict[str, Chosen]] = {}
         for entry, variant, python in pythons(raw):
             self._pythons.setdefault(entry.path, {})[variant] = python
         self._order = Order(raw, self._report)
@@ -217,15 +217,15 @@ class Reader:
                 self._refuse_python(requirements, python)
         return requirements
 
-    def _refuse_python(self, requirements: Requirements, python: ChosenPython) -> None:
+    def _refuse_python(self, requirements: Requirements, python: Chosen) -> None:
         """Report the projects that are not for a version of Python."""
         for project in requirements.pythons:
-            if not allows(project.versions, python.version):
+            if not allows(project.versions, python.value):
                 where = f"{dotted_path(python.path)} ({self._report.where(python.path)})"
                 self._report.elsewhere(
                     project.file,
                     Position(project.line, project.column),
-                    f"it is for Python {project.versions}, and {where} says {python.version}",
+                    f"it is for Python {project.versions}, and {where} says {python.value}",
                     "change `python:` there, or what the project supports",
                 )
 

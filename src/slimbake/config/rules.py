@@ -109,7 +109,7 @@ def _versions(raw: Raw) -> dict[str, KeyPath]:
     """The versions of Python in use, and where each is said first; the fleet's own comes first."""
     used: dict[str, KeyPath] = {raw.get("python", ""): ("python",)}
     for _, _, python in pythons(raw):
-        used.setdefault(python.version, python.path)
+        used.setdefault(python.value, python.path)
     return used
 
 

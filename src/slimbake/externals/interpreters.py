@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from slimbake.externals.resolve import resolve_externals
 from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
+from slimbake.host.wheels import MACHINES
+from slimbake.images import this_platform
 
 _LIMIT = 4096  # bytes of an answer
 _WORDS = 7  # of an answer
@@ -112,8 +113,7 @@ def find_interpreter(external: External, platforms: Sequence[str], machine: Mach
 
 def _nearest(platforms: Sequence[str]) -> str:
     """Of these platforms this machine's own, which needs no emulation; else the first."""
-    own = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
-    here = own.get(platform.machine(), "")
+    here = this_platform()
     return here if here in platforms else platforms[0]
 
 
@@ -155,8 +155,7 @@ def _answer(
 def _fitting(words: Sequence[str], external: External, chosen: str) -> Interpreter:
     """An answer as a value. Raises UnfitError where layers of packages do not run on it."""
     path, _, libc, machine, *_, kind = words
-    wanted = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}.get(chosen, machine)
-    if machine != wanted:
+    if machine != MACHINES.get(chosen, machine):
         raise UnfitError(
             f"'{external.image}' is for {machine}, not for {chosen}",
             "take an image for that platform, or change `platforms:`",

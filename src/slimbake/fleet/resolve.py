@@ -184,10 +184,11 @@ class _Resolution:
         given = {(entry.name, entry.version): entry.image for entry in self._manifest.externals}
         images = {}
         for python in self._pythons.values():
-            image = f"python:{python.version}-slim-{DEBIAN}"
-            for role, name in (("python", python.image), ("builder", python.builder)):
-                image = given.get((role, python.version)) or given.get((role, "")) or image
-                images[name] = image.replace(VERSION, python.version)
+            official = f"python:{python.version}-slim-{DEBIAN}"
+            image = given.get(("python", python.version)) or given.get(("python", "")) or official
+            builder = given.get(("builder", python.version)) or given.get(("builder", "")) or image
+            images[python.image] = image.replace(VERSION, python.version)
+            images[python.builder] = builder.replace(VERSION, python.version)
         images["uv"] = given.get(("uv", ""), DEFAULT_UV)
         steps = (step.image for service in self._manifest.services for step in service.build)
         images |= {step_image(image): image for image in steps if image}

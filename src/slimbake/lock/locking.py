@@ -370,11 +370,12 @@ class _Locking:
             locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or locked & self._upgrade:
-                request = (system.packages, system.scope.platforms, system.scope.python)
-                with self._work.step(name, f"locking {name}: {', '.join(system.packages)}"):
+                packages, python = system.packages, system.scope.python
+                request = (packages, system.scope.platforms, python)
+                with self._work.step(name, f"locking {name}: {', '.join(packages)}"):
                     if request not in answers:
-                        apt = Apt(self._fleet, request[2], self._machine, self._console)
-                        answers[request] = apt.lock(*request[:2])
+                        apt = Apt(self._fleet, python, self._machine, self._console)
+                        answers[request] = apt.lock(packages, system.scope.platforms)
                 lines, similar = answers[request]
                 if similar:
                     unknown |= similar

@@ -115,8 +115,8 @@ def hold(
     `targets`: what is built: only their locks have to be fresh; `frozen`: stale locks and generated
     files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, not built here, but stood on.
 
-    Locks what of these targets was never locked, and brings generated files up to date. In the end, images that the
-    build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
+    Locks what of these targets was never locked, and brings generated files up to date. In the end,
+    images that the build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine, here = expect_engine(), machine()
     checkout_name = checkout(project.root)

@@ -197,7 +197,7 @@ def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
         f"{waits}begin the command with `exec`, or write it as a list"
     )
     assert deaf("api", asked, {"deaf": False}) == (
-        f'{waits}handle SIGTERM, or use `system: [tini]` and `entrypoint: [tini, "--"]`'
+        f'{waits}handle SIGTERM, or put tini in the image (`system: [tini]`) and use `entrypoint: [tini, "--"]`'
     )
 
 

@@ -133,15 +133,15 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
 
 def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
     for scope in {scope.lock: scope for scope in locked_scopes(fleet)}.values():
-
-        def fits(wheel: Wheel, platform: str, version: str = scope.python.version) -> bool:
-            return fit(wheel.file, version, platform) is not None
-
         for pin in locks.pins(scope.lock):
             for wheel in pin.wheels:
-                on = [platform for platform in scope.platforms if fits(wheel, platform)]
-                if on or not any(fits(wheel, platform) for platform in MACHINES):
+                on = [each for each in scope.platforms if _fits(wheel, scope, each)]
+                if on or not any(_fits(wheel, scope, each) for each in MACHINES):
                     yield _Wanted(scope, scope.lock, (on or scope.platforms)[0], pin, wheel)
+
+
+def _fits(wheel: Wheel, scope: Scope, platform: str) -> bool:
+    return fit(wheel.file, scope.python.version, platform) is not None
 
 
 def _there(requests: Iterable[_Wanted], store: Store) -> dict[_Wanted, Held]:

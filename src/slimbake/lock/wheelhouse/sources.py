@@ -107,23 +107,30 @@ def requires(archive: Path, subfolder: str = "") -> tuple[str, ...]:
 
 
 def setup_requires(setup: str) -> list[str]:
-    """What the text of a setup.py has setuptools fetch before it builds; nothing where only running
-    it would tell.
+    """The packages that setuptools would fetch before it builds, as the text of a setup.py lists
+    them. A list that the file computes is not found: slimbake does not run it.
     """
-    try:
-        calls = [node for node in ast.walk(ast.parse(setup)) if isinstance(node, ast.Call)]
-    except (SyntaxError, ValueError):
-        return []
     found: list[str] = []
-    for keyword in (keyword for call in calls for keyword in call.keywords):
-        if keyword.arg != "setup_requires":
-            continue
-        try:
-            value = ast.literal_eval(keyword.value)
-        except ValueError:
-            continue
-        found += value.split("\n") if isinstance(value, str) else map(str, value)
+    try:
+        for node in ast.walk(ast.parse(setup)):
+            if isinstance(node, ast.keyword) and node.arg == "setup_requires":
+                found += _literal(node.value)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # what Python itself refuses
+        return []
     return [requirement for requirement in found if requirement.strip()]
+
+
+def _literal(node: ast.expr) -> list[str]:
+    """The texts of a literal list, or the lines of a literal text; none of anything else."""
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return []
+    if isinstance(value, str):
+        return value.split("\n")
+    return (
+        [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
+    )
 
 
 def _member(archive: Path, name: str) -> str | None:
