@@ -293,11 +293,12 @@ def _same_as_base(entry: Entry, chosen: Chosen, of_base: Chosen, report: Problem
     if not entry.below or chosen.value == of_base.value:
         return
     key = chosen.path[-1]
-    has = (
-        f"has '{of_base.value}': {_place(of_base, report)}" if of_base.value else f"has no `{key}`"
-    )
+    has = f"has no `{key}`"
+    if of_base.value:
+        has = f"has '{of_base.value}': {_place(of_base, report)}"
     message = f"'{chosen.value}', but bases.{entry.below[-1]} {has}"
-    report.value(chosen.path, message, f"a service and its bases have one: write `{key}` in the lowest base")
+    hint = f"a service and its bases have one: write `{key}` in the lowest base"
+    report.value(chosen.path, message, hint)
 
 
 def _debian(raw: Raw, report: ProblemReport) -> None:
