@@ -180,26 +180,35 @@ class _Locking:
         self._settle()
 
     def _settle(self) -> None:
-        """Leave what takes the versions of a lock that failed as it was."""
+        """Drop what was resolved for locks that failed, and for those that take their versions."""
         for scope in locked_scopes(self._fleet):
-            self._attempt(scope, lambda _: None)
+            self._drop_if_failed(scope)
 
     def _attempt(self, scope: Scope, step: Callable[[Scope], None]) -> None:
-        """Take a step towards the lock of a scope. Where it fails, this lock is not written, nor are
-        those that take its versions; the others are.
+        """Take a step towards the lock of a scope, unless it failed before. Where the step fails,
+        slimbake drops this lock and goes on with the others.
+        """
+        if self._drop_if_failed(scope):
+            return
+        try:
+            step(scope)
+        except SlimbakeError as error:
+            self._failures[scope.lock] = error
+            self._drop_if_failed(scope)
+
+    def _drop_if_failed(self, scope: Scope) -> bool:
+        """Forget what was resolved for a lock that failed, or that takes the versions of one. Returns
+        whether it is such a lock.
         """
         for below in settled(scope):
             if self._failed(below) and not self._failed(scope):
                 self._waiting[scope.lock] = self._waiting.get(below.lock, below.name)
         if not self._failed(scope):
-            try:
-                step(scope)
-            except SlimbakeError as error:
-                self._failures[scope.lock] = error
-        if self._failed(scope):
-            self._texts.pop(scope.lock, None)
-            self._bumps.pop(scope.lock, None)
-            self._pins.pop(scope.name, None)
+            return False
+        self._texts.pop(scope.lock, None)
+        self._bumps.pop(scope.lock, None)
+        self._pins.pop(scope.name, None)
+        return True
 
     def _failed(self, scope: Scope) -> bool:
         return scope.lock in self._failures or scope.lock in self._waiting
