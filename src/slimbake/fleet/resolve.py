@@ -145,8 +145,9 @@ class _Resolution:
                 image = given.get((role, python.version)) or given.get((role, "")) or image
                 images[name] = image.replace(VERSION, python.version)
         images["uv"] = given.get(("uv", ""), DEFAULT_UV)
-        steps = (step.image for service in self._manifest.services for step in service.build)
-        images |= {step_image(image): image for image in steps if image}
+        for service in self._manifest.services:
+            used = (step.image for step in (*service.build, *service.copy))
+            images |= {step_image(image): image for image in used if image}
         return tuple(External(name, image) for name, image in images.items())
 
     def _builds(self) -> dict[str, str]:
@@ -419,6 +420,7 @@ class _Resolution:
             bytecode=entry.bytecode,
             ignore=entry.ignore,
             build=entry.build,
+            copy=entry.copy,
         )
 
 
