@@ -48,7 +48,7 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
             return tuple(
                 replace(
                     problem,
-                    file=file.name if problem.file == copy.name else problem.file,
+                    file=problem.file.replace(copy.name, file.name),
                     message=problem.message.replace(copy.name, file.name),
                 )
                 for problem in error.problems

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.adopt.dockerfile import absolute
-from slimbake.adopt.files import UV, Origins, joined, python_of
-from slimbake.adopt.model import Copy, KeepError, Note, Place, Repository, Run, Stage
+from slimbake.adopt.files import UV, Origins, is_python, joined
+from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, commands
+from slimbake.config.names import IMAGE
 
 # Options of pip and uv with a word behind them: those that say what is installed, and others.
 _SAYING = frozenset(
@@ -87,6 +88,14 @@ _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
 }
+# What may hold packages of Python: a path, or what a stage that is none of Python runs.
+_PACKAGES = re.compile(
+    r"\A/(?:usr(?:/local)?)?\Z|-packages\b|/\.?venv\b|/\.local\b|\b(?:pip3?|uv|poetry|conda|mamba)\s"
+)
+_COPY = (
+    "install packages in a stage of Python; of files that no RUN reads, `copy` of the manifest says"
+    " where they come from, and which secrets their stage reads"
+)
 _LOGIN = re.compile(r"://[^/\s@]+@")
 
 
@@ -108,6 +117,7 @@ class Needs:
     users: dict[str, str] = field(default_factory=dict)  # name -> number
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
+    copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -142,7 +152,7 @@ class _Reader:
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
-        if python_of(self._stage.image) is None and not UV.search(self._stage.image):
+        if not is_python(self._stage):
             image = self._stage.image.partition("@")[0] or "unknown"
             what = f"its image is {image}, which is more or other than Python"
             advice = "begin with FROM python:VERSION-slim" if "python" in self._stage.image else ""
@@ -154,13 +164,9 @@ class _Reader:
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
                 self._needs.environments.add(absolute("/", folder))
-        for name, copy in self._stage.takes:
+        for name, _ in self._stage.takes:
             builder = self._origins.builder(name)
-            if builder is not None and id(builder) not in seen:
-                if python_of(builder.image) is None and not UV.search(builder.image):
-                    what = f"{copy.source} is made in a stage of {builder.image}"
-                    advice = "`build` of the manifest runs a step in an image of its own"
-                    raise KeepError(copy.place, what, advice)
+            if builder is not None and id(builder) not in seen and is_python(builder):
                 reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
                 reader.read(seen)
         for name, copy in self._stage.takes:
@@ -171,11 +177,11 @@ class _Reader:
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
         source = absolute("/", copy.source)
-        if builder is None:
+        if builder is None or not is_python(builder):
             is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
-            if is_uv or name in self._origins.contexts:
-                return
-            raise KeepError(copy.place, f"{source} is copied of {name}", "install it as a package")
+            if not is_uv and name not in self._origins.contexts:
+                self._take_files(name, builder, source, copy)
+            return
         if copy.mount or UV.search(builder.image):
             return
         for path in list(self._needs.environments):
@@ -193,6 +199,22 @@ class _Reader:
         elif not any(pair.place == copy.place for pair in self._origins.pairs(self._stage)):
             what = f"{source} is made in the stage {name}"
             raise KeepError(copy.place, what, "copy what the repository has, or an environment")
+
+    def _take_files(self, name: str, builder: Stage | None, source: str, copy: Copy) -> None:
+        """Take files of a stage that is not Python, or of an image, whatever makes them there.
+
+        Raises KeepError for what may be packages, and where more than files has to be known.
+        """
+        image = builder.image if builder else name
+        theirs = [stage for stage in self._origins.stages if builder and not is_python(stage)]
+        texts = [source, *(run.text for stage in theirs for run in stage.runs)]
+        asks = copy.mount or copy.mode or not self._last or any(stage.secret for stage in theirs)
+        if asks or not IMAGE.fullmatch(image) or any(map(_PACKAGES.search, texts)):
+            raise KeepError(copy.place, f"{source} is copied of {image}", _COPY)
+        origin = {"target" if builder else "image": name}
+        self._needs.copies.append(
+            {"from": origin, "source": source, "to": copy.target + "/" * copy.folder}
+        )
 
     def _run(self, run: Run) -> None:
         self._place, self._workdir, self._values = run.place, run.workdir, run.values

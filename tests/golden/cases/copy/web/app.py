@@ -1,1 +1,1 @@
-print("web")
+import click  # noqa: F401
