@@ -95,7 +95,11 @@ def test_an_edit_of_code_builds_no_stage_again(toy: Toy) -> None:
 
 
 REFUSED = {
-    "no secret": ({", secrets: [token]}": "}"}, {}, "secret token: not found"),
+    "no secret": (
+        {", secrets: [token]}": "}", "    secrets: {token: {env: COPY_TOKEN}}\n": ""},
+        {},
+        "secret token: not found",
+    ),
     "no source": ({"source: /work/dist\n": "source: /work/dits\n"}, {}, '"/work/dits": not found'),
     "no stage": ({"target: frontend": "target: fronted"}, {}, "fronted"),
     "a link out": (
@@ -127,7 +131,8 @@ def test_what_cannot_be_copied_is_named(case: str, toy: Toy) -> None:
     write(toy, changes)
     for name, content in files.items():
         if name == "DOCKERFILE":
-            toy.edit(*content.split(":"), name="web/Dockerfile")
+            old, new = content.split(":")
+            toy.edit(old, new, "web/Dockerfile")
         else:
             toy.file(name, content)
     done = toy.slimbake("bake", "one", env=SECRET)

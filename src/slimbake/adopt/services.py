@@ -57,7 +57,7 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         candidates, left, notes = candidates + composed, left + ready, notes + lost
     alone, unnamed = _alone(repository, candidates)
     notes += unnamed
-    named = list(_named([*candidates, *alone], repository))
+    named = list(_named([*candidates, *alone]))
     images = {
         candidate.compose.image: candidate.name
         for candidate in named
@@ -253,7 +253,7 @@ def _called(file: str, repository: Repository) -> str:
     return service_name or repository.root.name
 
 
-def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[Candidate]:
+def _named(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """The candidates with names that the manifest takes, each once."""
     count = Counter(clean(candidate.name, "service") for candidate in candidates)
     taken: set[str] = set()

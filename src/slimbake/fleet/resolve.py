@@ -146,7 +146,8 @@ class _Resolution:
                 images[name] = image.replace(VERSION, python.version)
         images["uv"] = given.get(("uv", ""), DEFAULT_UV)
         for service in self._manifest.services:
-            used = (step.image for step in (*service.build, *service.copy))
+            used = [step.image for step in service.build]
+            used += [each.image for each in service.copy]
             images |= {step_image(image): image for image in used if image}
         return tuple(External(name, image) for name, image in images.items())
 

@@ -368,8 +368,9 @@ def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
     """The images that steps run in and files come of, the stages that files come of, and the folders
     of steps that are not the build context.
     """
-    used = [*service.build, *service.copy]
-    images = dict.fromkeys(step_image(each.image) for each in used if each.image)
+    used = [step.image for step in service.build]
+    used += [copy.image for copy in service.copy]
+    images = dict.fromkeys(step_image(image) for image in used if image)
     stages = dict.fromkeys(_origin(copy) for copy in service.copy if copy.stage)
     folders = (
         (f"{STEPS}context-{number}", step.context)

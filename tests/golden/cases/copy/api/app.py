@@ -1,1 +1,1 @@
-print("web")
+import os  # noqa: F401
