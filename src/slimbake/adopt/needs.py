@@ -201,7 +201,7 @@ class _Reader:
             raise KeepError(copy.place, what, "copy what the repository has, or an environment")
 
     def _take_files(self, name: str, builder: Stage | None, source: str, copy: Copy) -> None:
-        """Take files of a stage that is not Python, or of an image, whatever makes them there.
+        """Take files of a stage that is not Python, or of an image. What makes them is not read.
 
         Raises KeepError for what may be packages, and where more than files has to be known.
         """
