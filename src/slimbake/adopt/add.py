@@ -9,13 +9,13 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
-from slimbake.adopt.fit import with_python
+from slimbake.adopt.fit import checked, with_python
 from slimbake.adopt.init import in_folder
 from slimbake.adopt.insertion import Entry, insert, write_text
 from slimbake.config import manifest
@@ -23,7 +23,7 @@ from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
 from slimbake.config.specs import name_of
 from slimbake.console import Console
-from slimbake.errors import ManifestError, UsageError
+from slimbake.errors import UsageError
 from slimbake.host.files import apart, content
 from slimbake.render.generated import SHIPPED
 
@@ -234,18 +234,11 @@ def _port(old: Manifest) -> int:
 
 def _check(file: Path, name: str, text: str) -> None:
     """Read the manifest as it would be; what is wrong with it can only be the new entry."""
-    with apart(file) as copy:
-        copy.write_text(text, "utf-8")
-        try:
-            manifest(copy)
-        except ManifestError as error:
-            problems = tuple(
-                replace(problem, message=problem.message.replace(copy.name, file.name))
-                for problem in error.problems
-            )
-            message = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
-            hint = "\n".join(problem.hint for problem in problems if problem.hint)
-            raise UsageError(f"the service '{name}' cannot be added: {message}", hint) from None
+    problems = checked(file, text)
+    if isinstance(problems, tuple):
+        message = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
+        hint = "\n".join(problem.hint for problem in problems if problem.hint)
+        raise UsageError(f"the service '{name}' cannot be added: {message}", hint)
 
 
 def _lay(target: Path, files: Mapping[str, str]) -> None:

@@ -90,15 +90,14 @@ def code_of(
         for path in sorted({posixpath.relpath(source, context) for source in sources}):
             if not any(below(path, pattern) for pattern in include):
                 include.append(path)
-    changed = {old: new for old, new in moves.items() if old != new}
+    changed = [old for old, new in moves.items() if old != new]
     used = [pair.source for pair in apart]
     if folder:  # other folders are of other services: what lies where it works is its own
         inner = posixpath.relpath(workdir, folder[1]) if below(workdir, folder[1]) else "."
         used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
     files = [file for path in used for file in repository.below(path)]
     copied = (file for file in files if any(below(file, source) for source in sources))
-    old = [path for path in changed if path.count("/") and path != "/"]
-    _refuse_old_paths(old, copied, repository)
+    _refuse_old_paths(changed, copied, repository)
     ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
     return Code(context, tuple(include), tuple(ordered), root)
@@ -139,11 +138,7 @@ def _sorted(
                 f"{_inside(APP, main_top[0], '.')}, and name in PYTHONPATH where their modules lie"
             )
             raise KeepError(pair.place, what, advice)
-    if (
-        code
-        and not apart
-        and all(lists_packages(e.source) for e in code if repository.is_file(e.source))
-    ) and all(repository.is_file(pair.source) for pair in code):
+    if not apart and all(repository.is_file(e.source) and lists_packages(e.source) for e in code):
         return [], []  # only what packages are installed from
     return code, apart
 

@@ -116,9 +116,9 @@ class _Reader:
 
     def _extended(self, file: str, name: str, service: Raw, depth: int) -> Raw:
         """A service with what it extends; `""` has its place and folder."""
-        places = self._file(file)[1]
+        places, folder = self._file(file)[1], posixpath.dirname(file)
         line = places.key(("services", name)).line if places else 0
-        entry = _long(service, posixpath.dirname(file), self._path) | {"": Place(file, line)}
+        entry = _long(service, folder, self._path) | {"": Place(file, line)}
         extends = service.get("extends")
         if not extends or depth > _DEEP:
             return entry
@@ -127,7 +127,7 @@ class _Reader:
             if isinstance(extends, dict)
             else (_text(extends), "")
         )
-        source = joined(posixpath.dirname(file), where) if where else file
+        source = joined(folder, where) if where else file
         listed = self.top(source).get("services")
         parent = listed.get(other) if isinstance(listed, dict) else None
         if not isinstance(parent, dict):
@@ -211,8 +211,9 @@ def _merged(base: Raw, above: Raw) -> Raw:
 
 def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
     place: Place = entry[""]
+    folder = posixpath.dirname(place.file)
     environment = entry.get("environment", {})
-    volumes, mounts = _volumes(entry.get("volumes", ()), posixpath.dirname(place.file), repository)
+    volumes, mounts = _volumes(entry.get("volumes", ()), folder, repository)
     stays = [key for key in entry if not _READ.fullmatch(key)]
     stays += [f"the mount of {mount}" for mount in mounts]
     secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
@@ -222,9 +223,7 @@ def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
     return ComposeService(
         name=name,
         place=place,
-        build=_build(entry["build"], posixpath.dirname(place.file))
-        if isinstance(entry.get("build"), dict)
-        else None,
+        build=_build(entry["build"], folder) if isinstance(entry.get("build"), dict) else None,
         image=expand(_text(entry.get("image")), {}),
         entrypoint=_command(entry.get("entrypoint"), place),
         command=_command(entry.get("command"), place),
@@ -242,7 +241,7 @@ def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
             other: _text(how.get("condition")) if isinstance(how, dict) else ""
             for other, how in (depends.items() if isinstance(depends, dict) else ())
         },
-        gpu="nvidia" in str(_text(entry.get("runtime"))) or _has_gpu(entry),
+        gpu="nvidia" in _text(entry.get("runtime")) or _has_gpu(entry),
         profiles=bool(entry.get("profiles")),
         stays=tuple(dict.fromkeys(stays)),
     )

@@ -7,6 +7,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -72,9 +73,7 @@ class _Reader:
         if stage is None:
             self.stages.append(Stage(name, parts[0], place))
             return
-        lists = {key: list(getattr(stage, key)) for key in _LISTS}
-        maps = {"values": dict(stage.values), "env": dict(stage.env)}
-        self.stages.append(replace(stage, name=name, **lists, **maps))  # type: ignore[arg-type]
+        self.stages.append(replace(deepcopy(stage), name=name))
 
     def _arguments(
         self, instruction: Instruction, values: Mapping[str, str]
@@ -156,6 +155,7 @@ class _Reader:
         target = options.get("target") or options.get("dst") or options.get("destination") or ""
         kind = options.get("type", "bind")
         if kind in ("secret", "ssh"):
+            stage.secret = True
             what = f"a RUN reads a {kind}: its packages are of an index with a login"
             self._odd(stage, place, what, "give uv the login on each machine that builds")
         elif kind == "bind" and target:
@@ -190,14 +190,13 @@ class _Reader:
             return
         folder = target.endswith(("/", "/.")) or len(sources) > 1 or _is_folder(where, stage)
         for source in sources:
-            copy = Copy(source, where, folder, place)
+            copy = Copy(source, where, folder, place, mode=given.get("chmod", ""))
             if "from" in given:
                 stage.takes.append((expand(given["from"], stage.values | self._before), copy))
             else:
                 stage.copies.append(copy)
 
 
-_LISTS = ("copies", "takes", "runs", "ports", "volumes", "odd")
 _READERS: Mapping[str, Callable[[_Reader, Instruction, Stage, Place], None]] = {
     "ARG": _Reader._arg,
     "ENV": _Reader._env,

@@ -40,11 +40,16 @@ def python_of(image: str) -> str | None:
     return version[0] if version else ""
 
 
+def is_python(stage: Stage) -> bool:
+    """Whether a stage is one of Python and its packages."""
+    return python_of(stage.image) is not None or UV.search(stage.image) is not None
+
+
 class Origins:
     """The files of the stages of one build."""
 
     def __init__(self, stages: list[Stage], build: Build, repository: Repository) -> None:
-        self._stages, self._build, self._repository = stages, build, repository
+        self.stages, self._build, self._repository = stages, build, repository
         self._known: dict[int, list[Pair]] = {}
 
     def pairs(self, stage: Stage) -> list[Pair]:
@@ -67,7 +72,7 @@ class Origins:
 
     def builder(self, name: str) -> Stage | None:
         """The stage that files are copied from; None for an image or a further context."""
-        return find(self._stages, name) if name else None
+        return find(self.stages, name) if name else None
 
     def of(self, stage: Stage, path: str, line: float = math.inf) -> str:
         """The path in the repository of a path in a stage, as a line of its Dockerfile sees it; ""
@@ -114,6 +119,8 @@ class Origins:
         if stage is None:
             if context := self._build.contexts.get(name):
                 yield from self._copied(copy, context)
+            return
+        if not is_python(stage):  # what it has of the repository it may have changed
             return
         source = posixpath.normpath(posixpath.join("/", copy.source))
         for pair in self.pairs(stage):

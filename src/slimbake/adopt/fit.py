@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from slimbake.adopt.model import Draft, Entry, Note, Place
+from slimbake.adopt.model import Draft, Entry, Note, Place, Rank
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.config.names import PYTHONS
@@ -48,7 +48,7 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
             return tuple(
                 replace(
                     problem,
-                    file=file.name if problem.file == copy.name else problem.file,
+                    file=problem.file.replace(copy.name, file.name),
                     message=problem.message.replace(copy.name, file.name),
                 )
                 for problem in error.problems
@@ -189,12 +189,12 @@ def _corrected(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | 
 _OWN = ("context", "dockerfile")
 
 
-def _note(rank: str, draft: Draft, problem: Problem) -> Note:
+def _note(rank: Rank, draft: Draft, problem: Problem) -> Note:
     at = Place(problem.file, problem.line) if not problem.path else draft.origin[-1]
     subject = f"{problem.path.split('.', 2)[-1]}: " if problem.path.count(".") > 1 else ""
     advice = " ".join(problem.hint.split("\n"))
     return Note(
-        "lost" if rank == "lost" else "breaks" if rank == "breaks" else "other",
+        rank,
         at,
         f"{subject}{problem.message}",
         advice,

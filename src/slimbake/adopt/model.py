@@ -50,7 +50,7 @@ class KeepError(Exception):
     """Why a Dockerfile is kept as it is, and what would make slimbake build the service itself."""
 
     def __init__(self, place: Place, what: str, advice: str) -> None:
-        super().__init__(f"{place}: {what}")
+        super().__init__(place, what, advice)
         self.place, self.what, self.advice = place, " ".join(what.split()), advice
 
 
@@ -109,6 +109,7 @@ class Copy:
     folder: bool  # whether a file goes into the target, and not in its place
     place: Place
     mount: bool = False  # of one RUN alone
+    mode: str = ""  # that it gives to files
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ class Stage:
     entrypoint: Command | None = None
     command: Command | None = None
     odd: list[KeepError] = field(default_factory=list)
+    secret: bool = False  # whether a RUN reads one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

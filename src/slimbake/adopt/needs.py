@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.adopt.dockerfile import INSTALLER, absolute
-from slimbake.adopt.files import UV, Origins, joined, python_of
-from slimbake.adopt.model import Copy, KeepError, Note, Place, Repository, Run, Stage
+from slimbake.adopt.files import UV, Origins, is_python, joined
+from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, steps
+from slimbake.config.names import IMAGE
 from slimbake.config.shells import SHELLS
 
 # Options of pip and uv with a word behind them that say where packages come from, and others.
@@ -54,6 +55,14 @@ _EXPORTS = {  # what is not read, and the command that writes what is
 _INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
 _APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
 _CHANGES_USER = re.compile(r" -\w*[udlm] | --(?:uid|home|login|move-home)\b")
+# What may hold packages of Python: a path, or what a stage that is none of Python runs.
+_PACKAGES = re.compile(
+    r"\A/(?:usr(?:/local)?)?\Z|-packages\b|/\.?venv\b|/\.local\b|\b(?:pip3?|uv|poetry|conda|mamba)\s"
+)
+_COPY = (
+    "install packages in a stage of Python; of files that no RUN reads, `copy` of the manifest says"
+    " where they come from, and which secrets their stage reads"
+)
 _LOGIN = re.compile(r"://[^/\s@]+@")
 
 
@@ -75,6 +84,7 @@ class Needs:
     users: dict[str, str] = field(default_factory=dict)  # name -> number
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
+    copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -110,7 +120,7 @@ class _Reader:
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
-        if python_of(self._stage.image) is None and not UV.search(self._stage.image):
+        if not is_python(self._stage):
             image = self._stage.image.partition("@")[0] or "unknown"
             what = f"its image is {image}, which is more or other than Python"
             advice = "begin with FROM python:VERSION-slim" if "python" in self._stage.image else ""
@@ -122,13 +132,9 @@ class _Reader:
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
                 self._needs.environments.add(absolute("/", folder))
-        for name, copy in self._stage.takes:
+        for name, _ in self._stage.takes:
             builder = self._origins.builder(name)
-            if builder is not None and id(builder) not in seen:
-                if python_of(builder.image) is None and not UV.search(builder.image):
-                    what = f"{copy.source} is made in a stage of {builder.image}"
-                    advice = "`build` of the manifest runs a step in an image of its own"
-                    raise KeepError(copy.place, what, advice)
+            if builder is not None and id(builder) not in seen and is_python(builder):
                 reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
                 reader.read(seen)
         for name, copy in self._stage.takes:
@@ -139,11 +145,11 @@ class _Reader:
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
         source = absolute("/", copy.source)
-        if builder is None:
+        if builder is None or not is_python(builder):
             is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
-            if is_uv or name in self._origins.contexts:
-                return
-            raise KeepError(copy.place, f"{source} is copied of {name}", "install it as a package")
+            if not is_uv and name not in self._origins.contexts:
+                self._take_files(name, builder, source, copy)
+            return
         if copy.mount or UV.search(builder.image):
             return
         for path in list(self._needs.environments):
@@ -161,6 +167,22 @@ class _Reader:
         elif not any(pair.place == copy.place for pair in self._origins.pairs(self._stage)):
             what = f"{source} is made in the stage {name}"
             raise KeepError(copy.place, what, "copy what the repository has, or an environment")
+
+    def _take_files(self, name: str, builder: Stage | None, source: str, copy: Copy) -> None:
+        """Take files of a stage that is not Python, or of an image. What makes them is not read.
+
+        Raises KeepError for what may be packages, and where more than files has to be known.
+        """
+        image = builder.image if builder else name
+        theirs = [stage for stage in self._origins.stages if builder and not is_python(stage)]
+        texts = [source, *(run.text for stage in theirs for run in stage.runs)]
+        asks = copy.mount or copy.mode or not self._last or any(stage.secret for stage in theirs)
+        if asks or not IMAGE.fullmatch(image) or any(map(_PACKAGES.search, texts)):
+            raise KeepError(copy.place, f"{source} is copied of {image}", _COPY)
+        origin = {"target" if builder else "image": name}
+        self._needs.copies.append(
+            {"from": origin, "source": source, "to": copy.target + "/" * copy.folder}
+        )
 
     def _run(self, run: Run) -> None:
         self._place, self._workdir = run.place, run.workdir
@@ -186,6 +208,8 @@ class _Reader:
             self._step(rest[1:], unsure)
             return
         program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
+        if program == "chmod":
+            self._expect_no_copy(rest)
         if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
             return
         if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
@@ -201,6 +225,18 @@ class _Reader:
         if not (read := _PROGRAMS.get(program)) or not read(self, rest or [""]):
             shown = ", ".join(command if len(command) < 8 else (*command[:7], "..."))
             raise self._keep(f"RUN {' '.join(command)[:80]}", _MAKES.format(words=shown))
+
+    def _expect_no_copy(self, paths: list[str]) -> None:
+        """Raise KeepError where one of these paths is, or has, a file of another stage or image: its
+        mode comes from there.
+        """
+        changed = [absolute(self._workdir, path) for path in paths]
+        for copy in self._needs.copies:
+            to: str = copy["to"]
+            place = to + posixpath.basename(copy["source"]) if to.endswith("/") else to
+            if any(f"{place}/".startswith(f"{path}/") for path in changed):
+                advice = "set it in the stage that makes the file"
+                raise self._keep(f"RUN chmod changes the mode of {place}", advice)
 
     def _fetches(self, arguments: list[str]) -> bool:
         """Whether a command downloads an installer of what slimbake itself installs with."""

@@ -57,7 +57,7 @@ _TOOLS = {
     "curl": "curl",
     "wget": "wget",
 }
-_FETCHERS = ("curl", "wget")  # packages of the same name, which python:VERSION has without -slim
+_FETCHERS = ("curl", "wget")  # which python:VERSION has without -slim
 _OR_FAIL = re.compile(r"(?<!\s)\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._@+/-]*")
 
@@ -134,6 +134,8 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     read = [*needs.files, *map(posixpath.normpath, folders)]
     code = code_of(origins.pairs(stage), stage.workdir, named, read, build, repository)
     shell, entry = service.entry(code, build.context)
+    if needs.copies:
+        entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
     torch, torch_notes = _torch(needs, stage, compose, repository)
@@ -148,6 +150,19 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
         notes=notes,
     )
+
+
+def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:
+    """What an image has of stages and images, each stage built as today."""
+    build = {key: draft.kept[key] for key in ("dockerfile", "context", "args") if key in draft.kept}
+    for copy in needs.copies:
+        if "target" in copy["from"]:
+            lacks = build.get("args", {}) != candidate.build.args  # those that may be secret
+            if lacks or candidate.images or candidate.build.contexts:
+                what = "its stages need a secret, a context or an image of another build"
+                raise KeepError(draft.origin[-1], what, "write `copy` yourself")
+            copy["from"] = build | copy["from"]
+        yield copy | {"to": code.moved(copy["to"])}
 
 
 def _pythons(needs: Needs, folder: str, repository: Repository) -> Iterator[str]:
@@ -229,7 +244,7 @@ class _Service:
         code = self.code = replace(code, moves=(*code.moves, *self._homes(code, home)))
         workdir = (self._compose and self._compose.workdir) or stage.workdir
         there = code.moved(workdir)
-        if not code.context and there != "/":
+        if not code.context and there != "/" and not self._needs.copies:
             there = APP
         entry: Entry = {"context": code.context} if code.context else {}
         if code.include:
@@ -279,13 +294,13 @@ class _Service:
 
     def _words(self, command: Command, code: Code, workdir: str, *, first: bool) -> list[str]:
         """The words of a command; a shell's text stays one, and keeps its shell."""
-        arguments = [self._moved(word, code) for word in command.words]
+        words = command.words
         if command.shell:
-            arguments = [self._moved(word, code) for word in plain_words(command.words[0])]
-            if not arguments:
-                text = self._moved(command.words[0], code)
-                text = _RUNNER.sub(lambda found: "python " if found[1] else "", text)
-                arguments = [posixpath.basename(command.shell[0]), *command.shell[1:], text]
+            words = tuple(plain_words(words[0]))
+            if not words:
+                text = _RUNNER.sub(lambda found: "python " if found[1] else "", command.words[0])
+                words = (posixpath.basename(command.shell[0]), *command.shell[1:], text)
+        arguments = [self._moved(word, code) for word in words]
         return self._started(arguments, command, code, workdir) if first else arguments
 
     def _started(
@@ -355,13 +370,10 @@ class _Service:
         """A command that is a script of the repository."""
         text = self._repository.text(source) or ""
         line = text.partition("\n")[0]
-        by = (
-            [posixpath.basename(w) for w in line.removeprefix("#!").split()]
-            if line[:2] == "#!"
-            else []
-        )
-        by = [word for word in by if word != "env" and not word.startswith("-")]
-        program = by[0] if by else ("sh" if source.endswith(".sh") else "")
+        begins = line[:2] == "#!"
+        by = map(posixpath.basename, line[2:].split() if begins else ())
+        default = "sh" if source.endswith(".sh") else ""
+        program = next((w for w in by if w != "env" and not w.startswith("-")), default)
         if "\r" in line:
             raise KeepError(Place(source, 1), "its lines end with CR LF", "save it with LF")
         if _PYTHON.fullmatch(program):
@@ -371,9 +383,7 @@ class _Service:
                 Place(source, 1), f"it is run by {program or 'nothing known'}", "name a shell"
             )
         self._needs_shell(program, text, Place(source))
-        if arguments[0] == script and not (
-            self._repository.executable(source) and line[:2] == "#!"
-        ):
+        if arguments[0] == script and not (begins and self._repository.executable(source)):
             arguments = [program, *arguments]
         if arguments[0] == script and "/" not in script:
             arguments = [f"./{script}", *arguments[1:]]
@@ -464,23 +474,11 @@ class _Service:
             return
         check: Entry = {}
         if health.command.words:
-            arguments = [self._moved(word, code) for word in health.command.words]
-            if health.command.shell:
-                text = _OR_FAIL.sub("", arguments[0])
-                arguments = list(plain_words(text))
-                if not arguments:
-                    arguments = [
-                        posixpath.basename(health.command.shell[0]),
-                        *health.command.shell[1:],
-                        text,
-                    ]
-                    shell = self._script
-                    self._needs_shell(arguments[0], text, health.place)
-                    self._script = shell  # its command is none
-            arguments = self._program(arguments, health.command, code, workdir)
-            if arguments[0] in _FETCHERS:
-                self._system[arguments[0]] = None
-            check["test"] = arguments
+            words = tuple(_OR_FAIL.sub("", word) for word in health.command.words)
+            command, script = replace(health.command, words=words), self._script
+            check["test"] = self._words(command, code, workdir, first=True)
+            self._script = script  # its command is none
+            self._system |= {word: None for word in check["test"][:1] if word in _FETCHERS}
         elif "port" not in entry:
             return
         check |= health.times

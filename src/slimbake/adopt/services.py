@@ -24,6 +24,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.rule import draft
 from slimbake.config.compose import OWN
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
+from slimbake.console.tables import some
 
 _FILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.([\w-]+))?|([\w.-]+)\.(?:D|d)ockerfile")
 _TEMPLATES = frozenset(
@@ -56,7 +57,7 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         candidates, left, notes = candidates + composed, left + ready, notes + lost
     alone, unnamed = _alone(repository, candidates)
     notes += unnamed
-    named = list(_named([*candidates, *alone], repository))
+    named = list(_named([*candidates, *alone]))
     images = {
         candidate.compose.image: candidate.name
         for candidate in named
@@ -86,14 +87,11 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
 def _others(others: Sequence[str], read: Sequence[str]) -> Iterator[Note]:
     """The compose files that are not read, in one note."""
     if others:
-        shown = ", ".join(others[:_SHOWN]) + (
-            f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        )
-        files_read = f"init reads {', '.join(read[:_SHOWN])}" if read else "init reads none"
+        files_read = f"init reads {some(read, _SHOWN) or 'none'}"
         yield Note(
             "other",
             Place(others[0]),
-            f"compose files: {shown}",
+            f"compose files: {some(others, _SHOWN)}",
             f"{files_read}; `--compose FILE` names another",
         )
 
@@ -163,10 +161,7 @@ def _alone(
             continue
         build, notes = _context(file, repository)
         candidates.append(Candidate(name=_called(file, repository), build=build, notes=notes))
-    shown = ", ".join(others[:_SHOWN]) + (
-        f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-    )
-    what = f"Dockerfiles beside others: {shown}"
+    what = f"Dockerfiles beside others: {some(others, _SHOWN)}"
     advice = "a compose file that builds one makes it a service; `dockerfile:` in the manifest, too"
     return candidates, [Note("other", Place(others[0]), what, advice)] if others else []
 
@@ -253,14 +248,12 @@ def _called(file: str, repository: Repository) -> str:
     service_name = (name[1] or name[2] or "") if name else ""
     folder = posixpath.dirname(file)
     while not service_name and folder:
-        service_name = (
-            posixpath.basename(folder) if posixpath.basename(folder).lower() not in _UNNAMED else ""
-        )
-        folder = posixpath.dirname(folder)
+        folder, word = posixpath.split(folder)
+        service_name = word if word.lower() not in _UNNAMED else ""
     return service_name or repository.root.name
 
 
-def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[Candidate]:
+def _named(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """The candidates with names that the manifest takes, each once."""
     count = Counter(clean(candidate.name, "service") for candidate in candidates)
     taken: set[str] = set()
@@ -273,7 +266,7 @@ def _named(candidates: Sequence[Candidate], repository: Repository) -> Iterator[
         )
         if count[name] > 1 and posixpath.dirname(file):
             parent = posixpath.basename(posixpath.dirname(file))
-            name = clean(f"{parent or repository.root.name}-{name}", "service")
+            name = clean(f"{parent}-{name}", "service")
         if name in taken:
             number = next(n for n in range(2, len(candidates) + 2) if f"{name}-{n}" not in taken)
             name = f"{name}-{number}"

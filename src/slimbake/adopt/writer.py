@@ -33,6 +33,7 @@ _ORDER = [
     "torch",
     "system",
     "wheels",
+    "copy",
     "shell",
     "entrypoint",
     "command",

@@ -266,6 +266,27 @@ class BuildStep:
     env: Pairs = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnStage:
+    """A stage of a Dockerfile of the user's own, of which services take files."""
+
+    dockerfile: str  # relative to the root, as its context
+    context: str
+    target: str = ""  # "" = the last stage
+    args: Pairs = ()
+    secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCopy:
+    """A file, or the files of a folder, of a stage or an image, and where they lie in a service's."""
+
+    source: str  # absolute
+    to: str  # absolute; a file lies in it where it ends with a slash
+    image: str = ""  # "" = it has `stage`
+    stage: OwnStage | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
     """How an engine asks a container whether it is well; durations as Compose writes them."""
@@ -348,6 +369,7 @@ class ServiceEntry(Container):
     system: tuple[str, ...] = ()
     shell: bool = False
     build: tuple[BuildStep, ...] = ()
+    copy: tuple[FileCopy, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = Removal()

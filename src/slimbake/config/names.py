@@ -25,7 +25,7 @@ SMOKE, _ = CHECKS = "-smoke", "-parity"
 LINKS = frozenset(
     {"base", "runtime", "image", "inside", "python", "builder", "uv", "weights", "service"}
     | {"find-links", "wheels", "debs", "system", "build", "unpack", "distil", "locks", "layers"}
-    | {"local", "code", "packages", "bytecode"}
+    | {"local", "code", "copies", "packages", "bytecode"}
     | {f"{image}-{version}" for image in ("python", "builder") for version in PYTHONS}
 )
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from dataclasses import asdict
+
+from slimbake.config.model import OwnStage
 
 # What slimbake writes into a repository: one folder, which is committed.
 BAKE = "bake"
@@ -91,3 +95,13 @@ def wheel_layer(package: str, key: str) -> str:
 def rest_layer(lock: str) -> str:
     """The name of the layer that has the lighter rest of a lock."""
     return f"{LAYER}{lock}"
+
+
+STAGE = "stage_"  # how targets of stages of the user's own Dockerfiles begin
+
+
+def stage_target(stage: OwnStage) -> str:
+    """The name of the target of such a stage: one for all services that take files of it."""
+    digest = hashlib.sha256(json.dumps(asdict(stage), sort_keys=True).encode()).hexdigest()[:8]
+    words = re.sub("[^a-z0-9]+", "-", (stage.target or stage.dockerfile).lower()).strip("-")
+    return f"{STAGE}{words[:40]}_{digest}"

@@ -19,9 +19,11 @@ from slimbake.config.model import (
     Ci,
     CompressionEntry,
     ExternalEntry,
+    FileCopy,
     Healthcheck,
     LayersEntry,
     Manifest,
+    OwnStage,
     Pairs,
     Parity,
     Removal,
@@ -157,6 +159,16 @@ class Reader:
             for index, step in enumerate(raw.get("build", ()))
             if step
         )
+        secrets = tuple(
+            self._secret(id_, secret, (*at, "secrets", id_))
+            for id_, secret in raw.get("secrets", {}).items()
+            if secret
+        )
+        copies = tuple(
+            self._copy(written, (*at, "copy", index), secrets)
+            for index, written in enumerate(raw.get("copy", ()))
+            if written
+        )
         return ServiceEntry(
             name=name,
             context=folder,
@@ -171,11 +183,7 @@ class Reader:
             **container(raw),
             env_file=self._env_files(raw.get("env_file", ()), (*at, "env_file")),
             env=pairs(raw, "env"),
-            secrets=tuple(
-                self._secret(id_, secret, (*at, "secrets", id_))
-                for id_, secret in raw.get("secrets", {}).items()
-                if secret
-            ),
+            secrets=secrets,
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
             precision=raw.get("precision"),
@@ -197,6 +205,7 @@ class Reader:
             system=tuple(raw.get("system", ())),
             shell=_truth(raw.get("shell")) is True,
             build=build,
+            copy=copies,
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
             optimize=_truth(raw.get("optimize")),
             removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
@@ -291,6 +300,30 @@ class Reader:
             network=_truth(raw.get("network")) is True,
             secrets=tuple(raw.get("secrets", ())),
             env=pairs(raw, "env"),
+        )
+
+    def _copy(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> FileCopy:
+        origin: Raw = raw.get("from") or {}
+        stage = None
+        if "dockerfile" in origin:
+            stage = self._stage(origin, (*at, "from"), secrets)
+        to: str = raw.get("to", "")
+        return FileCopy(
+            source=posixpath.normpath(raw.get("source", "")),
+            to=posixpath.normpath(to) + "/" * to.endswith("/"),
+            image=origin.get("image", ""),
+            stage=stage,
+        )
+
+    def _stage(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> OwnStage:
+        dockerfile = self._root_file(raw, at, "dockerfile") or ""
+        context = self._folder(raw, at, "context") if "context" in raw else None
+        return OwnStage(
+            dockerfile=dockerfile,
+            context=context or posixpath.dirname(dockerfile) or ".",
+            target=raw.get("target", ""),
+            args=pairs(raw, "args"),
+            secrets=tuple(secret for secret in secrets if secret.id in raw.get("secrets", ())),
         )
 
     def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:

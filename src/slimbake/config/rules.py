@@ -9,10 +9,11 @@ from typing import Any
 
 from slimbake.config.axes import axes, copies, pythons
 from slimbake.config.containers import containers
+from slimbake.config.copies import copied, unknown_secrets
 from slimbake.config.document import KeyPath
 from slimbake.config.inference import inference
 from slimbake.config.names import IMAGE, IMAGE_FORM, LINKS, PREFIXES, SMOKE, check_names
-from slimbake.config.naming import FROM, LAYER, STEPS, VERSION, base_target, of_python
+from slimbake.config.naming import FROM, LAYER, STAGE, STEPS, VERSION, base_target, of_python
 from slimbake.config.parity import parity
 from slimbake.config.removal import removals
 from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
@@ -57,6 +58,7 @@ def rules(raw: Raw, report: ProblemReport) -> None:
         if report.lacks(service, "context", at):
             _without_code(service, at, report)
         _steps(service, at, report)
+        copied(service, at, report)
     links = {
         name: tuple(
             value.removeprefix("target:").removesuffix(SMOKE)
@@ -71,13 +73,8 @@ def rules(raw: Raw, report: ProblemReport) -> None:
 
 
 def _steps(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    secrets = service.get("secrets", {})
     for number, step in enumerate(service.get("build", ())):
-        for index, secret in enumerate((step or {}).get("secrets", ())):
-            if secret is not None and secret not in secrets:
-                path = (*at, "build", number, "secrets", index)
-                hint = did_you_mean(secret, secrets) or "add it to the `secrets` of the service"
-                report.value(path, f"unknown secret '{secret}'", hint)
+        unknown_secrets(step or {}, (*at, "build", number), service, report)
 
 
 def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
@@ -186,7 +183,7 @@ def cycles(edges: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
 def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemReport) -> None:
     for name, value in service["contexts"].items():
         path = (*at, name)
-        if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER, FROM)):
+        if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER, FROM, STAGE)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
         match = _ADDRESS.fullmatch(value)
         scheme, rest = (match[1], match[2]) if match else ("", "")

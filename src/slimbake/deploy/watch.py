@@ -74,7 +74,7 @@ def _source(target: Target, account: Account, fingerprint: str, mounts: bool) ->
         and recipe
         and recipe.template == "service.Dockerfile.j2"
         and recipe.code
-        and not recipe.steps
+        and not (recipe.steps or recipe.copies)
         and (recipe.early or not recipe.folders)
         and _PLAIN.issuperset(_kinds(code.parts).values())
     )

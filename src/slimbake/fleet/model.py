@@ -17,7 +17,9 @@ from slimbake.config.model import (
     Bytecode,
     CompressionType,
     Container,
+    FileCopy,
     Manifest,
+    OwnStage,
     Pairs,
     Parity,
     Precision,
@@ -266,6 +268,7 @@ class Service(Container):
     bytecode: Bytecode
     ignore: tuple[str, ...]  # the context's own .dockerignore
     build: tuple[BuildStep, ...]
+    copy: tuple[FileCopy, ...]
 
     @property
     def place(self) -> str:
@@ -355,6 +358,12 @@ class Fleet:
     def external(self, name: str) -> External:
         """The external of that name; KeyError where there is none."""
         return {external.name: external for external in self.externals}[name]
+
+    @cached_property
+    def stages(self) -> tuple[OwnStage, ...]:
+        """The stages of Dockerfiles of the user's own that services take files of, each once."""
+        copies = (each for service in self.services for each in service.copy)
+        return tuple(dict.fromkeys(each.stage for each in copies if each.stage))
 
     @cached_property
     def mounted(self) -> frozenset[str]:

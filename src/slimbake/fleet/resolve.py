@@ -190,8 +190,10 @@ class _Resolution:
             images[python.image] = image.replace(VERSION, python.version)
             images[python.builder] = builder.replace(VERSION, python.version)
         images["uv"] = given.get(("uv", ""), DEFAULT_UV)
-        steps = (step.image for service in self._manifest.services for step in service.build)
-        images |= {step_image(image): image for image in steps if image}
+        for service in self._manifest.services:
+            used = [step.image for step in service.build]
+            used += [each.image for each in service.copy]
+            images |= {step_image(image): image for image in used if image}
         every: tuple[Draft, ...] = (*self._bases, *self._services)
         users = dict.fromkeys(
             Runtime(self._pythons[draft.python], draft.image) for draft in every if draft.image
@@ -478,6 +480,7 @@ class _Resolution:
             bytecode=entry.bytecode,
             ignore=entry.ignore,
             build=entry.build,
+            copy=entry.copy,
         )
 
 

@@ -56,6 +56,7 @@ def _targets(fleet: Fleet, layering: Layering) -> Iterator[Target]:
     yield from (make.layer(layer, fleet) for layer in layering.layers)
     yield from (make.base(base, fleet, layering) for base in fleet.bases)
     yield from models.values()
+    yield from (make.stage(stage, fleet) for stage in fleet.stages)
     yield from (make.service(service, fleet, layering, checks) for service in fleet.services)
     yield from (make.smoke(service) for service in fleet.services if service.smoke)
     yield from parities(fleet)

@@ -94,6 +94,7 @@ def _own(target: Target, recipe: Recipe) -> list[str]:
         names.append(target.name)
     if recipe.local:
         names.append(target.name)
+    names += [target.name for _ in recipe.copies]
     if recipe.folders and recipe.early:
         names.append(target.name)
     if target.kind == "service" and recipe.code:

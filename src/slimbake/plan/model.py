@@ -13,6 +13,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Literal
 
+from slimbake.config.containers import overlap
 from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME
 from slimbake.fleet.model import Compression, External, Python, Runtime
@@ -27,13 +28,15 @@ Kind = Literal[
     "wheel",
     "weights",
     "reference",
+    "stage",
     "service",
     "inventory",
     "smoke",
     "parity",
 ]
 """`export`: what models are exported on, a base that no image holds; `reference`: what parity is
-measured against; `control`: what parity must notice, which nothing stands on and nobody builds who
+measured against; `stage`: one of a Dockerfile of the user's own, whose files services take;
+`control`: what parity must notice, which nothing stands on and nobody builds who
 does not ask for it.
 """
 
@@ -67,6 +70,15 @@ class PlannedStep:
     env: Pairs  # variable -> the build argument that has its value
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedCopy:
+    """One entry of `copy`."""
+
+    origin: str  # the name of a context
+    source: str
+    to: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(Container):
     """What the Dockerfile of a target does, in the order in which its layers lie."""
@@ -88,6 +100,7 @@ class Recipe(Container):
     # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
     source: str = ""
     env: Pairs = ()
+    copies: tuple[PlannedCopy, ...] = ()  # what comes of stages and images: `copy`
     steps: tuple[PlannedStep, ...] = ()  # what `build` runs
     interpreter: str = ""  # of a runtime of the user's image: what starts its Python
 
@@ -102,8 +115,13 @@ class Recipe(Container):
         )
 
     @property
+    def copies_to_code(self) -> bool:
+        """Whether some of these copies lie where the code does."""
+        return any(overlap(each.to.rstrip("/") or "/", "/app") for each in self.copies)
+
+    @property
     def early(self) -> bool:
-        """Whether these come before its code: none lies in the folder that has it."""
+        """Whether folders come before its code: none lies in the folder that has it."""
         return not any(f"{path}/".startswith("/app/") for path in self.folders)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from slimbake.config.model import BuildStep, Pairs, container, once
+from slimbake.config.model import BuildStep, FileCopy, OwnStage, Pairs, container, once
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -20,6 +20,7 @@ from slimbake.config.naming import (
     STEPS,
     USER,
     base_target,
+    stage_target,
     step_image,
 )
 from slimbake.config.shells import reaped
@@ -31,6 +32,7 @@ from slimbake.plan.model import (
     REFERENCE,
     SMOKE,
     ExportStep,
+    PlannedCopy,
     PlannedStep,
     Recipe,
     Target,
@@ -242,6 +244,22 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
     )
 
 
+def stage(stage: OwnStage, fleet: Fleet) -> Target:
+    """A stage of a Dockerfile of the user's own, as it is."""
+    return Target(
+        name=stage_target(stage),
+        kind="stage",
+        service="",
+        python=fleet.python,
+        context=stage.context,
+        dockerfile=stage.dockerfile,
+        recipe=None,
+        stage=stage.target,
+        args=stage.args,
+        secrets=stage.secrets,
+    )
+
+
 def checks(services: Sequence[Service]) -> dict[str, list[str]]:
     """The files that check images, by each context above them: one folder may be the code of
     several services.
@@ -273,6 +291,7 @@ def service(
         code=service.has_code,
         env=service.env,
         **container(service),
+        copies=tuple(PlannedCopy(_origin(each), each.source, each.to) for each in service.copy),
         steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
     )
     own = service.dockerfile is not None
@@ -351,16 +370,29 @@ def step_argument(number: int, variable: str) -> str:
     return f"ENV_{number}_{variable}"
 
 
+def _origin(copy: FileCopy) -> str:
+    """The context that files are copied out of."""
+    return stage_target(copy.stage) if copy.stage else step_image(copy.image)
+
+
 def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
-    """The images that steps run in, and the folders that are not the build context."""
-    steps = [step for step in service.build if step.image]
-    images = dict.fromkeys(step_image(step.image) for step in steps)
+    """The images that steps run in and files come of, the stages that files come of, and the folders
+    of steps that are not the build context.
+    """
+    used = [step.image for step in service.build]
+    used += [copy.image for copy in service.copy]
+    images = dict.fromkeys(step_image(image) for image in used if image)
+    stages = dict.fromkeys(_origin(copy) for copy in service.copy if copy.stage)
     folders = (
         (f"{STEPS}context-{number}", step.context)
         for number, step in enumerate(service.build, 1)
         if step.image and step.context != service.context
     )
-    return (*(external(fleet, name) for name in images), *folders)
+    return (
+        *(external(fleet, name) for name in images),
+        *((name, f"target:{name}") for name in stages),
+        *folders,
+    )
 
 
 # A fleet of thousands has each of these once: by its name, and whether it mounts weights.

@@ -236,6 +236,10 @@ _ADVICE = (
     ),
     ("the index has sha256", "if you trust the index: `slimbake lock --upgrade PACKAGE`"),
     (
+        "failed to calculate checksum of ref",
+        "what it copies is not there: see `source` of `copy` in the manifest, or COPY of a Dockerfile",
+    ),
+    (
         "failed to resolve source metadata",
         "an external image cannot be pulled: see `slimbake doctor`",
     ),

@@ -69,7 +69,10 @@ STEPS_KEPT = {
     "RUN for a in 1; do echo $a; done": "RUN needs a shell: `for`",
     "RUN pip install $(cat x)": "RUN needs a shell: `$(`",
     "RUN if [ -n $X ]; then pip install a; fi": "RUN needs a shell: `if [ -n $X ]`",
-    "COPY --from=nginx:1 /etc/nginx /etc/nginx": "/etc/nginx is copied of nginx:1",
+    "COPY --from=wheels:1 /usr/local /usr/local": "/usr/local is copied of wheels:1",
+    "COPY --from=wheels:1 /opt/venv /opt/venv": "/opt/venv is copied of wheels:1",
+    "COPY --from=nginx:1 --chmod=755 /x /x": "/x is copied of nginx:1",
+    "RUN --mount=from=nginx:1,source=/x,target=/x true": "/x is copied of nginx:1",
     "COPY <<EOF /app/x.py\nprint()\nEOF": "a file that stands in the Dockerfile",
     "RUN --mount=type=secret,id=pip pip install x": "a RUN reads a secret",
     "RUN pip install git+https://me:token@example.com/x.git": "a package is of an address with a",
@@ -82,9 +85,22 @@ KEPT = {
         "Dockerfile:1: its image is tiangolo/uvicorn-gunicorn:python3.11,"
     ),
     **{f"{HEAD}{step}\n{CMD}": f"Dockerfile:5: {why}" for step, why in STEPS_KEPT.items()},
-    f"FROM node:22 AS web\nRUN npm run build\n{HEAD}COPY --from=web /dist static\n{CMD}": (
-        "Dockerfile:7: /dist is made in a stage of node:22"
+    f"FROM debian:13 AS web\nRUN pip install x\n{HEAD}COPY --from=web /dist static\n{CMD}": (
+        "Dockerfile:7: /dist is copied of debian:13"
     ),
+    f"FROM node:22 AS web\nRUN --mount=type=secret,id=x npm ci\n{HEAD}COPY --from=web /x x\n{CMD}": (
+        "Dockerfile:7: /x is copied of node:22"
+    ),
+    f"ARG N\nFROM node:$N AS web\n{HEAD}COPY --from=web /dist static\n{CMD}": (
+        "Dockerfile:7: /dist is copied of node:"
+    ),
+    f"FROM node:22 AS web\nFROM python:3.12 AS b\nCOPY --from=web /x /x\n{HEAD}"
+    f"COPY --from=b /opt/venv /opt/venv\n{CMD}": "Dockerfile:3: /x is copied of node:22",
+    f"{HEAD}COPY --from=nginx:1 /x /opt/\nRUN chmod +x /opt/x\n{CMD}": (
+        "Dockerfile:6: RUN chmod changes the mode of /opt/x"
+    ),
+    f"{HEAD}COPY --from=nginx:1 /x/*.js /app/\n{CMD}": "Dockerfile: copy[0].source: '/x/*.js' is",
+    f"{HEAD}COPY --from=nginx:1 /x /weights\n{CMD}": "Dockerfile: copy[0].to: '/weights' overlaps with",
     f"FROM python:3.12 AS b\nRUN pip install x\n{HEAD}COPY --from=b /models /models\n{CMD}": (
         "Dockerfile:7: /models is made in the stage b"
     ),
@@ -107,6 +123,51 @@ def test_what_keeps_a_dockerfile_is_named_with_its_line(tmp_path: Path, dockerfi
     assert why(tmp_path, dockerfile, files).startswith(KEPT[dockerfile])
     found = draft(tmp_path, dockerfile, files)
     assert found.entry == {"context": ".", "dockerfile": "Dockerfile"}
+
+
+STAGES = """\
+FROM node:22 AS Frontend
+RUN npm ci && npm run build > /dev/null; if true; then make; fi
+FROM scratch AS tools
+ADD https://example.com/tool.tar.gz /
+FROM python:3.12-slim
+WORKDIR /srv/app
+COPY . .
+RUN pip install -r requirements.txt
+COPY --from=frontend /app/dist ./static/
+COPY --from=frontend --chown=1:1 /app/icons /app/manifest.json /srv/app/more/
+COPY --from=tools /tool /usr/bin/tool
+COPY --from=nginx:1 /etc/nginx/mime.types /etc/nginx/mime.types
+CMD ["python", "main.py"]
+"""
+
+
+def test_files_of_stages_and_images_are_copied_without_a_look_at_what_makes_them(
+    tmp_path: Path,
+) -> None:
+    found = draft(tmp_path, STAGES)
+    assert found.outcome == "own", found.why
+    frontend = {"context": ".", "dockerfile": "Dockerfile", "target": "frontend"}
+    assert found.entry["copy"] == [
+        {"from": frontend, "source": "/app/dist", "to": "/app/static/"},
+        {"from": frontend, "source": "/app/icons", "to": "/app/more/"},
+        {"from": frontend, "source": "/app/manifest.json", "to": "/app/more/"},
+        {"from": frontend | {"target": "tools"}, "source": "/tool", "to": "/usr/bin/tool"},
+        {"from": {"image": "nginx:1"}, "source": "/etc/nginx/mime.types", "to": "/etc/nginx/mime.types"},
+    ]  # fmt: skip
+
+
+def test_a_stage_gets_the_arguments_of_today_and_none_that_may_be_secret(tmp_path: Path) -> None:
+    compose = "services: {web: {build: {context: ., args: {MODE: fast}}}}\n"
+    files = {**FILES, "Dockerfile": STAGES, "compose.yaml": compose}
+    [found] = started(tmp_path, files).drafts
+    assert found.entry["copy"][0]["from"]["args"] == {"MODE": "fast"}
+    files["compose.yaml"] = compose.replace("MODE", "NPM_TOKEN").replace(
+        "fast", "npm_0123456789abcd"
+    )
+    [found] = started(tmp_path / "secret", files).drafts
+    assert found.outcome == "kept" and found.why
+    assert found.why.what.startswith("its stages need a secret, a context or an image")
 
 
 def test_no_word_of_a_login_is_printed(tmp_path: Path) -> None:

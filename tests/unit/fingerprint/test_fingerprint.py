@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import COMMON, asks, fleet, pinned, plan_of, service, written
 
-from slimbake.config.model import BaseEntry, BuildStep, WeightsEntry
+from slimbake.config.model import BaseEntry, BuildStep, FileCopy, OwnStage, WeightsEntry
 from slimbake.fingerprint import ExternalDigests, accounts, fingerprint_tag, of_services
 from slimbake.fingerprint.gather import Commit
 from slimbake.fleet import Fleet, resolve, with_digests
@@ -267,6 +267,40 @@ def test_files_and_images_of_build_steps_count_for_their_service(tmp_path: Path)
     others.append(found("sha256:3", *steps))
     for other in others:
         assert differing(first, other) == {"web"}
+
+
+def test_a_stage_that_files_are_copied_of_counts_for_the_services_that_hold_them(
+    tmp_path: Path,
+) -> None:
+    stage = OwnStage(dockerfile="web/Dockerfile", context="web", args=(("MODE", "fast"),))
+    of_stage = FileCopy(source="/dist", to="/app/static", stage=stage)
+    of_image = FileCopy(source="/usr/bin/caddy", to="/usr/bin/caddy", image="caddy:2")
+
+    def found(caddy: str, page: str, *copies: FileCopy, readme: str = "") -> dict[str, str]:
+        holding = (service("one", copy=copies), service("two", copy=copies), service("plain"))
+        whole = resolve(written(*holding))
+        decided, root = repository(tmp_path, whole)
+        (root / "web").mkdir(exist_ok=True)
+        (root / "web/Dockerfile").write_text(f"FROM node:22@sha256:{'0' * 64}\nCOPY . /src\n")
+        (root / "web/.dockerignore").write_text("*.md\n")
+        (root / "web/page.html").write_text(page)
+        (root / "web/README.md").write_text(readme)
+        digests = {**{each.name: caddy for each in whole.externals}, **AROUND.digests}
+        of_each = fingerprints(decided, root, NOWHERE, ExternalDigests(digests))
+        return {name: of_each[name] for name in ("one", "two", "plain")}
+
+    first = found("sha256:3", "page", of_stage, of_image)
+    assert all(first.values())
+    without_arguments = replace(of_stage, stage=replace(stage, args=()))
+    others = [
+        found("sha256:3", "other", of_stage, of_image),
+        found("sha256:4", "page", of_stage, of_image),
+        found("sha256:3", "page", without_arguments, of_image),
+        found("sha256:3", "page", replace(of_stage, to="/app/other"), of_image),
+    ]
+    for other in others:
+        assert differing(first, other) == {"one", "two"}
+    assert found("sha256:3", "page", of_stage, of_image, readme="not sent") == first
 
 
 def test_sources_without_a_wheel_count_for_what_holds_their_wheel(tmp_path: Path) -> None:

@@ -18,7 +18,15 @@ from tests.unit.fleets import (
 )
 
 from slimbake.config import model as manifest
-from slimbake.config.model import BaseEntry, Requirements, ServiceEntry, StartCheck, WeightsEntry
+from slimbake.config.model import (
+    BaseEntry,
+    FileCopy,
+    OwnStage,
+    Requirements,
+    ServiceEntry,
+    StartCheck,
+    WeightsEntry,
+)
 from slimbake.fleet.model import Compression
 from slimbake.host.dockerignore import Ignore, Matched
 from slimbake.host.sources import Source
@@ -134,6 +142,19 @@ def test_the_locks_and_uv_are_sent_once_and_only_where_something_is_locked() -> 
     web = service("web", requirements=asks("httpx"))
     assert sent(service("api"), web) == ["locks", "layers", "uv"]
     assert sent(service("api", weights=MODEL)) == ["locks", "uv"]
+
+
+def test_a_stage_is_one_target_for_all_services_that_take_its_files() -> None:
+    stage = OwnStage(dockerfile="web/Dockerfile", context="web", target="Front_end")
+    copy = FileCopy(source="/dist", to="/app/static", stage=stage)
+    other = dataclasses.replace(copy, to="/srv", stage=dataclasses.replace(stage, target=""))
+    decided = planned(service("one", copy=(copy, other)), service("two", copy=(copy,)))
+    stages = [target for target in decided.targets if target.kind == "stage"]
+    assert [target.stage for target in stages] == ["Front_end", ""]
+    assert all(re.fullmatch(r"stage_[a-z-]+_[0-9a-f]{8}", target.name) for target in stages)
+    assert {target.repository for target in stages} == {""}
+    assert decided.target("two").needs[-1] == stages[0].name
+    assert layers(decided, "one") == ("runtime", "runtime", "one", "one", "one")
 
 
 def test_a_service_whose_lock_names_nothing_installs_the_repositorys_packages_alone() -> None:

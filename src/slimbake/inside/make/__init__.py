@@ -6,6 +6,7 @@ PROGRAMS = {
     "install-local": ".packages:install_local",
     "compile-more": ".packages:compile_more",
     "copy-code": ".layer:copy_code",
+    "copy-files": ".files:copy_files",
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",

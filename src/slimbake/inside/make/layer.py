@@ -20,6 +20,7 @@ from ..locked import source_line
 from ..names import is_test
 from ..step import EPOCH, INSIDE, StepError, hashed
 from .compiler import compile_modules
+from .files import refuse_taken
 from .tree import normalise, refuse_links_out, tree
 from .uv import OFFLINE, TMP, run_uv
 
@@ -40,6 +41,8 @@ def copy_code(arguments: Sequence[str]) -> None:
     """
     target = Path(*arguments)
     copy_context(target)
+    if (INSIDE / "copies").is_dir():
+        refuse_taken(INSIDE / "copies", target, "the code overlaps with what `copy` brings")
     names = {str(path.relative_to(target)): path for path in tree(target) if path.suffix == ".py"}
     # A module that does not compile fails when it is imported.
     compile_modules(path for name, path in names.items() if path.is_file() and not is_test(name))

@@ -1,0 +1,60 @@
+"""Rules of `copy`: files of stages and images in the image of a service. Nothing here reads a file."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from slimbake.config.containers import overlap
+from slimbake.config.document import KeyPath
+from slimbake.config.report import ProblemReport, did_you_mean
+
+Raw = dict[str, Any]
+
+# What the image has of packages and weights; and where containers mount something over its files.
+_OCCUPIED = ("/opt/slimbake", "/weights")
+_HIDDEN = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
+
+
+def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
+    """Report what is wrong with the entries of `copy` of one service."""
+    hidden = [path for path in (*_HIDDEN, *service.get("tmpfs", ())) if path]
+    places: dict[str, int] = {}  # path in the image -> the number of its entry
+    for index, entry in enumerate(service.get("copy", ())):
+        if not entry:  # the schema reports it
+            continue
+        path = (*at, "copy", index)
+        unknown_secrets(entry.get("from", {}), (*path, "from"), service, report)
+        place = _place(entry)
+        if not place or report.has_value((*path, "to")):
+            continue
+        occupied = next((each for each in _OCCUPIED if overlap(place, each)), "")
+        covered = next((each for each in hidden if overlap(place, each)), "")
+        twin = next((number for old, number in places.items() if overlap(place, old)), None)
+        message = ""
+        if occupied:
+            message = f"'{place}' overlaps with {occupied}, which slimbake fills"
+        elif covered:
+            message = f"'{place}' overlaps with {covered}, which containers have in memory"
+        elif twin is not None:
+            message = f"'{place}' overlaps with copy[{twin}]"
+        if message:
+            report.value((*path, "to"), message, "choose another path, such as /app/static")
+        places[place] = index
+
+
+def _place(entry: Raw) -> str:
+    """Where an entry lies in the image: a file in a folder by its own name; "" where it is unknown."""
+    to: str = entry.get("to") or ""
+    if to.endswith("/"):
+        to += posixpath.basename(posixpath.normpath(entry.get("source") or ""))
+    return posixpath.normpath(to) if to else ""
+
+
+def unknown_secrets(reader: Raw, at: KeyPath, service: Raw, report: ProblemReport) -> None:
+    """Report the secrets that a step or a stage reads and the service does not have."""
+    secrets = service.get("secrets", {})
+    for index, secret in enumerate(reader.get("secrets", ())):
+        if secret is not None and secret not in secrets:
+            hint = did_you_mean(secret, secrets) or "add it to the `secrets` of the service"
+            report.value((*at, "secrets", index), f"unknown secret '{secret}'", hint)

@@ -1,0 +1,76 @@
+"""Copies files of stages and images, which `copy` of the manifest names, into an image.
+
+It runs in the image itself, and so sees all that lies there: the runtime, packages, what other
+entries brought.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..step import INSIDE, StepError
+from .tree import normalise, refuse_links_out, tree
+
+SHOWN = 5
+
+
+def copy_files(arguments: Sequence[str]) -> None:
+    """The program `copy-files SOURCE TO`: copy /inside/copy, which is SOURCE of a stage or image.
+
+    The contents of a folder lie in TO; a file is TO, or lies in it where it ends with a slash.
+    Raises StepError for links that lead out, for what is no file, and where the image has files of
+    these names or has links on the way to them.
+    """
+    name, to = arguments
+    source, target = INSIDE / "copy", Path(to)
+    if source.is_dir():
+        refuse_links_out(source, f"{name}, which `copy` names")
+    elif to.endswith("/"):
+        target /= os.path.basename(name)  # noqa: PTH119 - a path of another image
+    for folder in target.parents:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise StepError(f"copy: {folder} is no folder in this image; choose another `to`")
+    refuse_taken(source, target, f"copy: {name} overlaps with files of this image")
+    new = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for path in sorted(tree(source)) if source.is_dir() else [source]:
+        place = target / path.relative_to(source)
+        if not place.is_dir():
+            _copy(path, place)
+            new.append(place)
+    normalise(new)
+
+
+def refuse_taken(source: Path, target: Path, what: str) -> None:
+    """Raise StepError for what cannot lie in its place below `target`, or as `target` itself, since
+    something else does. Folders of both are one.
+    """
+    paths = sorted(tree(source)) if source.is_dir() else [source]
+    places = [target / path.relative_to(source) for path in paths]
+    taken = [
+        str(place)
+        for path, place in zip(paths, places, strict=True)
+        if os.path.lexists(place) and not (_is_folder(path) and _is_folder(place))
+    ]
+    if taken:
+        more = f" and {len(taken) - SHOWN} more" if len(taken) > SHOWN else ""
+        raise StepError(f"{what}: {', '.join(taken[:SHOWN])}{more}")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _copy(path: Path, place: Path) -> None:
+    if path.is_symlink():
+        place.symlink_to(path.readlink())
+    elif path.is_dir():
+        place.mkdir()
+    elif path.is_file():
+        shutil.copyfile(path, place)
+        place.chmod(path.stat().st_mode)
+    else:
+        raise StepError(f"copy: {path.name} is neither a file nor a folder")
