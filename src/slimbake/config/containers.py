@@ -14,10 +14,7 @@ from slimbake.config.words import TRUTH
 Raw = dict[str, Any]
 
 # What a mount would hide or break; a path above one of them is as bad as one below.
-_OCCUPIED = (
-    "/app",
-    "/weights",
-    "/opt/slimbake",
+_SYSTEM = (
     "/usr",
     "/etc",
     "/lib",
@@ -30,6 +27,7 @@ _OCCUPIED = (
     "/run",
     "/tmp",  # noqa: S108
 )
+_OCCUPIED = ("/app", "/weights", "/opt/slimbake", *_SYSTEM)
 _CODE_BELOW = "/app/"
 _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
     ("entrypoint", "ENTRYPOINT"),
@@ -52,11 +50,12 @@ def containers(services: Raw, report: ProblemReport) -> None:
 
 def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     owners: dict[str, str] = {}
+    # What lies in /app of an image of the user's own, its Dockerfile says.
+    occupied_paths = _SYSTEM if "dockerfile" in service else _OCCUPIED
     for kind, what, path, where in _mounts(service):
         clean = _clean(path)
-        occupied = next((reserved for reserved in _OCCUPIED if overlap(clean, reserved)), None)
-        # Below /app it depends on the code: `below_the_code`.
-        in_code = clean.startswith(_CODE_BELOW) and "dockerfile" not in service
+        occupied = next((reserved for reserved in occupied_paths if overlap(clean, reserved)), None)
+        in_code = clean.startswith(_CODE_BELOW)  # what is there depends on the code
         message = ""
         if kind == "tmpfs" and clean == "/tmp":  # noqa: S108
             message = "it is writable already"

@@ -258,9 +258,9 @@ def _bad_value(path: KeyPath, value: Any, validator: str, schema: dict[str, Any]
         case "type":
             return _type(path, value, schema)
         case "enum":
-            # A version is no slip of the pen.
-            known = f"allowed: {', '.join(schema['enum'])}"
-            hint = known if value[:1].isdigit() else did_you_mean(value, schema["enum"])
+            hint = did_you_mean(value, schema["enum"])
+            if schema["enum"][0][:1].isdigit():  # another version is no slip of the pen
+                hint = f"allowed: {', '.join(schema['enum'])}"
             return f"'{value}' is not allowed here", hint
         case "pattern":
             return f"'{value}' is not allowed here", f"allowed: {schema['patternErrorMessage']}"

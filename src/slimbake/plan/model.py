@@ -247,8 +247,12 @@ class Running(Container):
 
     @property
     def by_hand(self) -> bool:
-        """Whether people start it: a program that does nothing without arguments, or as they say."""
-        return not self.up or (bool(self.entrypoint) and not self.command and not self.port)
+        """Whether people start it, or `up`. A program that takes arguments says so in `start`: it is
+        checked with some, or not at all. Without that, `up` starts an `entrypoint` as a bake does.
+        """
+        takes_arguments = bool(self.entrypoint) and not self.command and not self.port
+        started_alone = self.start.how != "none" and not self.start.arguments
+        return not self.up or (takes_arguments and not started_alone)
 
     @property
     def in_memory(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from tests.unit.fleets import planned, service
 from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.checks.surroundings import surroundings
-from slimbake.config.model import VariantEntry
+from slimbake.config.model import StartCheck, VariantEntry
 from slimbake.console import Console
 from slimbake.deploy import compose
 from slimbake.docker.compose import ComposeProject, ContainerState
@@ -33,7 +33,7 @@ SERVICES = (
     ),
     service("web", port=8000),
     service("worker", command=("python", "-m", "worker")),
-    service("tool", entrypoint=("python", "-m", "tool")),
+    service("tool", entrypoint=("python", "-m", "tool"), start=StartCheck(how="none")),
 )
 PLAN = planned(*SERVICES)
 WRITTEN: dict[str, Any] = yaml.safe_load(b"".join(text(PLAN)))["services"]
@@ -103,6 +103,11 @@ def test_what_says_so_is_started_by_hand_as_tools_are() -> None:
     written = yaml.safe_load(b"".join(text(those)))["services"]
     assert written["worker"]["profiles"] == ["tools"]
     assert "worker" not in {each.service for each in those.starting(["worker", "web"])}
+
+
+def test_an_entrypoint_that_a_bake_starts_alone_is_started_by_up_too() -> None:
+    bot = service("bot", entrypoint=("python", "bot.py"))
+    assert [each.service for each in planned(bot).starting(["bot"])] == ["bot"]
 
 
 def test_the_host_s_port_of_what_has_another_s_is_docker_s_to_choose() -> None:

@@ -286,7 +286,12 @@ ORDERED = planned(
     service("web", port=80, depends_on=(("model", "service_started"), ("job", "service_started"))),
     service("model", variants=VARIANTS),
     service("job"),
-    service("tool", entrypoint=("tool",), depends_on=(("job", "service_started"),)),
+    service(
+        "tool",
+        entrypoint=("tool",),
+        start=StartCheck("runs", ("--help",)),
+        depends_on=(("job", "service_started"),),
+    ),
     service("other"),
 )
 
