@@ -30,7 +30,10 @@ PURE = (
     *("registry.address", "registry.documents", "registry.errors", "fingerprint.model"),
     *("host.dockerignore", "fingerprint.dockerfile", "fingerprint.instructions"),
     *("fingerprint.steps", "fingerprint.compare"),
-    *(f"adopt.{each}" for each in ("shell", "dockerfile", "files", "needs", "code", "compose")),
+    *(
+        f"adopt.{each}"
+        for each in ("shell", "dockerfile", "files", "needs", "code", "differences", "compose")
+    ),
     *(f"adopt.{each}" for each in ("rule", "services", "writer")),
     *("checks.cure", "checks.missing", "checks.readonly", "release.command", "release.events"),
     *("release.sbom_document", "release.sbom_model", "ci.matrix", "ci.model", "ci.summary"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slimbake.adopt.files import Pair, below, common, joined
@@ -14,7 +14,7 @@ from slimbake.host.dockerignore import Ignore
 from slimbake.plan.targets import NOT_CODE
 
 APP = "/app"
-_IGNORE = ".dockerignore"
+IGNORE = ".dockerignore"
 # What may name where the code is.
 _SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
@@ -29,6 +29,7 @@ class Code:
     include: tuple[str, ...] = ()  # relative to the context; () = all of it
     moves: tuple[tuple[str, str], ...] = ()  # path in today's image -> in slimbake's, longest first
     root: str = ""  # where that is which lies in "/" today
+    files: tuple[str, ...] = ()  # of the repository, that are copied, and lie where it works
 
     def moved(self, text: str) -> str:
         """A text with the paths of today's image as slimbake's has them."""
@@ -78,9 +79,9 @@ def code_of(
     context = common([*tops, *([folder[0]] if folder else [])])
     if context != build.context and _differs(build, context, repository):
         context = build.context
-    elif f"{build.dockerfile}{_IGNORE}" in repository.files:
-        what = f"{build.dockerfile}{_IGNORE} says what is copied"
-        raise KeepError(Place(f"{build.dockerfile}{_IGNORE}"), what, f"name it {_IGNORE}")
+    elif f"{build.dockerfile}{IGNORE}" in repository.files:
+        what = f"{build.dockerfile}{IGNORE} says what is copied"
+        raise KeepError(Place(f"{build.dockerfile}{IGNORE}"), what, f"name it {IGNORE}")
     moves = {pair.target: _inside(APP, pair.source, context) for pair in (*code, *apart)}
     if folder:
         moves.setdefault(folder[1], _inside(APP, folder[0], context))
@@ -96,11 +97,11 @@ def code_of(
         inner = posixpath.relpath(workdir, folder[1]) if below(workdir, folder[1]) else "."
         used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
     files = [file for path in used for file in repository.below(path)]
-    copied = (file for file in files if any(below(file, source) for source in sources))
+    copied = tuple(file for file in files if any(below(file, source) for source in sources))
     _refuse_old_paths(changed, copied, repository)
     ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
-    return Code(context, tuple(include), tuple(ordered), root)
+    return Code(context, tuple(include), tuple(ordered), root, copied)
 
 
 def _sorted(
@@ -190,7 +191,7 @@ def _differs(build: Build, context: str, repository: Repository) -> bool:
     """
     ignores = []
     for folder in (build.context, context):
-        file = joined(folder, _IGNORE)
+        file = joined(folder, IGNORE)
         try:
             ignores.append(Ignore(repository.text(file) or ""))
         except ValueError as error:
@@ -208,6 +209,21 @@ def _differs(build: Build, context: str, repository: Repository) -> bool:
     return False
 
 
+def sources(files: Iterable[str], repository: Repository) -> Iterator[tuple[str, str]]:
+    """The program's own texts among files, with their paths: no tests, and no lists of packages."""
+    for file in dict.fromkeys(files):
+        name = posixpath.basename(file)
+        apart = _TEST.search(file) or lists_packages(file) or name.startswith("Dockerfile")
+        if not apart and (name.endswith(_SOURCES) or "." not in name):
+            yield file, repository.text(file) or ""
+
+
+def line_of(text: str, at: int) -> int:
+    """The line of a place in a text, of code; 0 where that is a comment."""
+    begins = text.rfind("\n", 0, at) + 1
+    return 0 if text[begins:].lstrip().startswith("#") else text.count("\n", 0, at) + 1
+
+
 def _refuse_old_paths(paths: Sequence[str], files: Iterable[str], repository: Repository) -> None:
     """Raise KeepError for a source that names where the code is today, and will not be."""
     if not paths:
@@ -215,15 +231,9 @@ def _refuse_old_paths(paths: Sequence[str], files: Iterable[str], repository: Re
     pattern = re.compile(
         rf"(?<![\w./:-])(?:{'|'.join(map(re.escape, paths))})(?![\w-])(?:/[\w.-]|[\"'\s])"
     )
-    for file in dict.fromkeys(files):
-        name = posixpath.basename(file)
-        apart = _TEST.search(file) or lists_packages(file) or name.startswith("Dockerfile")
-        if apart or (not name.endswith(_SOURCES) and "." in name):
-            continue
-        text = repository.text(file) or ""
+    for file, text in sources(files, repository):
         for match in pattern.finditer(text):
-            if not text[text.rfind("\n", 0, match.start()) + 1 :].lstrip().startswith("#"):
-                line = text.count("\n", 0, match.start()) + 1
+            if line := line_of(text, match.start()):
                 named = re.match(r"[\w/.-]*\w", match[0])
                 what = f"it names {named[0] if named else match[0]}: slimbake has the code in {APP}"
                 advice = f"have the code in {APP} in the Dockerfile, too"

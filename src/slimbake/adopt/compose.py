@@ -41,7 +41,7 @@ Raw = dict[str, Any]
 class ComposeFacts:
     """What the compose files say that are read."""
 
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # that were read, the first of the command line first
     name: str = ""
     services: tuple[ComposeService, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -71,10 +71,9 @@ def compose_facts(repository: Repository, files: Sequence[str]) -> ComposeFacts:
         name = _text(top.get("name")) or name
         for key, raw in reader.services(file, top).items():
             merged[key] = _merged(merged[key], raw) if key in merged else raw
-    services = tuple(_service(key, raw, repository) for key, raw in merged.items())
-    return ComposeFacts(
-        tuple(files), name if "$" not in name else "", services, tuple(reader.notes)
-    )
+    services = tuple(_service(key, raw, reader.folder, repository) for key, raw in merged.items())
+    name = name if "$" not in name else ""
+    return ComposeFacts(tuple(reader.read), name, services, tuple(reader.notes))
 
 
 class _Reader:
@@ -82,8 +81,9 @@ class _Reader:
 
     def __init__(self, repository: Repository, folder: str) -> None:
         self._repository = repository
+        self.folder = folder
         self._env = dotenv(repository.text(joined(folder, ".env")) or "")
-        self._read: dict[str, tuple[Raw, Places | None]] = {}
+        self.read: dict[str, tuple[Raw, Places | None]] = {}
         self._included: set[str] = set()
         self.notes: list[Note] = []
 
@@ -138,26 +138,26 @@ class _Reader:
         return _merged(self._extended(source, other, parent, depth + 1), entry)
 
     def _file(self, file: str) -> tuple[Raw, Places | None]:
-        if file not in self._read:
-            self._read[file] = ({}, None)
+        if file not in self.read:
+            self.read[file] = ({}, None)
             text = self._repository.text(file)
             if text is None:
                 self.notes.append(Note("breaks", Place(file), "it is no text that can be read"))
-                return self._read[file]
+                return self.read[file]
             try:
                 yaml_document = read_yaml(text)
             except yaml.YAMLError:
                 self.notes.append(Note("breaks", Place(file), "it has control characters"))
-                return self._read[file]
+                return self.read[file]
             value = yaml_document.value if isinstance(yaml_document.value, dict) else {}
-            self._read[file] = (value, yaml_document.places)
+            self.read[file] = (value, yaml_document.places)
             if not yaml_document.complete:
                 fault = yaml_document.faults[-1]
                 at = Place(file, fault.place.line)
                 self.notes.append(
                     Note("breaks", at, f"YAML: {fault.message}", "what follows is not read")
                 )
-        return self._read[file]
+        return self.read[file]
 
 
 def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
@@ -209,13 +209,17 @@ def _merged(base: Raw, above: Raw) -> Raw:
     return merged
 
 
-def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
+def _service(name: str, entry: Raw, top: str, repository: Repository) -> ComposeService:
+    """`top`: the folder of the first compose file."""
     place: Place = entry[""]
     folder = posixpath.dirname(place.file)
     environment = entry.get("environment", {})
-    volumes, mounts = _volumes(entry.get("volumes", ()), folder, repository)
+    volumes, mounts = _volumes(entry.get("volumes", ()), folder, top, repository)
     stays = [key for key in entry if not _READ.fullmatch(key)]
     stays += [f"the mount of {mount}" for mount in mounts]
+    ports = tuple(_ports(entry.get("ports", ())))
+    stays += [f"port {host} of the host" for host, _ in ports[1:] if host]
+    stays += [f"the ports {port}" for port in entry.get("ports", ()) if not [*_ports([port])]]
     secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
     stays += [f"{key}, which has what may be secret" for key in secret]
     entry = {key: value for key, value in entry.items() if key not in secret}
@@ -229,7 +233,7 @@ def _service(name: str, entry: Raw, repository: Repository) -> ComposeService:
         command=_command(entry.get("command"), place),
         environment=environment,
         env_files=tuple(file for file in entry.get("env_file", ()) if file),
-        ports=tuple(_ports(entry.get("ports", ()))),
+        ports=ports,
         expose=tuple(number for port in entry.get("expose", ()) if (number := _number(port))),
         volumes=volumes,
         tmpfs=tuple(_text(mount).partition(":")[0] for mount in entry.get("tmpfs", ())),
@@ -262,9 +266,10 @@ def _has_gpu(entry: Raw) -> bool:
 
 def _build(build: Raw, folder: str) -> Build:
     context = build.get("context") or folder or "."
+    usual = "" if "dockerfile_inline" in build else joined(context, "Dockerfile")
     return Build(
         context=context,
-        dockerfile=build.get("dockerfile") or joined(context, "Dockerfile"),
+        dockerfile=build.get("dockerfile") or usual,
         target=expand(_text(build.get("target")), {}),
         # as Compose fills them in where nothing is set
         args={name: expand(value, {}) for name, value in build["args"].items()},
@@ -325,10 +330,10 @@ def _ports(ports: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
 
 
 def _volumes(
-    volumes: Sequence[Any], folder: str, repository: Repository
+    volumes: Sequence[Any], folder: str, top: str, repository: Repository
 ) -> tuple[dict[str, str], list[str]]:
     """Named volumes with their paths, and what else is mounted. A folder beside the compose file that
-    the repository lacks is for what containers write: a volume.
+    the repository lacks is for what containers write: a volume, called after its path from `top`.
     """
     named: dict[str, str] = {}
     others: list[str] = []
@@ -340,7 +345,8 @@ def _volumes(
         if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source) and target.startswith("/"):
             named[source] = target
         elif re.fullmatch(r"\./[\w/-]+", source) and not repository.has(joined(folder, source)):
-            named[re.sub(r"\W+", "-", source).strip("-")] = target
+            path = posixpath.relpath(joined(folder, source), top or ".")
+            named[re.sub(r"\W+", "-", path).strip("-")] = target
         else:
             others.append(source or target)
     return named, others

@@ -173,7 +173,7 @@ class Build:
     """How an image is built today. Paths are relative to the root."""
 
     context: str
-    dockerfile: str
+    dockerfile: str  # "": its text is in the compose file
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, str] = field(default_factory=dict)

@@ -85,6 +85,7 @@ class Needs:
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
+    checkouts: dict[str, None] = field(default_factory=dict)  # folders that are installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -288,6 +289,7 @@ class _Reader:
             self._listed(value)
         elif name in ("-e", "--editable"):
             self._named(value)
+            self._editable(self._folder(absolute(self._workdir, value.partition("[")[0])))
         elif name in ("-c", "--constraint"):
             advice = "name it in the requirements file: `-c FILE`"
             raise self._keep(f"pip has constraints: {value}", advice)
@@ -356,6 +358,12 @@ class _Reader:
         self._needs.files[joined(folder, "pyproject.toml")] = None
         self._needs.requirements[f"{_dotted(folder)}{extras}"] = None
 
+    def _editable(self, folder: str) -> None:
+        """Note a project that runs from its checkout. A wheel of setuptools may have less than that."""
+        system = self._table(folder).get("build-system", {})
+        if folder and system.get("build-backend", "setuptools").startswith("setuptools"):
+            self._needs.checkouts[folder] = None
+
     def _around(self, path: str) -> str:
         """The same, or that of the nearest project around it, as uv and Poetry look for one."""
         while not (folder := self._folder(path)) and path != "/":
@@ -396,9 +404,10 @@ class _Reader:
                 extras = list(table.get("project", {}).get("optional-dependencies", {}))
             if only := options.get("--only-group"):
                 return self._groups(folder, only)
-            requirements = _asked(
-                folder, extras, groups, whole=whole and not alone and arguments[0] == "sync"
-            )
+            whole = whole and not alone and arguments[0] == "sync"
+            if whole and "--no-editable" not in options:
+                self._editable(folder)
+            requirements = _asked(folder, extras, groups, whole=whole)
             return self._asked(folder, requirements, options, exports=arguments[0] == "export")
         return arguments[0] in ("cache", "lock", "python")
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.adopt.code import APP, Code, code_of
+from slimbake.adopt.differences import differences
 from slimbake.adopt.dockerfile import find, stages
-from slimbake.adopt.files import Origins, joined, python_of
+from slimbake.adopt.files import Origins, below, joined, python_of
 from slimbake.adopt.model import (
     Candidate,
     Command,
@@ -142,6 +143,7 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     if torch != CPU:
         entry["torch"] = torch
     notes = (*fallback.notes, *needs.notes, *service.notes, *torch_notes, *_of_compose(compose))
+    notes += (*differences(code, build, entry, repository),)
     return replace(
         fallback,
         outcome="own, with a shell" if shell else "own",
@@ -267,6 +269,11 @@ class _Service:
         }
         mounted = (self._compose and self._compose.volumes) or {}
         folders = self._folders(code, [*volumes.values(), *map(code.moved, mounted.values())])
+        if folders:
+            what = f"what is written to {', '.join(folders)}, at each restart"
+            advice = "`volumes` in place of `tmpfs` keeps it"
+            place = next(iter(self._needs.folders.values()))
+            self.notes.append(Note("lost", place, what, advice))
         more = {"volumes": volumes, "tmpfs": folders, "stop_signal": stage.stop_signal}
         entry |= {key: value for key, value in more.items() if value}
         self._health(code, there, entry)
@@ -415,6 +422,13 @@ class _Service:
                 self.notes.append(Note("lost", self._stage.place, what, advice))
             else:
                 variables[name] = self._moved(value, code)
+        for folder in self._needs.checkouts:
+            if code.context and below(folder, code.context):
+                source = joined(folder, "src")
+                source = source if self._repository.has(source) else folder
+                path = joined(APP, posixpath.relpath(source, code.context))
+                known = filter(None, variables.get("PYTHONPATH", "").split(":"))
+                variables["PYTHONPATH"] = ":".join(dict.fromkeys((*known, path)))
         return variables
 
     def _path(self, value: str, code: Code) -> None:

@@ -43,8 +43,9 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     """
     defaults, others = compose_files(repository)
     projects = [list(files)] if files else [[file] for file in defaults]
-    read = [file for project in projects for file in project]
     every = [compose_facts(repository, project) for project in projects]
+    project_of = {file: facts.files[0] for facts in every for file in facts.files}
+    read = list(project_of)
     notes = [note for facts in every for note in facts.notes]
     notes += _others([other for other in others if other not in read], read)
     if repository.partial:
@@ -63,22 +64,21 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         for candidate in named
         if candidate.compose and candidate.compose.image
     }
-    names_in: dict[str, dict[str, str]] = {}
-    for service in named:
-        if service.compose:
-            names_in.setdefault(service.compose.place.file, {})[service.compose.name] = service.name
-    drafts = [
-        _depending(
-            draft(_linked(candidate, images, repository), repository),
-            names_in.get(candidate.compose.place.file if candidate.compose else "", {}),
-        )
-        for candidate in named
-        if not only or candidate.name == only
-    ]
+    names_in: dict[str, dict[str, str]] = {"": {}}  # project -> its name of a service -> ours
+    drafts_in: list[tuple[str, Draft]] = []
+    for candidate in named:
+        compose = candidate.compose
+        project = project_of[compose.place.file] if compose else ""
+        if compose:
+            names_in.setdefault(project, {})[compose.name] = candidate.name
+        if not only or candidate.name == only:
+            linked = _linked(candidate, images, repository)
+            drafts_in.append((project, draft(linked, repository)))
+    drafts = tuple(_depending(each, names_in[project]) for project, each in drafts_in)
     name = every[0].name if len(every) == 1 else ""
     return Adoption(
         project=clean(name or repository.root.name, "fleet"),
-        drafts=tuple(drafts),
+        drafts=drafts,
         notes=tuple(notes),
         left=() if only else tuple(left),
     )
@@ -107,15 +107,26 @@ def _composed(
         for service in facts.services
         if service.image and service.build
     }
-    ready = {e.name for e in facts.services if not e.build and e.image and e.image not in builds}
-    depends = {service.name: set(service.depends_on) for service in facts.services}
     root = facts.files[0] if facts.files else ""
+    ready = {
+        service.name
+        for service in facts.services
+        if not service.build
+        and service.image
+        and service.image not in builds
+        and service.place.file == root  # the start check does not read those that it includes
+    }
+    depends = {service.name: set(service.depends_on) for service in facts.services}
     startable = {n for n in ready if depends[n] <= ready} if root in OWN else set()
     candidates, left, notes = [], [], []
     for service in facts.services:
         build = service.build or builds.get(service.image)
         if build is None:
             left.append((service.name, service.image or "no image"))
+        elif not build.dockerfile:
+            what = f"{service.name} has its Dockerfile in the compose file"
+            advice = "move `dockerfile_inline` into a file, and name that in `dockerfile`"
+            notes.append(Note("breaks", service.place, what, advice))
         elif (
             re.match(r"[a-z+]+:|git@|\$", build.context)
             or build.context.startswith("../")
@@ -186,7 +197,11 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
     while text is not None:
         build = Build(context=at, dockerfile=file)
         if _has_sources(text, build, repository):
-            note = Note("other", Place(file), f"its context is {at}, which has what it copies")
+            note = Note(
+                "other",
+                Place(file),
+                "its context is a folder above its own, which has what it copies",
+            )
             return build, (note,) if at != folder else ()
         if at == ".":
             break

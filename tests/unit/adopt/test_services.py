@@ -7,6 +7,7 @@ import pytest
 from tests.unit.adopt.repositories import FILES, PLAIN, drafts, started, written
 
 from slimbake.adopt.compose import compose_facts, compose_files
+from slimbake.adopt.init import report
 from slimbake.adopt.survey import survey
 
 TREE = {"api/Dockerfile": PLAIN, **{f"api/{name}": text for name, text in FILES.items()}}
@@ -151,18 +152,21 @@ def test_the_roots_compose_file_is_read_and_the_others_are_listed(tmp_path: Path
 
 
 def test_without_one_in_the_root_those_in_folders_are_all_read(tmp_path: Path) -> None:
-    service = "services: {web: {build: ., volumes: ['data:/data']}}\n"
+    service = (
+        "services:\n  web: {build: ., volumes: ['data:/data'], depends_on: [job, db]}\n"
+        "  job: {build: ., command: python -V}\n  db: {image: postgres}\n"
+    )
     files = {
         f"{folder}/{name}": text
         for folder in ("a", "b")
         for name, text in {**FILES, "Dockerfile": PLAIN, "compose.yaml": service}.items()
     }
     found = drafts(tmp_path, files)
-    assert list(found) == ["a-web", "b-web"]
-    assert [each.entry["volumes"] for each in found.values()] == [
-        {"a-data": "/data"},
-        {"b-data": "/data"},
-    ]
+    assert list(found) == ["a-web", "a-job", "b-web", "b-job"]
+    for folder in "ab":
+        web = found[f"{folder}-web"].entry
+        assert web["volumes"] == {f"{folder}-data": "/data"}
+        assert web["depends_on"] == [f"{folder}-job"]
     assert compose_files(survey(tmp_path)) == (["a/compose.yaml", "b/compose.yaml"], [])
 
 
@@ -187,7 +191,7 @@ def test_a_dockerfile_in_its_own_folder_has_the_context_it_copies(tmp_path: Path
     [found] = decided.drafts
     assert (found.name, found.entry["context"]) == ("shop", ".")
     assert [str(each) for each in found.notes] == [
-        "docker/Dockerfile: its context is ., which has what it copies"
+        "docker/Dockerfile: its context is a folder above its own, which has what it copies"
     ]
 
 
@@ -261,6 +265,75 @@ def test_a_file_of_variables_fills_in_the_paths_of_builds_and_nothing_else(tmp_p
     assert api
     assert (api.dockerfile, api.args) == ("api/Dockerfile", {"A": ""})
     assert "s3cret" not in started(tmp_path).text + str(job)
+
+
+def test_what_is_included_is_of_one_project_and_its_folders_of_their_own(tmp_path: Path) -> None:
+    web = "services:\n  web: {build: ../api, depends_on: [job, db], volumes: ['./data:/data']}\n"
+    files = {
+        **TREE,
+        "compose.yaml": "include: [a/compose.yaml, b/compose.yaml]\n"
+        "services:\n  gate: {build: api, depends_on: [web, db]}\n",
+        "a/compose.yaml": f"{web}  db: {{image: postgres}}\n",
+        "b/compose.yaml": "services: {job: {build: ../api, volumes: ['./data:/data']}}\n",
+    }
+    decided = started(tmp_path, files)
+    entries = {draft.name: draft.entry for draft in decided.drafts}
+    waits_for = {name: entry.get("depends_on") for name, entry in entries.items()}
+    assert waits_for == {"web": ["job"], "job": None, "gate": ["web"]}
+    volumes = [entries[name]["volumes"] for name in ("web", "job")]
+    assert volumes == [{"a-data": "/data"}, {"b-data": "/data"}]
+    assert decided.notes == ()
+
+
+def test_a_dockerfile_in_a_compose_file_is_named_and_no_other_is_taken(tmp_path: Path) -> None:
+    text = "services:\n  api:\n    build: {context: api, dockerfile_inline: FROM node}\n"
+    decided = started(tmp_path, {**TREE, "compose.yaml": text})
+    assert [draft.origin[0].file for draft in decided.drafts] == ["api/Dockerfile"]
+    assert [str(note) for note in decided.notes] == [
+        "compose.yaml:2: api has its Dockerfile in the compose file\n"
+        "  move `dockerfile_inline` into a file, and name that in `dockerfile`"
+    ]
+
+
+def test_a_context_above_a_dockerfile_is_said_once(tmp_path: Path) -> None:
+    files = {f"{folder}/{name}": text for folder in "ab" for name, text in FILES.items()}
+    files |= {"a/docker/Dockerfile": PLAIN, "b/docker/Dockerfile": PLAIN}
+    lines = report(started(tmp_path, files))
+    assert [line for line in lines if "context" in line] == [
+        "  a/docker/Dockerfile: its context is a folder above its own, which has what it copies"
+        " (and in 1 more place)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ports", "entry", "notes"),
+    [
+        ("['80:8000', '90:9000']", {"port": 8000, "publish": 80}, ["port 90 of the host"]),
+        ("['80:8000', 9000]", {"port": 8000, "publish": 80}, []),
+        ("['80:8000', '5-6:5-6']", {"port": 8000, "publish": 80}, ["the ports 5-6:5-6"]),
+    ],
+)
+def test_further_ports_are_exposed_and_what_is_not_published_is_said(
+    tmp_path: Path, ports: str, entry: dict[str, Any], notes: list[str]
+) -> None:
+    text = f"services: {{api: {{build: api, ports: {ports}}}}}\n"
+    own = started(tmp_path / "own", {**TREE, "compose.yaml": text})
+    further = {"expose": [9000]} if "9000" in ports else {}
+    assert own.drafts[0].entry == own.drafts[0].entry | entry | further
+    theirs = {**TREE, "api/Dockerfile": "FROM node\n", "compose.yaml": text}
+    kept = started(tmp_path / "kept", theirs)
+    assert kept.drafts[0].entry == kept.drafts[0].entry | entry
+    for decided in (own, kept):
+        assert [note.what for note in decided.notes] == notes
+
+
+def test_a_volume_may_lie_in_app_of_a_kept_dockerfile(tmp_path: Path) -> None:
+    files = {
+        "api/Dockerfile": "FROM node\n",
+        "compose.yaml": "services: {api: {build: api, volumes: ['data:/app/data'], tmpfs: /app/x}}\n",
+    }
+    [found] = started(tmp_path, files).drafts
+    assert (found.entry["volumes"], found.entry["tmpfs"]) == ({"data": "/app/data"}, ["/app/x"])
 
 
 def test_a_build_on_top_changes_what_it_says_alone(tmp_path: Path) -> None:

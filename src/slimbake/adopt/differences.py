@@ -1,0 +1,60 @@
+"""What a program may miss in slimbake's image, and no check of a bake shows: notes. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from slimbake.adopt.code import APP, IGNORE, Code, line_of, sources
+from slimbake.adopt.files import below, joined
+from slimbake.adopt.model import Build, Entry, Note, Place, Repository
+from slimbake.host.dockerignore import Ignore
+
+# What Python writes below its working folder.
+_WRITES = re.compile(
+    r"""\bopen\(\s*f?["'][^"'/~\n][^"'\n]*["'],\s*(?:mode=)?["'][wax]|sqlite[\w+]*:///(?!/)"""
+    r"""|\b(?:makedirs|mkdir|FileHandler)\((?!\s*f?["'][/~])"""
+)
+_VARIABLES = ".env"
+
+
+def differences(code: Code, build: Build, entry: Entry, repository: Repository) -> Iterator[Note]:
+    """Notes on files with a dot that the program reads, and on where it writes. `entry`: the service's."""
+    texts = dict(sources(code.files, repository))
+    for name, file in _hidden(code, build, repository).items():
+        word = re.escape(name.removeprefix("."))
+        named = re.compile(rf"(?m)[\"'/]\.{word}[\"'/]|^(?:import|from) {word}\b")
+        is_read = name == _VARIABLES or any(map(named.search, texts.values()))
+        if is_read and file not in entry.get("env_file", ()):
+            what = f"{name} is copied today, and slimbake leaves out what begins with a dot"
+            advice = f"a line `!{name}` in {IGNORE} copies it"
+            if name == _VARIABLES:
+                advice += "; `env_file` gives its variables to containers alone"
+            yield Note("breaks", Place(file), what, advice)
+    mounts = [*entry.get("volumes", {}).values(), *entry.get("tmpfs", ())]
+    if any(below(path, APP) for path in mounts):
+        return
+    for file, text in texts.items():
+        match = _WRITES.search(text) if file.endswith(".py") else None
+        if match and (line := line_of(text, match.start())):
+            what = "it writes files, and slimbake's image is read-only"
+            advice = "name the folder in `volumes`, or in `tmpfs` if a restart may empty it"
+            yield Note("breaks", Place(file, line), what, advice)
+            return
+
+
+def _hidden(code: Code, build: Build, repository: Repository) -> dict[str, str]:
+    """What Docker copies today and slimbake does not, since its name begins with a dot: the name, and
+    one of its files.
+    """
+    text = repository.text(joined(build.context, IGNORE)) or ""
+    today, hidden = Ignore(text), dict[str, str]()
+    for file in code.files:
+        parts = posixpath.relpath(file, code.context).split("/")
+        name = next((part for part in parts if part.startswith(".")), "")
+        if not name or today.leaves_out(posixpath.relpath(file, build.context)):
+            continue
+        if not re.search(rf"(?m)^!.*{re.escape(name)}", text):
+            hidden.setdefault(name, file)
+    return hidden
