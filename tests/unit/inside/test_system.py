@@ -12,7 +12,7 @@ from tests.ran import ran
 
 from slimbake.inside import debs
 from slimbake.inside.check import contents
-from slimbake.inside.make import ldconfig, system
+from slimbake.inside.make import dpkg, ldconfig, system
 from slimbake.inside.make.system import Installed
 
 # Of each package: what it depends on, and its files; `.so` are native.
@@ -121,6 +121,26 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
         warned = f"the image has no shell for {tmp_path / name}: if" in capsys.readouterr().err
         assert warned is (name in ("own", "glibc"))
     system.companions(["blas", "dash"], [])
+    assert capsys.readouterr().err == ""
+
+
+def test_what_an_installation_made_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugins, shared = tmp_path / "plugins", tmp_path / "shared"
+    for folder in (plugins, shared, tmp_path / "info"):
+        folder.mkdir()
+    for path in (plugins / "a.so", plugins / "cache", shared / "more"):
+        path.write_text("")
+    (tmp_path / "info/draw.list").write_text(f"{plugins}\n{plugins}/a.so\n{shared}\n")
+    (tmp_path / "info/other:amd64.list").write_text(f"{shared}\n")
+    monkeypatch.setattr(dpkg, "DPKG", tmp_path)
+    monkeypatch.setattr(dpkg, "debian_owners", lambda: {plugins / "a.so": "draw"})
+    system.report_made(["draw"])
+    assert capsys.readouterr().err.startswith(
+        f"slimbake: warning: system: the image lacks {plugins}/cache, which the package's"
+    )
+    system.report_made(["other"])
     assert capsys.readouterr().err == ""
 
 

@@ -5,6 +5,7 @@ would answer the same questions in a module like this one.
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from pathlib import Path
 
 from ..step import StepError
@@ -36,6 +37,22 @@ def debian_owners() -> dict[Path, str]:
             if path.parent != ROOT:  # many packages own /lib as a folder
                 owned[resolve(path.parent) / path.name] = listing.stem.split(":")[0]
     return owned
+
+
+def made_beside(packages: Collection[str]) -> set[Path]:
+    """The files in folders that only these packages have, and that no package owns: what their
+    installation made, such as a cache of plug-ins.
+    """
+    having: dict[Path, set[str]] = {}
+    for listing in DPKG.glob("info/*.list"):
+        for line in listing.read_text().splitlines():
+            having.setdefault(Path(line), set()).add(listing.stem.split(":")[0])
+    made: set[Path] = set()
+    for folder, names in having.items():
+        if names <= {*packages} and folder.is_dir() and not folder.is_symlink():
+            files = (path for path in folder.resolve().iterdir() if not path.is_symlink())
+            made |= {path for path in files if path.is_file()}
+    return made - {*debian_owners()}
 
 
 def paragraphs() -> dict[str, str]:

@@ -22,7 +22,14 @@ from pathlib import Path
 from ..debs import LOCK, apt, debs_of, verify_debs
 from ..elf import LIBRARIES, is_elf, needed
 from ..step import INSIDE, StepError
-from .dpkg import STATUS_D, alternative_links, debian_owners, paragraphs, require_dpkg
+from .dpkg import (
+    STATUS_D,
+    alternative_links,
+    debian_owners,
+    made_beside,
+    paragraphs,
+    require_dpkg,
+)
 from .runtime import (
     cached_libraries,
     copyrights,
@@ -40,6 +47,7 @@ DOCUMENTATION = re.compile(
     r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
 )
 STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
+SHOWN = 3  # files in a warning
 PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
@@ -219,6 +227,19 @@ def package_files(names: Collection[str]) -> set[Path]:
     return paths | copyrights(paths)
 
 
+def report_made(packages: Collection[str]) -> None:
+    """Print what the installation of packages made, and the image does not have."""
+    paths = sorted(map(str, made_beside(packages)))
+    if made := [path for path in paths if not DOCUMENTATION.match(path)]:
+        more = f" and {len(made) - SHOWN} more" if len(made) > SHOWN else ""
+        print(
+            f"slimbake: warning: system: the image lacks {', '.join(made[:SHOWN])}{more}, which the"
+            " package's installation makes: if your code reads them, name an image that has the"
+            " package in `from`",
+            file=sys.stderr,
+        )
+
+
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
     require_dpkg()
@@ -228,6 +249,7 @@ def carry_debs(arguments: Sequence[str]) -> None:
     there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
     chosen = companions(packages, there)
     print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
+    report_made(chosen)
     paths = {path for path in package_files(chosen) if not same_file(path, within(runtime, path))}
     out.mkdir(exist_ok=True)
     texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
