@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,9 +217,8 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
     volumes, mounts = _volumes(entry.get("volumes", ()), folder, top, repository)
     stays = [key for key in entry if not _READ.fullmatch(key)]
     stays += [f"the mount of {mount}" for mount in mounts]
-    ports = tuple(_ports(entry.get("ports", ())))
-    stays += [f"port {host} of the host" for host, _ in ports[1:] if host]
-    stays += [f"the ports {port}" for port in entry.get("ports", ()) if not [*_ports([port])]]
+    ports, unpublished = _ports(entry.get("ports", ()))
+    stays += unpublished
     secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
     stays += [f"{key}, which has what may be secret" for key in secret]
     entry = {key: value for key, value in entry.items() if key not in secret}
@@ -233,7 +232,7 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
         command=_command(entry.get("command"), place),
         environment=environment,
         env_files=tuple(file for file in entry.get("env_file", ()) if file),
-        ports=ports,
+        ports=tuple(ports),
         expose=tuple(number for port in entry.get("expose", ()) if (number := _number(port))),
         volumes=volumes,
         tmpfs=tuple(_text(mount).partition(":")[0] for mount in entry.get("tmpfs", ())),
@@ -317,7 +316,10 @@ def _health(settings: Any, place: Place) -> Health | None:
     )
 
 
-def _ports(ports: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
+def _ports(ports: Sequence[Any]) -> tuple[list[tuple[int | None, int]], list[str]]:
+    """The ports of the host and the container, and what is published besides the first."""
+    read: list[tuple[int | None, int]] = []
+    others: list[str] = []
     for item in ports:
         if isinstance(item, dict):
             host, target = _text(item.get("published")), _text(item.get("target"))
@@ -325,8 +327,14 @@ def _ports(ports: Sequence[Any]) -> Iterator[tuple[int | None, int]]:
             text = expand(_text(item), {}).partition("/")[0]
             *front, target = text.split(":")
             host = front[-1] if front else ""
-        if number := _number(expand(target, {})):
-            yield _number(expand(host, {})) or None, number
+        number, published = _number(expand(target, {})), _number(expand(host, {}))
+        if not number:
+            others.append(f"the ports {target}")
+            continue
+        if read and published:
+            others.append(f"port {published} of the host")
+        read.append((published or None, number))
+    return read, others
 
 
 def _volumes(

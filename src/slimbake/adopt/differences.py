@@ -16,7 +16,6 @@ _WRITES = re.compile(
     r"""\bopen\(\s*f?["'][^"'/~\n][^"'\n]*["'],\s*(?:mode=)?["'][wax]|sqlite[\w+]*:///(?!/)"""
     r"""|\b(?:makedirs|mkdir|FileHandler)\((?!\s*f?["'][/~])"""
 )
-_VARIABLES = ".env"
 
 
 def differences(code: Code, build: Build, entry: Entry, repository: Repository) -> Iterator[Note]:
@@ -25,12 +24,10 @@ def differences(code: Code, build: Build, entry: Entry, repository: Repository) 
     for name, file in _hidden(code, build, repository).items():
         word = re.escape(name.removeprefix("."))
         named = re.compile(rf"(?m)[\"'/]\.{word}[\"'/]|^(?:import|from) {word}\b")
-        is_read = name == _VARIABLES or any(map(named.search, texts.values()))
+        is_read = name == ".env" or any(map(named.search, texts.values()))
         if is_read and file not in entry.get("env_file", ()):
             what = f"{name} is copied today, and slimbake leaves out what begins with a dot"
-            advice = f"a line `!{name}` in {IGNORE} copies it"
-            if name == _VARIABLES:
-                advice += "; `env_file` gives its variables to containers alone"
+            advice = f"`!{name}` in {IGNORE} copies it; variables may be an `env_file`"
             yield Note("breaks", Place(file), what, advice)
     mounts = [*entry.get("volumes", {}).values(), *entry.get("tmpfs", ())]
     if any(below(path, APP) for path in mounts):

@@ -85,7 +85,9 @@ class Needs:
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
-    checkouts: dict[str, None] = field(default_factory=dict)  # folders that are installed editable
+    checkouts: dict[str, None] = field(
+        default_factory=dict
+    )  # where code is that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -362,7 +364,8 @@ class _Reader:
         """Note a project that runs from its checkout. A wheel of setuptools may have less than that."""
         system = self._table(folder).get("build-system", {})
         if folder and system.get("build-backend", "setuptools").startswith("setuptools"):
-            self._needs.checkouts[folder] = None
+            source = joined(folder, "src")
+            self._needs.checkouts[source if self._repository.has(source) else folder] = None
 
     def _around(self, path: str) -> str:
         """The same, or that of the nearest project around it, as uv and Poetry look for one."""

@@ -422,13 +422,11 @@ class _Service:
                 self.notes.append(Note("lost", self._stage.place, what, advice))
             else:
                 variables[name] = self._moved(value, code)
+        paths = variables.get("PYTHONPATH", "").split(":")
         for folder in self._needs.checkouts:
             if code.context and below(folder, code.context):
-                source = joined(folder, "src")
-                source = source if self._repository.has(source) else folder
-                path = joined(APP, posixpath.relpath(source, code.context))
-                known = filter(None, variables.get("PYTHONPATH", "").split(":"))
-                variables["PYTHONPATH"] = ":".join(dict.fromkeys((*known, path)))
+                paths.append(joined(APP, posixpath.relpath(folder, code.context)))
+                variables["PYTHONPATH"] = ":".join(filter(None, dict.fromkeys(paths)))
         return variables
 
     def _path(self, value: str, code: Code) -> None:
@@ -560,7 +558,11 @@ def _containers(
     if compose.profiles:
         entry["up"] = False
     if compose.depends_on:
-        entry["depends_on"] = dict(compose.depends_on)
+        conditions = dict(compose.depends_on)
+        entry["depends_on"] = [*conditions]
+        if any(conditions.values()):
+            long = {n: {"condition": how or "service_started"} for n, how in conditions.items()}
+            entry["depends_on"] = long
     if ready:
         entry["start"] = {"with": list(ready)}
     elif environment := {n: code.moved(v) for n, v in compose.environment.items() if _shown(n, v)}:

@@ -64,21 +64,24 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         for candidate in named
         if candidate.compose and candidate.compose.image
     }
-    names_in: dict[str, dict[str, str]] = {"": {}}  # project -> its name of a service -> ours
-    drafts_in: list[tuple[str, Draft]] = []
+    names_in: dict[str, dict[str, str]] = {}  # project -> its name of a service -> ours
     for candidate in named:
-        compose = candidate.compose
-        project = project_of[compose.place.file] if compose else ""
-        if compose:
-            names_in.setdefault(project, {})[compose.name] = candidate.name
-        if not only or candidate.name == only:
-            linked = _linked(candidate, images, repository)
-            drafts_in.append((project, draft(linked, repository)))
-    drafts = tuple(_depending(each, names_in[project]) for project, each in drafts_in)
+        if compose := candidate.compose:
+            names = names_in.setdefault(project_of[compose.place.file], {})
+            names[compose.name] = candidate.name
+    drafts: list[Draft] = []
+    for candidate in named:
+        if only and candidate.name != only:
+            continue
+        if compose := candidate.compose:
+            names = names_in[project_of[compose.place.file]]
+            ours = {names[n]: how for n, how in compose.depends_on.items() if n in names}
+            candidate = replace(candidate, compose=replace(compose, depends_on=ours))
+        drafts.append(draft(_linked(candidate, images, repository), repository))
     name = every[0].name if len(every) == 1 else ""
     return Adoption(
         project=clean(name or repository.root.name, "fleet"),
-        drafts=drafts,
+        drafts=tuple(drafts),
         notes=tuple(notes),
         left=() if only else tuple(left),
     )
@@ -102,22 +105,17 @@ def _composed(
     """What compose files build, what they have ready-made, and what lies elsewhere. `apart`: there
     are others, whose volumes may have the same names.
     """
-    builds = {
-        service.image: service.build
-        for service in facts.services
-        if service.image and service.build
-    }
     root = facts.files[0] if facts.files else ""
-    ready = {
-        service.name
-        for service in facts.services
-        if not service.build
-        and service.image
-        and service.image not in builds
-        and service.place.file == root  # the start check does not read those that it includes
-    }
-    depends = {service.name: set(service.depends_on) for service in facts.services}
-    startable = {n for n in ready if depends[n] <= ready} if root in OWN else set()
+    builds = {service.image: service.build for service in facts.services if service.build}
+    ready: set[str] = set()
+    for service in facts.services:
+        is_made = service.build or not service.image or service.image in builds
+        if not is_made and service.place.file == root:  # a start check reads no other file
+            ready.add(service.name)
+    startable: set[str] = set()
+    for service in facts.services:
+        if root in OWN and service.name in ready and {*service.depends_on} <= ready:
+            startable.add(service.name)
     candidates, left, notes = [], [], []
     for service in facts.services:
         build = service.build or builds.get(service.image)
@@ -127,11 +125,7 @@ def _composed(
             what = f"{service.name} has its Dockerfile in the compose file"
             advice = "move `dockerfile_inline` into a file, and name that in `dockerfile`"
             notes.append(Note("breaks", service.place, what, advice))
-        elif (
-            re.match(r"[a-z+]+:|git@|\$", build.context)
-            or build.context.startswith("../")
-            or build.dockerfile.startswith("../")
-        ):
+        elif re.match(r"\.\./|[a-z+]+:|git@|\$", build.context) or build.dockerfile[:3] == "../":
             what = (
                 f"{service.name} is built from {build.context}, which is outside of this repository"
             )
@@ -233,28 +227,6 @@ def _linked(candidate: Candidate, images: dict[str, str], repository: Repository
         n: f"target:{images[n]}" for n in base_images if n in images and images[n] != candidate.name
     }
     return replace(candidate, images=linked)
-
-
-def _depending(service_draft: Draft, name_of: dict[str, str]) -> Draft:
-    """A draft with `depends_on` by the manifest's names: of services that it has."""
-
-    def ours(entry: dict[str, object]) -> dict[str, object]:
-        dependencies = entry.get("depends_on")
-        names = (
-            {name_of[n]: how for n, how in dependencies.items() if n in name_of}
-            if isinstance(dependencies, dict)
-            else {}
-        )
-        rest = {key: value for key, value in entry.items() if key != "depends_on"}
-        if any(names.values()):
-            rest["depends_on"] = {
-                n: {"condition": how or "service_started"} for n, how in names.items()
-            }
-        elif names:
-            rest["depends_on"] = list(names)
-        return rest
-
-    return replace(service_draft, entry=ours(service_draft.entry), kept=ours(service_draft.kept))
 
 
 def _called(file: str, repository: Repository) -> str:

@@ -310,7 +310,7 @@ def test_a_context_above_a_dockerfile_is_said_once(tmp_path: Path) -> None:
     [
         ("['80:8000', '90:9000']", {"port": 8000, "publish": 80}, ["port 90 of the host"]),
         ("['80:8000', 9000]", {"port": 8000, "publish": 80}, []),
-        ("['80:8000', '5-6:5-6']", {"port": 8000, "publish": 80}, ["the ports 5-6:5-6"]),
+        ("['80:8000', '5-6:5-6']", {"port": 8000, "publish": 80}, ["the ports 5-6"]),
     ],
 )
 def test_further_ports_are_exposed_and_what_is_not_published_is_said(
