@@ -18,6 +18,7 @@ IGNORE = ".dockerignore"
 # What may name where the code is.
 _SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
+_PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
 
@@ -50,9 +51,7 @@ class Code:
     def program(self, word: str) -> str:
         """The path of a program that is found on PATH today, and is a file of the repository."""
         for old, new in self.moves:
-            if "/" not in word and re.fullmatch(
-                rf"/(?:usr/(?:local/)?)?s?bin/{re.escape(word)}", old
-            ):
+            if (program := _PROGRAM.fullmatch(old)) and program[1] == word:
                 return new
         return word
 
@@ -124,15 +123,11 @@ def _sorted(
     for pair in pairs:
         if _top(pair) == main_top:
             code.append(pair)
-        elif (
-            _is_named(pair.target, named)
-            if repository.is_file(pair.source)
-            else pair.source in read
-        ):
+            continue
+        is_file, is_read = repository.is_file(pair.source), pair.source in read
+        if _is_named(pair.target, named) if is_file else is_read:
             apart.append(pair)
-        elif not (
-            repository.is_file(pair.source) and (pair.source in read or lists_packages(pair.source))
-        ):
+        elif not is_file or not (is_read or lists_packages(pair.source)):
             what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
             advice = (
                 f"copy it to {_inside(APP, pair.source, '.')} and {main_top[0]} to "
@@ -146,7 +141,7 @@ def _sorted(
 
 def _is_named(path: str, named: Collection[str]) -> bool:
     """Whether commands name a file, by its path or as a program of PATH."""
-    program = re.fullmatch(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)", path)
+    program = _PROGRAM.fullmatch(path)
     return any(path in word or (program and word == program[1]) for word in named)
 
 

@@ -85,9 +85,9 @@ def in_folder(root: Path, folder: str, name: str, port: int) -> Draft | None:
     if not inside:
         return None
     [draft, *_] = inside
-    listens = {"port": draft.entry.get("port", port)} if port else {}
-    published = {"publish": port} if port and listens["port"] != port else {}
-    return replace(draft, entry={**draft.entry, **listens, **published})
+    if port and draft.entry.setdefault("port", port) != port:
+        draft.entry["publish"] = port
+    return draft
 
 
 def start(file: Path, request: InitRequest) -> Started:

@@ -59,16 +59,14 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     alone, unnamed = _alone(repository, candidates)
     notes += unnamed
     named = list(_named([*candidates, *alone]))
-    images = {
-        candidate.compose.image: candidate.name
-        for candidate in named
-        if candidate.compose and candidate.compose.image
-    }
+    images: dict[str, str] = {}
     names_in: dict[str, dict[str, str]] = {}  # project -> its name of a service -> ours
     for candidate in named:
         if compose := candidate.compose:
+            images[compose.image] = candidate.name
             names = names_in.setdefault(project_of[compose.place.file], {})
             names[compose.name] = candidate.name
+    images.pop("", None)
     drafts: list[Draft] = []
     for candidate in named:
         if only and candidate.name != only:
@@ -107,40 +105,38 @@ def _composed(
     """
     root = facts.files[0] if facts.files else ""
     builds = {service.image: service.build for service in facts.services if service.build}
+    builds.pop("", None)
     ready: set[str] = set()
     for service in facts.services:
-        is_made = service.build or not service.image or service.image in builds
-        if not is_made and service.place.file == root:  # a start check reads no other file
+        is_pulled = not service.build and service.image and service.image not in builds
+        if is_pulled and service.place.file == root:  # a start check reads no other file
             ready.add(service.name)
     startable: set[str] = set()
     for service in facts.services:
         if root in OWN and service.name in ready and {*service.depends_on} <= ready:
             startable.add(service.name)
     candidates, left, notes = [], [], []
+    folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
     for service in facts.services:
-        build = service.build or builds.get(service.image)
+        build, name = service.build or builds.get(service.image), service.name
         if build is None:
-            left.append((service.name, service.image or "no image"))
-        elif not build.dockerfile:
-            what = f"{service.name} has its Dockerfile in the compose file"
+            left.append((name, service.image or "no image"))
+            continue
+        what = advice = ""
+        if not build.dockerfile:
+            what = f"{name} has its Dockerfile in the compose file"
             advice = "move `dockerfile_inline` into a file, and name that in `dockerfile`"
-            notes.append(Note("breaks", service.place, what, advice))
         elif re.match(r"\.\./|[a-z+]+:|git@|\$", build.context) or build.dockerfile[:3] == "../":
-            what = (
-                f"{service.name} is built from {build.context}, which is outside of this repository"
-            )
-            notes.append(
-                Note("breaks", service.place, what, "run init in the folder that has both")
-            )
-        else:
-            if apart:
-                folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
-                named = {f"{folder}-{name}": path for name, path in service.volumes.items()}
-                service = replace(service, volumes=named)
-            beside = tuple(name for name in service.depends_on if name in startable)
-            candidates.append(
-                Candidate(name=service.name, build=build, compose=service, ready=beside)
-            )
+            what = f"{name} is built from {build.context}, which is outside of this repository"
+            advice = "run init in the folder that has both"
+        if what:
+            notes.append(Note("breaks", service.place, what, advice))
+            continue
+        if apart:
+            volumes = {f"{folder}-{volume}": path for volume, path in service.volumes.items()}
+            service = replace(service, volumes=volumes)
+        beside = tuple(other for other in service.depends_on if other in startable)
+        candidates.append(Candidate(name=name, build=build, compose=service, ready=beside))
     return candidates, left, notes
 
 
@@ -152,16 +148,14 @@ def _alone(
     """
     used = {candidate.build.dockerfile for candidate in composed}
     files = [file for file in repository.files if _is_dockerfile(file, repository)]
-    plain = {posixpath.dirname(file) for file in files if "." not in posixpath.basename(file)}
+    plain = [file for file in files if "." not in posixpath.basename(file)]
+    folders = {*map(posixpath.dirname, (*used, *plain))}
     candidates, others = [], []
     for file in files:
         if file in used:
             continue
         folder, name = posixpath.split(file)
-        another = "." in name and (
-            folder in plain or any(posixpath.dirname(e) == folder for e in used)
-        )
-        if another:
+        if "." in name and folder in folders:
             others.append(file)
             continue
         build, notes = _context(file, repository)
@@ -184,23 +178,14 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
     """How a Dockerfile is built that nothing here builds: in the lowest folder around it that has
     what it copies.
     """
-    folder = posixpath.dirname(file) or "."
-    default = Build(context=folder, dockerfile=file)
-    text = repository.text(file)
-    at = folder
-    while text is not None:
-        build = Build(context=at, dockerfile=file)
-        if _has_sources(text, build, repository):
-            note = Note(
-                "other",
-                Place(file),
-                "its context is a folder above its own, which has what it copies",
-            )
-            return build, (note,) if at != folder else ()
-        if at == ".":
-            break
-        at = posixpath.dirname(at) or "."
-    return default, ()
+    own = Build(context=posixpath.dirname(file) or ".", dockerfile=file)
+    build, text = own, repository.text(file)
+    while text is not None and not _has_sources(text, build, repository):
+        if build.context == ".":
+            return own, ()
+        build = replace(build, context=posixpath.dirname(build.context) or ".")
+    what = "its context is a folder above its own, which has what it copies"
+    return build, (Note("other", Place(file), what),) if build != own else ()
 
 
 def _has_sources(text: str, build: Build, repository: Repository) -> bool:
@@ -219,13 +204,11 @@ def _has_sources(text: str, build: Build, repository: Repository) -> bool:
 
 def _linked(candidate: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
     """A candidate with the images that its stages stand on and that are built here."""
-    text = repository.text(candidate.build.dockerfile)
-    base_images = (
-        {stage.image for stage in stages(text, "", candidate.build.args)} if text else set()
-    )
-    linked = {
-        n: f"target:{images[n]}" for n in base_images if n in images and images[n] != candidate.name
-    }
+    text = repository.text(candidate.build.dockerfile) or ""
+    linked: dict[str, str] = {}
+    for stage in stages(text, "", candidate.build.args):
+        if images.get(stage.image, candidate.name) != candidate.name:
+            linked[stage.image] = f"target:{images[stage.image]}"
     return replace(candidate, images=linked)
 
 
