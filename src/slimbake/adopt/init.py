@@ -189,14 +189,13 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
 
 def report(decided: Started) -> list[str]:
     """What became of each service, in a line, and the notes by their rank."""
-    rows = [
-        (
-            draft.name,
-            draft.outcome,
-            str(draft.origin[0]) if not draft.why else f"{draft.why.place}: {draft.why.what}",
-        )
-        for draft in decided.drafts
-    ]
+    rows: list[tuple[str, str, str]] = []
+    advised: dict[str, list[str]] = {}
+    for draft in decided.drafts:
+        why = f"{draft.why.place}: {draft.why.what}" if draft.why else str(draft.origin[0])
+        rows.append((draft.name, draft.outcome, why))
+        if draft.why and draft.why.advice:
+            advised.setdefault(draft.why.advice, []).append(draft.name)
     lines = text_table(("service", "becomes", "from, or why"), rows, left=3).splitlines()
     count = Counter(draft.outcome for draft in decided.drafts)
     lines += ["", ", ".join(f"{number} {outcome}" for outcome, number in count.items())]
@@ -204,10 +203,6 @@ def report(decided: Started) -> list[str]:
         lines.append(
             f"ready-made, stay in the compose file: {', '.join(n for n, _ in decided.left)}"
         )
-    advised: dict[str, list[str]] = {}
-    for draft in decided.drafts:
-        if draft.why and draft.why.advice:
-            advised.setdefault(draft.why.advice, []).append(draft.name)
     if advised:
         lines += ["", "what would have slimbake build what is kept:"]
         lines += [f"  {', '.join(names)}: {advice}" for advice, names in advised.items()]

@@ -240,6 +240,7 @@ class Draft:
     wants_python: tuple[str, ...] = ()  # what its projects say of the version
     notes: tuple[Note, ...] = ()
     kept: Entry = field(default_factory=dict)  # the same with its Dockerfile
+    kept_notes: tuple[Note, ...] = ()  # on that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

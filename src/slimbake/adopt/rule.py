@@ -73,13 +73,13 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         outcome="kept",
         entry=kept,
         kept=kept,
-        notes=candidate.notes,
+        kept_notes=(*candidate.notes, *_of_compose(compose)),
     )
     try:
         return _own(fallback, candidate, repository)
     except KeepError as error:
         why = Note("other", error.place, error.what, error.advice)
-        notes = (*fallback.notes, *_of_compose(compose))
+        notes = fallback.kept_notes
         has_entrypoint = re.search(
             r"(?mi)^[ \t]*ENTRYPOINT\b", repository.text(candidate.build.dockerfile) or ""
         )
@@ -91,7 +91,7 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         why = Note(
             "other", candidate.origin[-1], "its stages are nested too deeply", "flatten them"
         )
-        return replace(fallback, why=why)
+        return replace(fallback, why=why, notes=fallback.kept_notes)
 
 
 def _kept(candidate: Candidate) -> Entry:
@@ -142,7 +142,7 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     torch, torch_notes = _torch(needs, stage, compose, repository)
     if torch != CPU:
         entry["torch"] = torch
-    notes = (*fallback.notes, *needs.notes, *service.notes, *torch_notes, *_of_compose(compose))
+    notes = (*fallback.kept_notes, *needs.notes, *service.notes, *torch_notes)
     notes += (*differences(code, build, entry, repository),)
     return replace(
         fallback,

@@ -236,7 +236,7 @@ class _Reader:
         return self._text[node.start_byte : node.end_byte].replace("\\\n", "")
 
     def _before(self, operator: str, node: Node) -> str:
-        return f"`{operator}` before `{self._source(node).split()[0]}`"
+        return f"`{operator}` before `{self._source(node).partition(' ')[0]}`"
 
 
 def _words(text: str, values: Mapping[str, str]) -> list[str]:

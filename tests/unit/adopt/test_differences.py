@@ -62,6 +62,12 @@ def test_a_program_that_writes_into_its_folder_is_named(
     assert said(tmp_path, {"write.py": f"import os\n{line}\n"}) == notes
 
 
+def test_a_kept_dockerfile_has_none_of_these_notes(tmp_path: Path) -> None:
+    files = {"write.py": "open('a.csv', 'w')\n", ".env": "A=1\n", "requirements.txt": "--odd\n"}
+    found = draft(tmp_path, PLAIN, {**FILES, **files})
+    assert (found.outcome, found.notes) == ("kept", ())
+
+
 def test_what_is_mounted_in_the_folder_is_what_the_program_writes_to(tmp_path: Path) -> None:
     files = {"write.py": "open('out/a.csv', 'w')\n"}
     assert said(tmp_path, files, f'{HEAD}VOLUME /app/out\nCMD ["python", "write.py"]\n') == []

@@ -125,6 +125,7 @@ PIECES = [
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))
 @example("A=" + "$A" * 3000)
+@example("0|\x1f")
 def test_any_text_becomes_commands_or_is_refused(text: str) -> None:
     try:
         found = steps(text, "/", {"A": "x y", "B": "'"})
