@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from slimbake.adopt.code import APP, IGNORE, Code, line_of, sources
 from slimbake.adopt.files import below, joined
 from slimbake.adopt.model import Build, Entry, Note, Place, Repository
 from slimbake.host.dockerignore import Ignore
 
-# What Python writes below its working folder.
+# What Python writes below its working folder: a file by its name, or a folder.
 _WRITES = re.compile(
-    r"""\bopen\(\s*f?["'][^"'/~\n][^"'\n]*["'],\s*(?:mode=)?["'][wax]|sqlite[\w+]*:///(?!/)"""
+    r"""\bopen\(\s*f?["'](?P<file>[^"'/~\n][^"'\n]*)["'],\s*(?:mode=)?["'][wax]"""
+    r"""|sqlite[\w+]*:///(?P<database>[^"'/\n][^"'\n]*)"""
     r"""|\b(?:makedirs|mkdir|FileHandler)\((?!\s*f?["'][/~])"""
 )
 
@@ -29,16 +30,27 @@ def differences(code: Code, build: Build, entry: Entry, repository: Repository) 
             what = f"{name} is copied today, and slimbake leaves out what begins with a dot"
             advice = f"`!{name}` in {IGNORE} copies it; variables may be an `env_file`"
             yield Note("breaks", Place(file), what, advice)
+    for place in [*_written(texts, entry)][:1]:
+        what = "it writes files, and slimbake's image is read-only"
+        advice = "name the folder in `volumes`, or in `tmpfs` if a restart may empty it"
+        yield Note("breaks", place, what, advice)
+
+
+def _written(texts: Mapping[str, str], entry: Entry) -> Iterator[Place]:
+    """Where a program writes, and nothing is mounted. A folder of a variable's name may be any that is
+    mounted in the code.
+    """
     mounts = [*entry.get("volumes", {}).values(), *entry.get("tmpfs", ())]
-    if any(below(path, APP) for path in mounts):
-        return
+    in_code = any(below(mount, APP) for mount in mounts)
     for file, text in texts.items():
-        match = _WRITES.search(text) if file.endswith(".py") else None
-        if match and (line := line_of(text, match.start())):
-            what = "it writes files, and slimbake's image is read-only"
-            advice = "name the folder in `volumes`, or in `tmpfs` if a restart may empty it"
-            yield Note("breaks", Place(file, line), what, advice)
-            return
+        for match in _WRITES.finditer(text) if file.endswith(".py") else ():
+            is_mounted = in_code
+            if name := match["file"] or match["database"]:
+                path = joined(entry.get("workdir", APP), name)
+                is_mounted = any(below(path, mount) for mount in mounts)
+            line = line_of(text, match.start())
+            if line and not is_mounted:
+                yield Place(file, line)
 
 
 def _hidden(code: Code, build: Build, repository: Repository) -> dict[str, str]:

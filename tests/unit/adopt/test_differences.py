@@ -68,9 +68,19 @@ def test_a_kept_dockerfile_has_none_of_these_notes(tmp_path: Path) -> None:
     assert (found.outcome, found.notes) == ("kept", ())
 
 
-def test_what_is_mounted_in_the_folder_is_what_the_program_writes_to(tmp_path: Path) -> None:
-    files = {"write.py": "open('out/a.csv', 'w')\n"}
-    assert said(tmp_path, files, f'{HEAD}VOLUME /app/out\nCMD ["python", "write.py"]\n') == []
+@pytest.mark.parametrize(
+    ("line", "notes"),
+    [
+        ("open('out/a.csv', 'w')", []),
+        ("os.makedirs(FOLDER)", []),
+        ("DATABASE = 'sqlite:///./app.db'", [f"write.py:1: {WRITES}"]),
+    ],
+)
+def test_what_is_mounted_in_the_folder_is_what_the_program_writes_to(
+    tmp_path: Path, line: str, notes: list[str]
+) -> None:
+    text = f'{HEAD}VOLUME /app/out\nCMD ["python", "write.py"]\n'
+    assert said(tmp_path, {"write.py": f"{line}\n"}, text) == notes
 
 
 PROJECT = '[project]\nname = "shop"\nversion = "1"\n'
