@@ -86,7 +86,7 @@ KEPT = {
     ),
     **{f"{HEAD}{step}\n{CMD}": f"Dockerfile:5: {why}" for step, why in STEPS_KEPT.items()},
     f"FROM debian:13 AS web\nRUN pip install x\n{HEAD}COPY --from=web /dist static\n{CMD}": (
-        "Dockerfile:7: /dist is copied of debian:13"
+        "Dockerfile:7: /dist is made in the stage web"
     ),
     f"FROM node:22 AS web\nRUN --mount=type=secret,id=x npm ci\n{HEAD}COPY --from=web /x x\n{CMD}": (
         "Dockerfile:7: /x is copied of node:22"
