@@ -382,7 +382,7 @@ class _Locking:
             if not self._asked_for(name):
                 continue
             if system.scope.image and EXTERNALS in self._failures:
-                continue  # that failure says what to mend first
+                continue  # that failure comes first
             locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or locked & self._upgrade:
