@@ -353,6 +353,7 @@ def mistyped(value: dict[str, Any]) -> Iterator[str]:
 
 CONTAINED: dict[str, Any] = {
     "python": "3.11.2",
+    "machine": "x86_64",
     "system": {"name": "debian", "version": "13"},
     "debian": [],
     "distributions": [],

@@ -62,7 +62,7 @@ def test_a_wheel_that_was_swapped_is_caught_by_its_hash_and_named(
     assert lines[0].startswith("slimbake: layer_one does not build: make-layer")
     assert any("toy-leaf" in line or "toy_leaf" in line for line in lines)
     assert wheel.parent.name in done.stderr, "the hash that was wanted"
-    assert "`slimbake lock --fetch`" in lines[-1]
+    assert any("`slimbake lock --fetch`" in line for line in lines)
 
     fixed = toy.slimbake("lock", "--fetch", env={"UV_DEFAULT_INDEX": index.url})
     assert fixed.code == 0 and f"{wheel.name} is damaged" in fixed.stderr

@@ -216,7 +216,9 @@ def test_imports_every_module_that_it_keeps(runtime: Runtime) -> None:
             except ImportError as error:
                 print(name, error, file=sys.__stdout__)
     """
-    assert runtime.run(failures) == ""
+    # Debian's Python has a module of its own that needs another package.
+    of_python = runtime.run(failures, image=runtime.python).splitlines()
+    assert [line for line in runtime.run(failures).splitlines() if line not in of_python] == []
 
 
 def test_reads_bytecode_that_does_not_depend_on_times(runtime: Runtime) -> None:

@@ -17,6 +17,10 @@ _PYTHON = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?!2)(?P<tag>.*))?"
     r"|.*/uv:(?:[^/]*-)?python(?P<uv>3\.\d+).*"
 )
+_INSTALLS = re.compile(
+    r"\b(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|pipenv)\s+(?:sync|install))\b"
+)
+_TAGGED = re.compile(r"py(?:thon)?-?3[.]?(\d{1,2})(?!\d)")
 _PATTERN = re.compile(r"[*?\[]")
 _ADVICE = "copy it from the repository"
 
@@ -41,8 +45,16 @@ def python_of(image: str) -> str | None:
 
 
 def is_python(stage: Stage) -> bool:
-    """Whether a stage is one of Python and its packages."""
-    return python_of(stage.image) is not None or UV.search(stage.image) is not None
+    """Whether a stage is one of Python and its packages: by its image, or since it installs some."""
+    if python_of(stage.image) is not None or UV.search(stage.image):
+        return True
+    return any(_INSTALLS.search(run.text) for run in stage.runs)
+
+
+def version_of(image: str) -> str:
+    """The version of Python that the name of an image says: "3.11"; "" where it says none."""
+    named = _TAGGED.search(image)
+    return python_of(image) or (f"3.{named[1]}" if named else "")
 
 
 class Origins:
@@ -73,6 +85,20 @@ class Origins:
     def builder(self, name: str) -> Stage | None:
         """The stage that files are copied from; None for an image or a further context."""
         return find(self.stages, name) if name else None
+
+    def has_python(self, stage: Stage) -> bool:
+        """Whether a stage is one of Python, or takes files of one."""
+        waiting, seen = [stage], []
+        while waiting:
+            stage = waiting.pop()
+            if is_python(stage):
+                return True
+            seen.append(stage)
+            for name, _ in stage.takes:
+                builder = self.builder(name)
+                if builder is not None and all(builder is not each for each in seen):
+                    waiting.append(builder)
+        return False
 
     def of(self, stage: Stage, path: str, line: float = math.inf) -> str:
         """The path in the repository of a path in a stage, as a line of its Dockerfile sees it; ""

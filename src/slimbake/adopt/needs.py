@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.adopt.dockerfile import INSTALLER, absolute
-from slimbake.adopt.files import UV, Origins, is_python, joined
+from slimbake.adopt.files import UV, Origins, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, steps
 from slimbake.config.names import IMAGE
@@ -26,6 +26,11 @@ _WITH_WORD = re.compile(
 _ENVIRONMENT = re.compile(r"-[tw]|--(?:target|prefix|root|wheel-dir)")
 _TORCH_INDEX = re.compile(r"download\.pytorch\.org/whl/(cpu|cu\d+)")
 _INSTALLERS = frozenset(("pip", "uv", "poetry", "pipenv", "pdm", "virtualenv", "wheel", "build"))
+# Python itself, and what installs packages into it: images have another.
+_DEBIAN_PYTHON = re.compile(
+    r"(?:lib)?python3(?:\.\d+)?(?:-(?:pip|dev|venv|distutils|setuptools|wheel|minimal|full))?"
+    r"|python-is-python3"
+)
 _FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg-config|pkgconf")
 # What Alpine needs to build packages that PyPI has ready-made for Debian, and to run them.
 _FOR_MUSL = re.compile(
@@ -85,9 +90,8 @@ class Needs:
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
-    checkouts: dict[str, None] = field(
-        default_factory=dict
-    )  # where code is that is installed editable
+    image: str = ""  # that has more than Python: `from`
+    checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -123,14 +127,18 @@ class _Reader:
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
-        if not is_python(self._stage):
-            image = self._stage.image.partition("@")[0] or "unknown"
-            what = f"its image is {image}, which is more or other than Python"
-            advice = "begin with FROM python:VERSION-slim" if "python" in self._stage.image else ""
-            raise KeepError(self._stage.place, what, advice)
+        image = self._stage.image
+        if not self._origins.has_python(self._stage) or not IMAGE.fullmatch(image):
+            what = (
+                f"its image is {image.partition('@')[0] or 'unknown'}, and no RUN installs packages"
+            )
+            raise KeepError(self._stage.place, what, "a service of slimbake's is one of Python")
         for odd in self._stage.odd:
             raise odd
-        if not re.search("slim|alpine", self._stage.image):  # such an image has compilers
+        if python_of(image) is None and not UV.search(image):
+            if self._last:
+                self._needs.image = image
+        elif not re.search("slim|alpine", image):  # such an image has compilers
             self._needs.wheels["build-essential"] = None
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
@@ -204,13 +212,10 @@ class _Reader:
         return KeepError(self._place, what, advice)
 
     def _step(self, command: list[str], unsure: str) -> None:
-        program, rest = posixpath.basename(command[0]), command[1:]
-        if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
-            program, *rest = [*filter(None, [rest[0].removeprefix("-m")]), *rest[1:]] or [program]
+        program, rest = _program_of(command)
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
             self._step(rest[1:], unsure)
             return
-        program = re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program)
         if program == "chmod":
             self._expect_no_copy(rest)
         if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
@@ -499,6 +504,11 @@ class _Reader:
                 name = word.partition("=")[0].partition(":")[0]
                 if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
                     raise self._keep(f"apt-get install {word}", "name Debian packages")
+                if _DEBIAN_PYTHON.fullmatch(name):
+                    continue
+                if self._needs.image and name.startswith("python3-"):
+                    what = f"{name} is for the Python of its image, which slimbake does not use"
+                    raise self._keep(what, "require the package of PyPI")
                 for_wheels = not self._last or _FOR_WHEELS.fullmatch(name)
                 (self._needs.wheels if for_wheels else self._needs.system)[name] = None
         elif plain[:1] in (["remove"], ["purge"]):
@@ -562,8 +572,28 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "mkdir": _Reader._mkdir,
     **dict.fromkeys(("useradd", "adduser"), _Reader._users),
     "usermod": lambda _, words: not _CHANGES_USER.search(f" {' '.join(words)} "),
+    "ln": lambda _, words: _links_installers(words),
+    "update-alternatives": lambda _, words: _links_installers(words),
     "git": lambda _, words: words[:2] == ["lfs", "install"],
 }
+
+
+def _program_of(command: Sequence[str]) -> tuple[str, list[str]]:
+    """The name of a program, and its arguments: of `python -m pip`, pip's."""
+    program, rest = posixpath.basename(command[0]), list(command[1:])
+    if _PYTHON.fullmatch(program) and rest and rest[0].startswith("-m"):
+        module = rest.pop(0).removeprefix("-m")
+        program = module or (rest.pop(0) if rest else program)
+    return re.sub(r"^(pip)3?(?:\.\d+)?$", r"\1", program), rest
+
+
+def _links_installers(arguments: Sequence[str]) -> bool:
+    """Whether all paths among these are of Python, or of what installs packages: images have a Python
+    of their own.
+    """
+    names = [posixpath.basename(word) for word in arguments if word.startswith("/")]
+    programs = re.compile(rf"(?:python|pip)[\d.]*|{'|'.join(sorted(_INSTALLERS))}")
+    return bool(names) and all(programs.fullmatch(name) for name in names)
 
 
 def _said(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.differences import differences
 from slimbake.adopt.dockerfile import find, stages
-from slimbake.adopt.files import Origins, below, joined, python_of
+from slimbake.adopt.files import Origins, below, joined, version_of
 from slimbake.adopt.model import (
     Candidate,
     Command,
@@ -135,6 +135,8 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     read = [*needs.files, *map(posixpath.normpath, folders)]
     code = code_of(origins.pairs(stage), stage.workdir, named, read, build, repository)
     shell, entry = service.entry(code, build.context)
+    if needs.image:
+        entry["from"] = needs.image
     if needs.copies:
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
@@ -142,15 +144,20 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
     torch, torch_notes = _torch(needs, stage, compose, repository)
     if torch != CPU:
         entry["torch"] = torch
-    notes = (*fallback.kept_notes, *needs.notes, *service.notes, *torch_notes)
-    notes += (*differences(code, build, entry, repository),)
+    notes = [*fallback.kept_notes, *needs.notes, *service.notes, *torch_notes]
+    notes += differences(code, build, entry, repository)
+    if needs.image:
+        what = f"packages that {needs.image} itself has for Python are not used, nor its ENTRYPOINT"
+        notes.append(
+            Note("breaks", stage.place, what, "require them; `slimbake lock` looks into it")
+        )
     return replace(
         fallback,
         outcome="own, with a shell" if shell else "own",
         entry=entry,
-        python=next(filter(None, (python_of(s.image) for s in (stage, *every))), ""),
+        python=next(filter(None, (version_of(s.image) for s in (stage, *every))), ""),
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -187,7 +194,7 @@ def _torch(
     place = _plain_torch(needs, stage, repository)
     if place is None:
         return CPU, ()
-    if compose and compose.gpu:
+    if (compose and compose.gpu) or "cuda" in needs.image:
         return CUDA, ()
     what = "torch is its CPU build, and PyPI's has CUDA"
     return CPU, (Note("breaks", place, what, "`torch: cuda` in the service for CUDA"),)
@@ -279,7 +286,7 @@ class _Service:
         self._health(code, there, entry)
         self._unset(entry)
         entry |= self._packages(code)
-        if self._shell:
+        if self._shell and not self._needs.image:
             entry["shell"] = True
         return self._script, entry
 
@@ -290,7 +297,7 @@ class _Service:
             number = name if name.isdecimal() else self._needs.users.get(name, "")
             if number.isdecimal() and number != "0":
                 return (f"{number}:{group}" if group.isdecimal() else number), HOME
-        return "", NONROOT_HOME
+        return "", HOME if self._needs.image else NONROOT_HOME
 
     def _homes(self, code: Code, home: str) -> Iterator[tuple[str, str]]:
         """Where homes of today's users are: a writable folder of slimbake's image."""
@@ -397,10 +404,14 @@ class _Service:
         return arguments
 
     def _needs_shell(self, name: str, text: str, place: Place) -> None:
-        """Have a shell in the image, and what its text calls of essentials."""
+        """Have a shell in the image, and what its text calls of essentials. An image of the user's
+        has what its own Dockerfile installs.
+        """
         self._shell = self._script = True
         if match := re.search(rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run\b", text):
             raise KeepError(place, f"`{match[0]}`: the image does not have it", "start the program")
+        if self._needs.image:
+            return
         if name not in ("sh", "dash"):
             self._system["bash" if name == "bash" else name] = None
         called = (
@@ -490,7 +501,8 @@ class _Service:
             command, script = replace(health.command, words=words), self._script
             check["test"] = self._words(command, code, workdir, first=True)
             self._script = script  # its command is none
-            self._system |= {word: None for word in check["test"][:1] if word in _FETCHERS}
+            if not self._needs.image:
+                self._system |= {word: None for word in check["test"][:1] if word in _FETCHERS}
         elif "port" not in entry:
             return
         check |= health.times

@@ -23,6 +23,7 @@ _FEWEST = 4  # variables that are worth a name of their own
 # In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
 _ORDER = [
     "python",
+    "from",
     "context",
     "include",
     "dockerfile",

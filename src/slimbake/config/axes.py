@@ -57,7 +57,7 @@ def axes(raw: Raw, report: ProblemReport) -> None:
     _derived(every, raw, report)
     _families(every, raw, report)
     _different(raw, report)
-    _debian(raw, report)
+    _shells(raw, report)
 
 
 def copies(raw: Raw) -> Iterator[str]:
@@ -301,17 +301,13 @@ def _same_as_base(entry: Entry, chosen: Chosen, of_base: Chosen, report: Problem
     report.value(chosen.path, message, hint)
 
 
-def _debian(raw: Raw, report: ProblemReport) -> None:
-    """Report Debian packages of bases and services that start from an image of the user's."""
+def _shells(raw: Raw, report: ProblemReport) -> None:
+    """Report services that ask for a shell in an image of the user's."""
     for entry in entries(raw):
         image = _chosen(entry, "from", "", raw)
-        if not image.value or "dockerfile" in entry.raw:
-            continue
-        message = f"its image starts from '{image.value}': {_place(image, report)}"
-        hint = "install them in that image: slimbake adds no Debian packages to it"
-        if "system" in entry.raw:
-            report.key((*entry.path, "system"), message, hint)
-        if entry.raw.get("shell") == TRUTH[0]:
+        if image.value and entry.raw.get("shell") == TRUTH[0]:
+            message = f"its image starts from '{image.value}': {_place(image, report)}"
+            hint = "it has the shell of that image; `system: [dash]` installs one"
             report.key((*entry.path, "shell"), message, hint)
 
 

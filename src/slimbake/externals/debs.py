@@ -1,5 +1,5 @@
-"""Debian packages of `system:`, pinned and fetched by the apt of the external Python image, in
-builds of no image.
+"""Debian packages of `system:`, pinned and fetched by the apt of the external Python image, or of the
+user's image that they are installed in, in builds of no image.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TypeVar
 
 from slimbake import docker
 from slimbake.console import Console
-from slimbake.docker.engine import expect_engine
-from slimbake.externals.resolve import resolve_externals
-from slimbake.fleet.model import Fleet, Python
+from slimbake.errors import SetupError
+from slimbake.externals.resolve import context_of
+from slimbake.externals.stages import Stages, linked_stages, stages_of
+from slimbake.fleet.model import Fleet, Runtime
 from slimbake.host.machine import Machine
 from slimbake.inside import zipapp
 from slimbake.inside.debs import UNKNOWN, Deb, format_debs
@@ -23,7 +24,8 @@ from slimbake.inside.debs import UNKNOWN, Deb, format_debs
 T = TypeVar("T")
 
 _STEP = """
-FROM python AS step
+FROM ready AS step
+USER 0:0
 RUN --mount=type=bind,from=inside,target=/inside {command}
 FROM scratch
 COPY --from=step /out /
@@ -35,7 +37,7 @@ class Apt:
     """Where Debian's mirror is asked, no matter what this machine itself runs."""
 
     fleet: Fleet
-    python: Python  # of whose image
+    runtime: Runtime  # of slimbake's own, the image that it is made from; else the user's image
     machine: Machine
     console: Console
 
@@ -59,20 +61,31 @@ class Apt:
         self._run(["fetch-debs", "/out", arch], format_debs(debs), take)
 
     def _run(self, arguments: Sequence[str], lock: str, take: Callable[[Path], T]) -> T:
-        external = self.fleet.external(self.python.image)
-        (image,) = resolve_externals((external,), expect_engine()).resolved
-        command = json.dumps([self.python.program, "/inside/make.pyz", *arguments])
+        stages, program = self._stages()
+        command = json.dumps([program, "/inside/make.pyz", *arguments])
         with tempfile.TemporaryDirectory(prefix="slimbake-debs-") as scratch:
             given, out = Path(scratch) / "given", Path(scratch) / "out"
             for folder in (given, out):
                 folder.mkdir()
             (given / "make.pyz").write_bytes(zipapp("make"))
             (given / "lock.txt").write_text(lock)
-            contexts = {"python": image.context, "inside": str(given)}
             docker.build(
-                _STEP.format(command=command),
-                contexts,
+                stages.text + _STEP.format(command=command),
+                {**stages.contexts, "inside": str(given)},
                 f"type=local,dest={out}",
                 arguments=dict(self.machine.proxies),
             )
             return take(out)
+
+    def _stages(self) -> tuple[Stages, str]:
+        """An image with apt, and its Python. Raises SetupError where no lock says where that is."""
+        python, interpreter = self.runtime.python, self.fleet.interpreter(self.runtime)
+        own = self.fleet.external(python.image)
+        if not self.runtime.image:
+            return stages_of(context_of(own)), python.program
+        if interpreter is None:
+            raise SetupError(f"no lock says where Python is in {self.runtime.image}")
+        image = context_of(self.fleet.external(self.runtime.external))
+        if interpreter.is_linked:
+            return linked_stages(image, context_of(own), python.program), interpreter.path
+        return stages_of(image), interpreter.path

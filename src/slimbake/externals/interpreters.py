@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.docker.engine import expect_engine
 from slimbake.errors import SetupError, SlimbakeError
-from slimbake.externals.resolve import resolve_externals
+from slimbake.externals.resolve import context_of
+from slimbake.externals.stages import Stages, linked_stages, stages_of
 from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.wheels import MACHINES
 from slimbake.images import this_platform
+from slimbake.inside import zipapp
+from slimbake.inside.step import INTERPRETER
 
 _LIMIT = 4096  # bytes of an answer
 _WORDS = 7  # of an answer
@@ -64,13 +66,14 @@ with open(os.path.join(os.path.dirname(__file__), "words"), "w") as answer:
     answer.write("\\n".join(words))
 """
 _STEP = """
-FROM image AS step
+FROM ready AS step
 COPY --from=answer . /
 RUN --network=none {command}
 FROM scratch
 COPY --from=step /{folder}/words /
 """
 _ABSENT = re.compile(r"executable file not found|no such file or directory|stat [^:]+: ")
+_OLD_GLIBC = re.compile(r"version `GLIBC_([0-9.]+)' not found")
 _FOREIGN = re.compile(
     r"exec format error|no match for platform|does not match the specified platform"
 )
@@ -80,18 +83,25 @@ class UnfitError(SlimbakeError):
     """The image cannot be used as `from`."""
 
 
-def find_interpreter(external: External, platforms: Sequence[str], machine: Machine) -> Interpreter:
+def find_interpreter(
+    external: External,
+    python: External,
+    python_program: str,
+    platforms: Sequence[str],
+    machine: Machine,
+) -> Interpreter:
     """Run the Python of an image of `from`: the version that it has to have, else `python3`, else
-    `python`, as the image's own user.
+    `python`, as the image's own user. In an image without Python, run slimbake's own.
 
-    `platforms`: what is built on it. Raises UnfitError where the image has none that fits, and
-    SetupError where it cannot be asked.
+    `python`: the image that slimbake's own is made from, with `python_program`; `platforms`: what is
+    built on the image. Raises UnfitError where no Python fits, and SetupError where the image cannot
+    be asked.
     """
     chosen = _nearest(platforms)
-    (image,) = resolve_externals((external,), expect_engine()).resolved
+    image, own = (context_of(each) for each in (external, python))
     others = []
     for program in (f"python{external.version}", "python3", "python"):
-        words = _answer(program, image.context, chosen, external, machine)
+        words = _answer(stages_of(image), program, chosen, external, machine)
         if not words:
             continue
         version = words[1]
@@ -104,11 +114,25 @@ def find_interpreter(external: External, platforms: Sequence[str], machine: Mach
             f" {external.version} is wanted",
             "change `python:`, or take an image that has that version",
         )
-    raise UnfitError(
-        f"'{external.image}' has no Python: none of python{external.version}, python3 and python"
-        " is on its PATH",
-        f"install Python {external.version} in it: slimbake adds none yet",
-    )
+    program = f"{INTERPRETER}/bin/python{external.version}"
+    try:
+        words = _answer(
+            linked_stages(image, own, python_program), program, chosen, external, machine
+        )
+    except SetupError as error:
+        if found := _OLD_GLIBC.search(error.message):
+            raise UnfitError(
+                f"'{external.image}' has no Python, and slimbake's own needs glibc {found[1]}, which"
+                " is newer than the image's",
+                f"take an image of a newer distribution, or install Python {external.version} in it",
+            ) from None
+        raise
+    if not words:
+        raise UnfitError(
+            f"'{external.image}' has no Python, and no glibc, which slimbake's own needs",
+            "take an image of Debian, Ubuntu or another distribution with glibc",
+        )
+    return _fitting(words, external, chosen)
 
 
 def _nearest(platforms: Sequence[str]) -> str:
@@ -118,12 +142,12 @@ def _nearest(platforms: Sequence[str]) -> str:
 
 
 def _answer(
-    program: str, image: str, chosen: str, external: External, machine: Machine
+    stages: Stages, program: str, chosen: str, external: External, machine: Machine
 ) -> list[str]:
     """What a program of an image answers; nothing where there is none of that name."""
     command = json.dumps([program, "-ISB", f"/{_FOLDER}/find.py"])
     with tempfile.TemporaryDirectory(prefix="slimbake-from-") as scratch:
-        given, out = Path(scratch, "given"), Path(scratch, "out")
+        given, out, programs = (Path(scratch, name) for name in ("given", "out", "programs"))
         folder = given / _FOLDER
         folder.mkdir(parents=True)
         folder.chmod(0o777)
@@ -131,10 +155,12 @@ def _answer(
         program_file.write_text(_PROGRAM)
         program_file.chmod(0o644)
         out.mkdir()
+        programs.mkdir()
+        (programs / "make.pyz").write_bytes(zipapp("make"))
         try:
             docker.build(
-                _STEP.format(command=command, folder=_FOLDER),
-                {"image": image, "answer": str(given)},
+                stages.text + _STEP.format(command=command, folder=_FOLDER),
+                {**stages.contexts, "answer": str(given), "inside": str(programs)},
                 f"type=local,dest={out}",
                 arguments=dict(machine.proxies),
                 platform=chosen,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from slimbake import docker
-from slimbake.docker.engine import DockerEngine
+from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError
 from slimbake.fleet.model import External
 
@@ -131,3 +131,9 @@ def _resolved(
         standin=available.standin,
         digest=available.digest,
     )
+
+
+def context_of(external: External) -> str:
+    """Where one external can be had now, as a named context. Raises SetupError."""
+    (resolved,) = resolve_externals((external,), expect_engine()).resolved
+    return resolved.context

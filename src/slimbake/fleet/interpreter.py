@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slimbake.config.naming import USER
+from slimbake.inside.step import INTERPRETER
 
 NOTHING = "-"
 _PATH = r"/[A-Za-z0-9._+/-]{1,254}"
@@ -24,7 +25,9 @@ _FORMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """The Python of an image of the user's, as `slimbake lock` found it by running it."""
+    """The Python of an image of the user's, as `slimbake lock` found it by running it: its own, or
+    slimbake's in an image that has none.
+    """
 
     path: str  # absolute, without links
     version: str  # 3.13.5
@@ -33,6 +36,11 @@ class Interpreter:
     user: str  # as whom the image runs: numbers of user and group
     home: str  # of that user; "" = it has none
     compilers: str  # that the image has: "cc,nvcc"; "" = none
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is slimbake's own, since the image has none."""
+        return self.path.startswith(f"{INTERPRETER}/")
 
     @property
     def nonroot(self) -> str:

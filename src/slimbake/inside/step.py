@@ -12,6 +12,7 @@ from typing import NoReturn
 
 INSIDE = Path("/inside")  # what a step mounts beside its program; none of it stays in an image
 PREFIX = Path("/opt/slimbake")  # all packages are installed below it
+INTERPRETER = PREFIX / "python"  # slimbake's own, in an image of the user's that has none
 SITE = "lib/python*/site-packages"  # below the prefix
 EPOCH = 315532800  # 1980-01-01: no zip file, so no wheel made in an image, can hold an older time
 NONROOT = 65532  # user and group of every service

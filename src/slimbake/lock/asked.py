@@ -139,7 +139,7 @@ def systems(fleet: Fleet) -> Iterator[System]:
 
 
 def _asked_system(system: System, fleet: Fleet) -> str:
-    image = fleet.external(system.scope.python.image).image
+    image = fleet.external(system.scope.runtime.external).image
     return text_digest("\n".join((image, *system.scope.platforms, *sorted(system.packages))))
 
 

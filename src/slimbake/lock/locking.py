@@ -34,6 +34,8 @@ from slimbake.lock.locks import (
     Locks,
     externals_text,
     lock_file,
+    parse_externals,
+    parse_interpreters,
     read_locks,
     write_locks,
 )
@@ -132,13 +134,13 @@ class _Locking:
         for name, text in weights_texts(self._fleet).items():
             if self._asked_for(name):
                 self._texts[name] = text
-        self._resolve_systems()
         if externals:
             with self._work.step("external images"):
                 try:
                     self._texts[EXTERNALS] = self._externals()
                 except ManifestError as error:
                     self._failures[EXTERNALS] = error
+        self._resolve_systems()
         self._inspect()
         written = self._write()
         self._expect_all()
@@ -367,6 +369,9 @@ class _Locking:
         """Lock Debian packages; each that Debian does not have is a failure."""
         from slimbake.externals.debs import Apt
 
+        # The apt of an image of `from` runs by the Python that was found in it just now.
+        externals = self._text(EXTERNALS)
+        fleet = with_digests(self._fleet, parse_externals(externals), parse_interpreters(externals))
         unknown: dict[str, list[str]] = {}  # package -> what may be meant
         failing: list[str] = []
         answers: dict[
@@ -376,14 +381,16 @@ class _Locking:
             name = system.scope.system_lock
             if not self._asked_for(name):
                 continue
+            if system.scope.image and EXTERNALS in self._failures:
+                continue  # that failure comes first
             locked = {deb.name for deb in self._locks.debs(name)}
             new = name not in self._locks.records  # of what builds sources that were found just now
             if new or name in self._old or self._all or locked & self._upgrade:
-                packages, python = system.packages, system.scope.python
-                request = (packages, system.scope.platforms, python)
+                packages, runtime = system.packages, system.scope.runtime
+                request = (packages, system.scope.platforms, runtime)
                 with self._work.step(name, f"locking {name}: {', '.join(packages)}"):
                     if request not in answers:
-                        apt = Apt(self._fleet, python, self._machine, self._console)
+                        apt = Apt(fleet, runtime, self._machine, self._console)
                         answers[request] = apt.lock(packages, system.scope.platforms)
                 lines, similar = answers[request]
                 if similar:
@@ -435,9 +442,15 @@ class _Locking:
             same = external.digest and external.digest == before[external.name].digest
             interpreter = before[external.name].interpreter if same else None
             if external.version and not interpreter:
+                python = next(p for p in self._fleet.pythons if p.version == external.version)
                 try:
-                    platforms = self._platforms_on(external.name)
-                    interpreter = find_interpreter(external, platforms, self._machine)
+                    interpreter = find_interpreter(
+                        external,
+                        known.external(python.image),
+                        python.program,
+                        self._platforms_on(external.name),
+                        self._machine,
+                    )
                 except UnfitError as error:
                     unfit[external.image, external.version] = error.message, error.hint
                 except SetupError as error:

@@ -103,6 +103,7 @@ class Recipe(Container):
     copies: tuple[PlannedCopy, ...] = ()  # what comes of stages and images: `copy`
     steps: tuple[PlannedStep, ...] = ()  # what `build` runs
     interpreter: str = ""  # of a runtime of the user's image: what starts its Python
+    links_interpreter: bool = False  # whether that is slimbake's own, since the image has none
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -80,11 +80,17 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
 def runtime(fleet: Fleet, runtime: Runtime) -> Target:
     name, python = runtime.name, runtime.python
     recipe = Recipe(template="runtime.Dockerfile.j2")
+    contexts = [FROM_INSIDE, external(fleet, runtime.external)]
     if runtime.image:
         interpreter = fleet.interpreter(runtime)
+        is_linked = interpreter is not None and interpreter.is_linked
         # Before the first lock; nothing is baked without one.
         program = interpreter.path if interpreter else python.program
-        recipe = Recipe(template="from.Dockerfile.j2", interpreter=program)
+        recipe = Recipe(
+            template="from.Dockerfile.j2", interpreter=program, links_interpreter=is_linked
+        )
+        if is_linked:
+            contexts.append(external(fleet, python.image))
     return Target(
         name=name,
         kind="runtime",
@@ -94,7 +100,7 @@ def runtime(fleet: Fleet, runtime: Runtime) -> Target:
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/runtime{runtime.suffix}.Dockerfile",
         recipe=recipe,
-        contexts=(FROM_INSIDE, external(fleet, runtime.external)),
+        contexts=tuple(contexts),
         labels=labels(fleet, name),
         repository="runtime",
         suffix=runtime.suffix,
@@ -530,7 +536,7 @@ def _local(asker: Base | Service) -> Pairs:
 def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pairs:
     """The contexts of the steps that install and copy: only those that there are."""
     contexts = [FROM_INSIDE]
-    if asker.system:
+    if asker.system and not asker.scope.image:
         contexts.append(external(fleet, asker.scope.python.image))
     if builder:
         contexts.append(external(fleet, asker.scope.python.builder))

@@ -86,7 +86,7 @@ KEPT = {
     ),
     **{f"{HEAD}{step}\n{CMD}": f"Dockerfile:5: {why}" for step, why in STEPS_KEPT.items()},
     f"FROM debian:13 AS web\nRUN pip install x\n{HEAD}COPY --from=web /dist static\n{CMD}": (
-        "Dockerfile:7: /dist is copied of debian:13"
+        "Dockerfile:7: /dist is made in the stage web"
     ),
     f"FROM node:22 AS web\nRUN --mount=type=secret,id=x npm ci\n{HEAD}COPY --from=web /x x\n{CMD}": (
         "Dockerfile:7: /x is copied of node:22"
@@ -627,3 +627,76 @@ CMD ["python", "agent.py"]
     found = entry(tmp_path, text, {"comps/agent/agent.py": "", "comps/__init__.py": ""})
     assert (found["context"], found["include"]) == (".", ["comps"])
     assert (found["workdir"], found["env"]) == ("/app/comps/agent", {"PYTHONPATH": "/app"})
+
+
+CUDA = """\
+FROM nvidia/cuda:12.6.3-runtime-ubuntu24.04
+RUN apt-get update && apt-get install -y python3.12 python3-pip python3-dev curl ffmpeg \\
+ && ln -s /usr/bin/python3.12 /usr/bin/python
+WORKDIR /srv
+COPY . .
+RUN python3 -m pip install --break-system-packages -r requirements.txt
+EXPOSE 8000
+HEALTHCHECK CMD curl -f localhost:8000
+CMD ["bash", "-c", "python3 main.py | tee log"]
+"""
+
+
+def test_an_image_with_more_than_python_becomes_from(tmp_path: Path) -> None:
+    files = {**FILES, "requirements.txt": "torch\nfastapi\n"}
+    found = draft(tmp_path, CUDA, files)
+    assert found.outcome == "own, with a shell"
+    entry = found.entry
+    assert (entry["from"], entry["torch"]) == ("nvidia/cuda:12.6.3-runtime-ubuntu24.04", "cuda")
+    assert entry["system"] == ["curl", "ffmpeg"]
+    assert entry["command"] == ["bash", "-c", "python3 main.py | tee log"]
+    assert "shell" not in entry, "it has the shell of its image"
+    assert any("has for Python are not used" in note.what for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("image", "python"),
+    [
+        ("tiangolo/uvicorn-gunicorn-fastapi:python3.11", "3.11"),
+        ("nvcr.io/x/pytorch:2.4-py312", "3.12"),
+        ("registry.example.com:5000/team/base@sha256:" + 64 * "0", ""),
+    ],
+)
+def test_its_name_may_say_which_python_it_has(tmp_path: Path, image: str, python: str) -> None:
+    found = draft(
+        tmp_path, f"FROM {image}\nCOPY . /app\nRUN pip install x\nCMD python /app/main.py\n"
+    )
+    assert (found.entry["from"], found.python) == (image, python)
+
+
+@pytest.mark.parametrize(
+    ("line", "why_kept"),
+    [
+        (
+            "RUN apt-get install -y python3-numpy",
+            "Dockerfile:2: python3-numpy is for the Python of",
+        ),
+        ("RUN ln -s /opt/tool /usr/bin/tool", "Dockerfile:2: RUN ln -s /opt/tool /usr/bin/tool"),
+        ("RUN apk add curl", "Dockerfile:2: apk add curl"),
+    ],
+)
+def test_what_slimbake_does_not_do_in_such_an_image_keeps_it(
+    tmp_path: Path, line: str, why_kept: str
+) -> None:
+    rest = "COPY . /app\nRUN pip install x\nCMD python /app/main.py\n"
+    assert why(tmp_path, f"FROM ubuntu:24.04\n{line}\n{rest}").startswith(why_kept)
+
+
+def test_packages_of_a_builder_stage_on_such_an_image_are_taken(tmp_path: Path) -> None:
+    dockerfile = """\
+FROM nvidia/cuda:12.6.3-devel-ubuntu24.04 AS build
+RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install httpx
+FROM nvidia/cuda:12.6.3-runtime-ubuntu24.04
+COPY --from=build /opt/venv /opt/venv
+COPY main.py /app/
+WORKDIR /app
+CMD ["/opt/venv/bin/python", "main.py"]
+"""
+    entry = draft(tmp_path, dockerfile).entry
+    assert entry["from"] == "nvidia/cuda:12.6.3-runtime-ubuntu24.04"
+    assert (entry["requirements"], entry["command"]) == (["httpx"], ["python", "main.py"])

@@ -79,7 +79,7 @@ def test_a_reading_command_works_on_the_example(call: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_yaml_keeps_the_schema(block: Block) -> None:
     value = yaml.safe_load(block.text) or {}
-    if re.match(r"# (compose\.yaml|skaffold\.yaml|output|\.github|\.pre-commit)", block.text):
+    if re.match(r"# (compose\.yaml|output|\.github|\.pre-commit)", block.text):
         assert isinstance(value, dict)
     else:
         service = SCHEMA["$defs"]["service"]["properties"]

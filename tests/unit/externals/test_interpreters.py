@@ -12,10 +12,11 @@ from tests.unit.machines import debian
 from slimbake.errors import SetupError
 from slimbake.externals import interpreters
 from slimbake.externals.interpreters import UnfitError, find_interpreter
-from slimbake.externals.resolve import Externals, Resolved
 from slimbake.fleet.model import External
 
 IMAGE = External("from_x", "x:1", version="3.13")
+PYTHON = External("python", "python:3.13-slim-trixie")
+LINKED = "/opt/slimbake/python/bin/python3.13"
 WORDS = ["/usr/bin/python3.13", "3.13.5", "glibc-2.41", "x86_64", "0:0", "-", "-", "cpython"]
 ABSENT = SetupError('exec: "python3.13": executable file not found in $PATH')
 
@@ -26,23 +27,19 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def build(dockerfile: str, contexts: Mapping[str, str], output: str, **_: Any) -> None:
-        program = dockerfile.partition('["')[2].partition('"')[0]
+        program = dockerfile.rpartition('["')[2].partition('"')[0]
         answer = found.get(program, ABSENT)
         if isinstance(answer, SetupError):
             raise answer
         Path(output.partition("dest=")[2], "words").write_text("\n".join(answer))
 
-    resolved = Resolved(
-        name="from_x", image="x:1", context="docker-image://x:1", standin=False, digest=""
-    )
-    monkeypatch.setattr(interpreters, "expect_engine", lambda: None)
-    monkeypatch.setattr(interpreters, "resolve_externals", lambda *_: Externals((resolved,)))
+    monkeypatch.setattr(interpreters, "context_of", lambda each: f"docker-image://{each.image}")
     monkeypatch.setattr("slimbake.docker.build", build)
     return found
 
 
 def found() -> Any:
-    return find_interpreter(IMAGE, ("linux/amd64",), debian())
+    return find_interpreter(IMAGE, PYTHON, "python3.13", ("linux/amd64",), debian())
 
 
 @pytest.mark.parametrize("program", ["python3.13", "python3", "python"])
@@ -80,10 +77,29 @@ def test_what_packages_do_not_run_on_is_refused(
     assert refused.value.message.startswith(message)
 
 
-def test_an_image_without_python_is_refused(answers: dict[str, Any]) -> None:
-    assert not answers
-    with pytest.raises(UnfitError, match=r"none of python3\.13, python3 and python is on its PATH"):
+def test_in_an_image_without_python_slimbake_s_own_is_run(answers: dict[str, Any]) -> None:
+    answers[LINKED] = [LINKED, *WORDS[1:]]
+    assert found().path == LINKED
+    assert found().is_linked
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (
+            SetupError("python3.13: /lib/libc.so.6: version `GLIBC_2.38' not found (required by"),
+            "'x:1' has no Python, and slimbake's own needs glibc 2.38, which is newer than",
+        ),
+        (ABSENT, "'x:1' has no Python, and no glibc, which slimbake's own needs"),
+    ],
+)
+def test_an_image_in_which_it_does_not_run_is_refused(
+    failure: SetupError, message: str, answers: dict[str, Any]
+) -> None:
+    answers[LINKED] = failure
+    with pytest.raises(UnfitError) as refused:
         found()
+    assert refused.value.message.startswith(message)
 
 
 def test_an_image_for_another_platform_is_refused(answers: dict[str, Any]) -> None:

@@ -66,5 +66,6 @@ def test_an_image_of_slimbake_s_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefix, "PREFIX", tmp_path)
+    (tmp_path / "pyvenv.cfg").touch()
     with pytest.raises(StepError, match="it is one of slimbake's own"):
         prefix.expect_fit(HERE)

@@ -13,9 +13,11 @@ PROGRAMS = {
     "take-outputs": ".layer:take_outputs",
     "make-folders": ".layer:make_folders",
     "make-runtime": ".runtime:make_runtime",
+    "make-interpreter": ".interpreter:make_interpreter",
     "make-prefix": ".prefix:make_prefix",
     "lock-debs": "..debs:lock_debs",
     "fetch-debs": "..debs:fetch_locked_debs",
     "carry-debs": ".system:carry_debs",
+    "install-system": ".system:install_system",
     "install-debs": ".system:install_debs",
 }

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..elf import LIBRARIES
-from ..step import EPOCH, PREFIX, StepError
+from ..step import EPOCH, INTERPRETER, PREFIX, StepError
 from .tree import tree
 
 APP = Path("/app")  # where services have their code
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+DATA = {
+    CERTIFICATES: INTERPRETER / "share/ca-certificates.crt",
+    Path("/usr/lib/ssl/cert.pem"): CERTIFICATES,  # where its OpenSSL looks
+    Path("/usr/share/zoneinfo"): INTERPRETER / "share/zoneinfo",
+}
 
 
 def make_prefix(arguments: Sequence[str]) -> None:
@@ -40,8 +46,19 @@ def make_prefix(arguments: Sequence[str]) -> None:
     (out / LIBRARIES.relative_to("/")).touch()  # empty: whose libraries these are is not known
     if not APP.exists():
         (out / APP.relative_to("/")).mkdir()
+    if python.is_relative_to(INTERPRETER):
+        link_data(out)
     for path in tree(out):
         os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+
+
+def link_data(out: Path) -> None:
+    """Link what slimbake's own interpreter reads to what lies beside it, where this image has none."""
+    for place, target in DATA.items():
+        if not os.path.lexists(place):
+            link = out / place.relative_to("/")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
 
 
 def interpreter() -> Path:
@@ -77,5 +94,5 @@ def expect_fit(version: str) -> None:
             f"the Python of the image of `from`, {python}, can be started by root alone:"
             f" {closed[-1]} is closed to others"
         )
-    if PREFIX.exists():
+    if (PREFIX / "pyvenv.cfg").exists():
         raise StepError(f"the image of `from` has files in {PREFIX}: it is one of slimbake's own")

@@ -324,6 +324,16 @@ def archive_library(library: Path, path: str) -> None:
         shutil.rmtree(library / name, ignore_errors=True)
 
 
+def pack_library(library: Path, place: Path) -> None:
+    """Archive and compile the modules of a standard library that lies at `place` in the image."""
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    archive_library(library, f"{place.parent}/python{version}.zip")
+    for module in sorted(library.rglob("*.py")):
+        codec = module.parent.name == "encodings"
+        if (module.stem in CODECS) if codec else (module.stem not in FOREIGN):
+            compiled(module, f"{place}/{module.relative_to(library)}")
+
+
 def make_runtime(arguments: Sequence[str]) -> None:
     """The program `make-runtime OUT`."""
     require_dpkg()
@@ -345,13 +355,7 @@ def make_runtime(arguments: Sequence[str]) -> None:
         within(out, folder).mkdir(parents=True, exist_ok=True)
         within(out, folder).chmod(0o1777 if folder in SCRATCH else 0o755)
     os.chown(within(out, "/home/nonroot"), NONROOT, NONROOT)
-    library = within(out, STDLIB)
-    version = f"{sys.version_info.major}{sys.version_info.minor}"
-    archive_library(library, f"{STDLIB.parent}/python{version}.zip")
-    for module in sorted(library.rglob("*.py")):
-        codec = module.parent.name == "encodings"
-        if (module.stem in CODECS) if codec else (module.stem not in FOREIGN):
-            compiled(module, f"/{module.relative_to(out)}")
+    pack_library(within(out, STDLIB), STDLIB)
     subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)
     shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)  # ldconfig's own: inode numbers
     link_identical(tree(out))

@@ -9,6 +9,7 @@ lacks them: see `companions`.
 from __future__ import annotations
 
 import email
+import os
 import re
 import shutil
 import subprocess
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from ..debs import LOCK, apt, debs_of, verify_debs
 from ..elf import LIBRARIES, is_elf, needed
-from ..step import INSIDE, StepError
+from ..step import EPOCH, INSIDE, StepError
 from .dpkg import (
+    ROOT,
     STATUS_D,
     alternative_links,
     debian_owners,
@@ -52,6 +54,10 @@ PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
 # scripts that run when a package is installed.
+# What installing leaves that says when it was.
+RECORDS = re.compile(
+    r"/var/log/.*|/var/cache/(?:apt/.*[.]bin|ldconfig/aux-cache)|/var/lib/dpkg/.*-old"
+)
 EVERYWHERE = frozenset(("required", "important"))
 
 
@@ -81,6 +87,35 @@ def install_debs(_: Sequence[str] = ()) -> None:
             apt(*command, *lacking)
         except StepError:
             apt(*command, *map(str, files.values()))
+
+
+def install_system(_: Sequence[str]) -> None:
+    """The program `install-system`: install the packages of the lock in an image of the user's, as
+    its own Dockerfile would have, but without a network.
+
+    What changed gets one time, and apt's and dpkg's records of the installation go.
+    """
+    os.environ["SOURCE_DATE_EPOCH"] = str(EPOCH)  # of the day on which a user is made
+    with tempfile.NamedTemporaryFile() as begun:
+        install_debs()
+        moment = Path(begun.name).stat().st_ctime
+    changed = [path for path in files_of_image() if path.lstat().st_ctime >= moment]
+    for path in changed:
+        if RECORDS.fullmatch(str(path)) and not path.is_dir():
+            path.unlink()
+    for path in changed:
+        if os.path.lexists(path):
+            os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+
+
+def files_of_image() -> Iterator[Path]:
+    """All files and folders of this image: nothing that is mounted."""
+    for name, folders, files in os.walk(ROOT):
+        folders[:] = [folder for folder in folders if not os.path.ismount(f"{name}/{folder}")]
+        for entry in (*folders, *files):
+            path = Path(name, entry)
+            if not path.is_mount():
+                yield path
 
 
 @cache
@@ -234,8 +269,8 @@ def report_made(packages: Collection[str]) -> None:
         more = f" and {len(made) - SHOWN} more" if len(made) > SHOWN else ""
         print(
             f"slimbake: warning: system: the image lacks {', '.join(made[:SHOWN])}{more}, which the"
-            " package's installation makes: if your code reads them, name an image that has the"
-            " package in `from`",
+            " package's installation makes: if your code reads them, name an image in `from`, in"
+            " which slimbake installs the package whole",
             file=sys.stderr,
         )
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
-from slimbake.fleet.model import Fleet, Python, Scope
+from slimbake.fleet.model import Fleet, Runtime, Scope
 from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
@@ -285,20 +285,20 @@ def fetch_debian(
     for wheels. Raises SetupError.
     """
     every: dict[str, tuple[Deb, ...]] = {}
-    missing: dict[Python, set[Deb]] = {}
+    missing: dict[Runtime, set[Deb]] = {}
     for system in systems(fleet):
         name = system.scope.system_lock
         if only is None or name in only:
             every[name] = locks.debs(name)
             lacking = {deb for deb in every[name] if not _debs_held(store, deb)}
-            missing.setdefault(system.scope.python, set()).update(lacking)
-    for python, debs in missing.items():
+            missing.setdefault(system.scope.runtime, set()).update(lacking)
+    for runtime, debs in missing.items():
         for arch in sorted({deb.arch for deb in debs} - {"all"}) or ["amd64"] * bool(debs):
             here = sorted(deb for deb in debs if deb.arch in {arch, "all"})
             size = sum(deb.size for deb in here)
             line = f"fetching {len(here)} Debian packages, {size / 1e6:,.1f} MB"
             with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
-                _debs_bring(here, arch, Apt(fleet, python, machine, console), store)
+                _debs_bring(here, arch, Apt(fleet, runtime, machine, console), store)
     return {
         name: tuple(file for deb in debs if (file := _debs_held(store, deb)))
         for name, debs in every.items()

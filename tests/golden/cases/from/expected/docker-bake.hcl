@@ -1,9 +1,9 @@
 group "default" {
-  targets = ["api", "worker", "old", "own", "kept"]
+  targets = ["api", "worker", "old", "bare", "own", "kept"]
 }
 
 group "bases" {
-  targets = ["runtime", "runtime_nvidia-cuda-12-6-3-runtime-ubuntu24-04_e12ea664", "runtime_registry-example-com-hardened-1_62820cd3-3_11", "base-cuda"]
+  targets = ["runtime", "runtime_nvidia-cuda-12-6-3-runtime-ubuntu24-04_e12ea664", "runtime_registry-example-com-hardened-1_62820cd3-3_11", "runtime_debian-13-slim_df2dc25d", "base-cuda"]
 }
 
 group "smoke" {
@@ -125,6 +125,27 @@ target "runtime_registry-example-com-hardened-1_62820cd3-3_11" {
   cache-to = cache(CACHE_TO, "runtime_registry-example-com-hardened-1_62820cd3-3_11")
 }
 
+target "runtime_debian-13-slim_df2dc25d" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/runtime-debian-13-slim_df2dc25d.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "from_debian-13-slim_df2dc25d" = "docker-image://debian:13-slim@sha256:0000000000000000000000000000000000000000000000000000000000000008"
+    "python" = "docker-image://python:3.13-slim-trixie@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "debian:13-slim"
+    "org.opencontainers.image.title" = "runtime_debian-13-slim_df2dc25d"
+    "slimbake.project" = "atlas"
+    "slimbake.target" = "runtime_debian-13-slim_df2dc25d"
+  }
+  output = image("runtime_debian-13-slim_df2dc25d")
+  tags = ["${REGISTRY}/runtime:${TAG}-debian-13-slim_df2dc25d"]
+  cache-from = cache(CACHE_FROM, "runtime_debian-13-slim_df2dc25d")
+  cache-to = cache(CACHE_TO, "runtime_debian-13-slim_df2dc25d")
+}
+
 target "layer_base-cuda" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
@@ -153,7 +174,7 @@ target "layer_old" {
   output = ["type=cacheonly"]
 }
 
-target "layer_own" {
+target "layer_bare" {
   inherits = ["_common", "_online"]
   context = "bake/programs"
   dockerfile = "../dockerfiles/layer.Dockerfile"
@@ -162,7 +183,7 @@ target "layer_own" {
     "builder" = "docker-image://python:3.13-slim-trixie@sha256:0000000000000000000000000000000000000000000000000000000000000002"
   }
   args = {
-    "LAYER" = "layer_own"
+    "LAYER" = "layer_bare"
   }
   output = ["type=cacheonly"]
 }
@@ -260,6 +281,30 @@ target "old" {
   cache-to = cache(CACHE_TO, "old")
 }
 
+target "bare" {
+  inherits = ["_common", "_online"]
+  context = "api"
+  dockerfile = "../bake/dockerfiles/bare.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "builder" = "docker-image://python:3.13-slim-trixie@sha256:0000000000000000000000000000000000000000000000000000000000000002"
+    "base" = "target:runtime_debian-13-slim_df2dc25d"
+    "layer_bare" = "target:layer_bare"
+  }
+  labels = {
+    "org.opencontainers.image.base.name" = "debian:13-slim"
+    "org.opencontainers.image.title" = "bare"
+    "slimbake.lock" = "sha256:5e4e6acb4dcf749d99faf9536e7f0d3b194a3a77673012a36dd2781788897ea7"
+    "slimbake.project" = "atlas"
+    "slimbake.promise" = "kept"
+    "slimbake.target" = "bare"
+  }
+  output = image("bare")
+  tags = ["${REGISTRY}/bare:${TAG}"]
+  cache-from = cache(CACHE_FROM, "bare")
+  cache-to = cache(CACHE_TO, "bare")
+}
+
 target "own" {
   inherits = ["_common"]
   context = "api"
@@ -268,7 +313,7 @@ target "own" {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.13-slim-trixie@sha256:0000000000000000000000000000000000000000000000000000000000000002"
     "base" = "target:runtime"
-    "layer_own" = "target:layer_own"
+    "layer_bare" = "target:layer_bare"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.13-slim-trixie"
@@ -344,6 +389,21 @@ target "old-inventory" {
   }
   args = {
     "CHECKED" = "old"
+    "PACKAGES" = "click"
+  }
+  output = ["type=cacheonly"]
+}
+
+target "bare-inventory" {
+  inherits = ["_common"]
+  context = "bake/programs"
+  dockerfile = "../dockerfiles/inventory.Dockerfile"
+  contexts = {
+    "inside" = "target:inside"
+    "image" = "target:bare"
+  }
+  args = {
+    "CHECKED" = "bare"
     "PACKAGES" = "click"
   }
   output = ["type=cacheonly"]

@@ -10,7 +10,7 @@ RUN --network=none \
 
 FROM base
 USER 0:0
-COPY --from=layer_own /opt /opt
+COPY --from=layer_bare /opt /opt
 COPY --from=code /app /app
 USER 65532:65532
 CMD ["python", "-m", "api"]
