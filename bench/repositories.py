@@ -23,7 +23,7 @@ from slimbake.adopt.init import InitRequest, Started, start
 from slimbake.config import manifest
 from slimbake.errors import ManifestError, UsageError
 
-_NOT_PYTHON = "which is more or other than Python"
+_NOT_PYTHON = "no RUN installs packages of Python"
 LIMIT = 900  # seconds of a bake
 # What the exit code of a bake says of its only service.
 ENDS = {0: "started", 6: "built", 124: "out of time"}

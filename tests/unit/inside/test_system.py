@@ -124,24 +124,21 @@ def test_a_program_that_starts_others_through_a_shell_is_reported(
     assert capsys.readouterr().err == ""
 
 
-def test_what_an_installation_made_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_an_installation_made_beside_a_package_s_files_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugins, shared = tmp_path / "plugins", tmp_path / "shared"
     for folder in (plugins, shared, tmp_path / "info"):
         folder.mkdir()
-    for path in (plugins / "a.so", plugins / "cache", shared / "more"):
+    for path in (plugins / "a.so", plugins / "list", shared / "more"):
         path.write_text("")
     (tmp_path / "info/draw.list").write_text(f"{plugins}\n{plugins}/a.so\n{shared}\n")
     (tmp_path / "info/other:amd64.list").write_text(f"{shared}\n")
     monkeypatch.setattr(dpkg, "DPKG", tmp_path)
     monkeypatch.setattr(dpkg, "debian_owners", lambda: {plugins / "a.so": "draw"})
-    system.report_made(["draw"])
-    assert capsys.readouterr().err.startswith(
-        f"slimbake: warning: system: the image lacks {plugins}/cache, which the package's"
-    )
-    system.report_made(["other"])
-    assert capsys.readouterr().err == ""
+    assert dpkg.made_beside(["draw"]) == {plugins / "list"}
+    assert dpkg.made_beside(["other"]) == set()
+    assert dpkg.made_beside(["draw", "other"]) == {plugins / "list", shared / "more"}
 
 
 def test_first_lines_name_interpreters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

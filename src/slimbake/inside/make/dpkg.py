@@ -40,8 +40,8 @@ def debian_owners() -> dict[Path, str]:
 
 
 def made_beside(packages: Collection[str]) -> set[Path]:
-    """The files in folders that only these packages have, and that no package owns: what their
-    installation made, such as a cache of plug-ins.
+    """What the installation of packages made: files that no package owns, in folders that only these
+    have, such as a list of plug-ins. No logs, and no caches, which programs make anew.
     """
     having: dict[Path, set[str]] = {}
     for listing in DPKG.glob("info/*.list"):
@@ -51,7 +51,7 @@ def made_beside(packages: Collection[str]) -> set[Path]:
     for folder, names in having.items():
         if names <= {*packages} and folder.is_dir() and not folder.is_symlink():
             files = (path for path in folder.resolve().iterdir() if not path.is_symlink())
-            made |= {path for path in files if path.is_file()}
+            made |= {path for path in files if path.is_file() and path.parts[1] != "var"}
     return made - {*debian_owners()}
 
 

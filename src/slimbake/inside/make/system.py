@@ -49,7 +49,6 @@ DOCUMENTATION = re.compile(
     r"/usr/share/(doc|doc-base|man|info|locale|lintian|linda|bug)/|/.*/man/man\d[^/]*/"
 )
 STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
-SHOWN = 3  # files in a warning
 PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
 # Debian's own words for what every installation has: their dependents name them for the sake of
@@ -262,19 +261,6 @@ def package_files(names: Collection[str]) -> set[Path]:
     return paths | copyrights(paths)
 
 
-def report_made(packages: Collection[str]) -> None:
-    """Print what the installation of packages made, and the image does not have."""
-    paths = sorted(map(str, made_beside(packages)))
-    if made := [path for path in paths if not DOCUMENTATION.match(path)]:
-        more = f" and {len(made) - SHOWN} more" if len(made) > SHOWN else ""
-        print(
-            f"slimbake: warning: system: the image lacks {', '.join(made[:SHOWN])}{more}, which the"
-            " package's installation makes: if your code reads them, name an image in `from`, in"
-            " which slimbake installs the package whole",
-            file=sys.stderr,
-        )
-
-
 def carry_debs(arguments: Sequence[str]) -> None:
     """The program `carry-debs OUT PACKAGE ...`: `debs` are the files, `base` is the runtime."""
     require_dpkg()
@@ -284,8 +270,8 @@ def carry_debs(arguments: Sequence[str]) -> None:
     there = {path.stem for path in within(runtime, STATUS_D).glob("*.md5sums")}
     chosen = companions(packages, there)
     print(f"slimbake: system: {' '.join(sorted(chosen))}", file=sys.stderr)
-    report_made(chosen)
-    paths = {path for path in package_files(chosen) if not same_file(path, within(runtime, path))}
+    files = package_files(chosen) | made_beside(chosen)
+    paths = {path for path in files if not same_file(path, within(runtime, path))}
     out.mkdir(exist_ok=True)
     texts = dpkg_records(paths, runtime) | {str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, {})
