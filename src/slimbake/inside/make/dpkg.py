@@ -41,7 +41,7 @@ def debian_owners() -> dict[Path, str]:
 
 def made_beside(packages: Collection[str]) -> set[Path]:
     """What the installation of packages made: files that no package owns, in folders that only these
-    have, such as a list of plug-ins. No logs, and no caches, which programs make anew.
+    have, such as a list of plug-ins. No logs, and no caches, which programs make again.
     """
     having: dict[Path, set[str]] = {}
     for listing in DPKG.glob("info/*.list"):
