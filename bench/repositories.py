@@ -56,9 +56,9 @@ def main() -> int:
         found = Counter(_outcome(decided))
         total += found
         whys.update(
-            _kind(each.why.what)
+            _kind(each.why[0].what)
             for each in decided.drafts
-            if each.why and _NOT_PYTHON not in each.why.what
+            if each.why and _NOT_PYTHON not in each.why[0].what
         )
         rows.append(
             [
@@ -117,7 +117,7 @@ def _bakes(
 def _outcome(decided: Started) -> list[str]:
     """The column of each service."""
     return [
-        "kept, not Python" if each.why and _NOT_PYTHON in each.why.what else each.outcome
+        "kept, not Python" if each.why and _NOT_PYTHON in each.why[0].what else each.outcome
         for each in decided.drafts
     ]
 

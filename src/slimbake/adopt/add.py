@@ -196,7 +196,7 @@ def _found(
     _check(file, name, extended)
     write_text(file, extended)
     console.say(f"wrote {file.name}")
-    why = [f"{draft.why.place}: {draft.why.what}"] if draft.why else []
+    why = [f"{note.place}: {note.what}" for note in draft.why]
     return (
         f"services.{name}: {draft.outcome}, from {', '.join(map(str, draft.origin))}",
         *why,

@@ -124,7 +124,7 @@ def _version(draft: Draft, wanted: str) -> str:
 
 def kept(draft: Draft, why: Note) -> Draft:
     """The same service with its Dockerfile."""
-    return replace(draft, outcome="kept", entry=draft.kept, why=why, notes=draft.kept_notes)
+    return replace(draft, outcome="kept", entry=draft.kept, why=(why,), notes=draft.kept_notes)
 
 
 def fitting(

@@ -148,6 +148,13 @@ def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
     )
 
 
+_KEPT_ALONE = (
+    "slimbake bakes these Dockerfiles as they are, side by side, starts and checks what they make, and"
+    " tags it only then.",
+    "It shares no layers of packages between them, and makes no image smaller.",
+)
+
+
 def _further(file: Path, decided: Started, request: InitRequest, console: Console) -> list[str]:
     """With a manifest that is there: what it lacks, or the one service that is wanted."""
     existing = {service.name for service in manifest(file).services}
@@ -188,14 +195,14 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
 
 
 def report(decided: Started) -> list[str]:
-    """What became of each service, in a line, and the notes by their rank."""
+    """What became of each service, in a line; what keeps Dockerfiles; and the notes by their rank."""
     rows: list[tuple[str, str, str]] = []
-    advised: dict[str, list[str]] = {}
     for draft in decided.drafts:
-        why = f"{draft.why.place}: {draft.why.what}" if draft.why else str(draft.origin[0])
+        why = str(draft.origin[0])
+        if draft.why:
+            more = f", and {len(draft.why) - 1} more" if len(draft.why) > 1 else ""
+            why = f"{draft.why[0].place}: {draft.why[0].what}{more}"
         rows.append((draft.name, draft.outcome, why))
-        if draft.why and draft.why.advice:
-            advised.setdefault(draft.why.advice, []).append(draft.name)
     lines = text_table(("service", "becomes", "from, or why"), rows, left=3).splitlines()
     count = Counter(draft.outcome for draft in decided.drafts)
     lines += ["", ", ".join(f"{number} {outcome}" for outcome, number in count.items())]
@@ -203,10 +210,28 @@ def report(decided: Started) -> list[str]:
         lines.append(
             f"ready-made, stay in the compose file: {', '.join(n for n, _ in decided.left)}"
         )
-    if advised:
-        lines += ["", "what would have slimbake build what is kept:"]
-        lines += [f"  {', '.join(names)}: {advice}" for advice, names in advised.items()]
-    return [*lines, *_ranked(decided.notes)]
+    if set(count) == {"kept"}:
+        lines += _KEPT_ALONE
+    return [*lines, *_keeping(decided.drafts), *_ranked(decided.notes)]
+
+
+def _keeping(drafts: Sequence[Draft]) -> Iterator[str]:
+    """All that keeps the Dockerfiles of services: first those that the fewest lines keep."""
+    names: dict[tuple[Note, ...], list[str]] = {}
+    for draft in drafts:
+        if any(note.advice for note in draft.why):
+            names.setdefault(draft.why, []).append(draft.name)
+    if names:
+        yield from (
+            "",
+            "what keeps a Dockerfile; without all of a service's lines slimbake builds it:",
+        )
+    for notes in sorted(names, key=len):
+        yield f"  {', '.join(names[notes])}:"
+        for note in notes[:_SHOWN]:
+            yield from (f"    {line}" for line in str(note).split("\n"))
+        if len(notes) > _SHOWN:
+            yield f"    and {len(notes) - _SHOWN} more"
 
 
 def _ranked(notes: Sequence[Note]) -> Iterator[str]:

@@ -235,7 +235,7 @@ class Draft:
     origin: tuple[Place, ...]
     outcome: Outcome
     entry: Entry
-    why: Note | None = None  # what kept it
+    why: tuple[Note, ...] = ()  # what keeps its Dockerfile, each line
     python: str = ""  # the version of its image; "" = any
     wants_python: tuple[str, ...] = ()  # what its projects say of the version
     notes: tuple[Note, ...] = ()

@@ -13,6 +13,7 @@ from slimbake.adopt.dockerfile import INSTALLER, absolute
 from slimbake.adopt.files import UV, Origins, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, steps
+from slimbake.adopt.writer import flowing
 from slimbake.config.names import IMAGE
 from slimbake.config.shells import SHELLS
 
@@ -49,10 +50,7 @@ _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
-_MAKES = (
-    "a `build` step of the manifest runs it: `{{run: [{words}], outputs: [WHAT IT MAKES]}}`; remove"
-    " it here, delete services.yaml, and run `slimbake init` again"
-)
+_AGAIN = "remove it here, delete services.yaml, and run `slimbake init` again"
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
@@ -69,6 +67,10 @@ _COPY = (
     " where they come from, and which secrets their stage reads"
 )
 _LOGIN = re.compile(r"://[^/\s@]+@")
+
+
+class UnknownError(Exception):
+    """A command of which slimbake does not know what it does."""
 
 
 def lists_packages(path: str) -> bool:
@@ -94,6 +96,7 @@ class Needs:
     checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
+    blockers: list[KeepError] = field(default_factory=list)  # what slimbake does not do itself
 
     def is_environment(self, path: str) -> bool:
         """Whether a path of an image holds installed packages, or lies where they are."""
@@ -105,9 +108,8 @@ class Needs:
 
 
 def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
-    """What a stage needs, with the stages of Python that it takes packages from.
-
-    Raises KeepError for what slimbake does not do itself.
+    """What a stage needs, with the stages of Python that it takes packages from, and what keeps its
+    Dockerfile. Raises KeepError for a stage that is none of Python.
     """
     needs = Needs()
     _Reader(stage, origins, repository, needs, last=True).read(set())
@@ -129,12 +131,11 @@ class _Reader:
         seen.add(id(self._stage))
         image = self._stage.image
         if not self._origins.has_python(self._stage) or not IMAGE.fullmatch(image):
-            what = (
-                f"its image is {image.partition('@')[0] or 'unknown'}, and no RUN installs packages"
-            )
-            raise KeepError(self._stage.place, what, "a service of slimbake's is one of Python")
-        for odd in self._stage.odd:
-            raise odd
+            shown = image.partition("@")[0] or "unknown"
+            what = f"its image is {shown}, and no RUN installs packages of Python"
+            raise KeepError(self._stage.place, what, "")
+        blockers = self._needs.blockers
+        blockers += self._stage.odd
         if python_of(image) is None and not UV.search(image):
             if self._last:
                 self._needs.image = image
@@ -143,15 +144,24 @@ class _Reader:
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
             if folder := self._stage.env.get(name):
                 self._needs.environments.add(absolute("/", folder))
+        self._read_builders(seen)
+        is_read = not blockers  # else what its builders make is not known either
+        for name, copy in self._stage.takes:
+            try:
+                self._take(name, copy)
+            except KeepError as error:
+                if is_read:
+                    blockers.append(error)
+        for run in self._stage.runs:
+            self._run(run)
+
+    def _read_builders(self, seen: set[int]) -> None:
+        """Read the stages of Python that this one copies from."""
         for name, _ in self._stage.takes:
             builder = self._origins.builder(name)
             if builder is not None and id(builder) not in seen and is_python(builder):
                 reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
                 reader.read(seen)
-        for name, copy in self._stage.takes:
-            self._take(name, copy)
-        for run in self._stage.runs:
-            self._run(run)
 
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
@@ -196,14 +206,40 @@ class _Reader:
         )
 
     def _run(self, run: Run) -> None:
+        """Take what a RUN does. What slimbake does not do itself is a blocker."""
         self._place, self._workdir = run.place, run.workdir
         try:
             exact = [Step(list(run.exact), run.workdir, run.values)] if run.exact else None
-            for step in exact or steps(run.text, run.workdir, run.values, self._has):
-                self._workdir, self._values = step.workdir, step.values
-                self._step(step.words, step.unsure)
+            found = exact or steps(run.text, run.workdir, run.values, self._has)
         except OnlyAShellError as error:
-            raise self._keep(f"RUN needs a shell: {error}", "let it run plain commands") from None
+            self._block(error)
+            return
+        for step in found:
+            self._workdir, self._values = step.workdir, step.values
+            try:
+                self._step(step.words, step.unsure)
+            except OnlyAShellError as error:
+                self._block(error)
+            except UnknownError:
+                self._block_step(step, run)
+            except KeepError as error:
+                self._needs.blockers.append(error)
+
+    def _block(self, error: OnlyAShellError) -> None:
+        blockers = self._needs.blockers
+        if not blockers or blockers[-1].place != self._place:  # the rest of a pipeline is no other
+            what = f"RUN needs a shell: {error}"
+            blockers.append(self._keep(what, "let it run plain commands"))
+
+    def _block_step(self, step: Step, run: Run) -> None:
+        """Say which step of `build` would run what slimbake does not know."""
+        words = ["sh", "-c", step.piped] if step.piped else step.words
+        own = {name: v for name, v in step.values.items() if run.values.get(name) != v}
+        build_step: Entry = {"run": words, "outputs": ["WHAT IT MAKES"]}
+        if own:
+            build_step["env"] = own
+        advice = f"a `build` step of the manifest runs it: `{flowing(build_step)}`; {_AGAIN}"
+        self._needs.blockers.append(self._keep(f"RUN {' '.join(step.words)[:80]}", advice))
 
     def _has(self, path: str) -> bool:
         return bool(self._origins.of(self._stage, absolute("/", path), self._place.line))
@@ -231,8 +267,7 @@ class _Reader:
         if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
             raise self._keep(f"{program} installs", _EXPORTS[program])
         if not (read := _PROGRAMS.get(program)) or not read(self, rest or [""]):
-            shown = ", ".join(command if len(command) < 8 else (*command[:7], "..."))
-            raise self._keep(f"RUN {' '.join(command)[:80]}", _MAKES.format(words=shown))
+            raise UnknownError
 
     def _expect_no_copy(self, paths: list[str]) -> None:
         """Raise KeepError where one of these paths is, or has, a file of another stage or image: its

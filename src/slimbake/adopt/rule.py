@@ -75,23 +75,24 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         kept=kept,
         kept_notes=(*candidate.notes, *_of_compose(compose)),
     )
+    blockers: list[KeepError] = []
     try:
-        return _own(fallback, candidate, repository)
+        own = _own(fallback, candidate, repository, blockers)
     except KeepError as error:
-        why = Note("other", error.place, error.what, error.advice)
-        notes = fallback.kept_notes
-        has_entrypoint = re.search(
-            r"(?mi)^[ \t]*ENTRYPOINT\b", repository.text(candidate.build.dockerfile) or ""
-        )
-        if has_entrypoint and compose and compose.entrypoint:
-            what = f"{fallback.name}: its `entrypoint` follows that of the Dockerfile"
-            notes += (Note("breaks", compose.place, what, "write ENTRYPOINT there"),)
-        return replace(fallback, why=why, notes=notes)
+        if all(error.place != blocker.place for blocker in blockers):
+            blockers.append(error)
     except RecursionError:
-        why = Note(
-            "other", candidate.origin[-1], "its stages are nested too deeply", "flatten them"
-        )
-        return replace(fallback, why=why, notes=fallback.kept_notes)
+        what = "its stages are nested too deeply"
+        blockers.append(KeepError(candidate.origin[-1], what, "flatten them"))
+    if not blockers:
+        return own
+    notes = fallback.kept_notes
+    text = repository.text(candidate.build.dockerfile) or ""
+    if compose and compose.entrypoint and re.search(r"(?mi)^[ \t]*ENTRYPOINT\b", text):
+        what = f"{fallback.name}: its `entrypoint` follows that of the Dockerfile"
+        notes += (Note("breaks", compose.place, what, "write ENTRYPOINT there"),)
+    why = (Note("other", each.place, each.what, each.advice) for each in blockers)
+    return replace(fallback, why=tuple(dict.fromkeys(why)), notes=notes)
 
 
 def _kept(candidate: Candidate) -> Entry:
@@ -113,8 +114,10 @@ def _kept(candidate: Candidate) -> Entry:
     return {key: value for key, value in entry.items() if value not in ("", {}, [])}
 
 
-def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft:
-    """The same, built by slimbake. Raises KeepError."""
+def _own(
+    fallback: Draft, candidate: Candidate, repository: Repository, blockers: list[KeepError]
+) -> Draft:
+    """The same, built by slimbake, unless something is added to `blockers`. Raises KeepError, too."""
     build, compose = candidate.build, candidate.compose
     text = repository.text(build.dockerfile)
     if text is None:
@@ -129,6 +132,7 @@ def _own(fallback: Draft, candidate: Candidate, repository: Repository) -> Draft
         raise KeepError(Place(build.dockerfile), what, "name a stage of it")
     origins = Origins(every, build, repository)
     needs = needs_of(stage, origins, repository)
+    blockers += needs.blockers
     service = _Service(stage, needs, compose, repository)
     named = [word for command in service.commands().values() for word in command.words]
     folders = (word.partition("[")[0] for word in needs.requirements if word.startswith("."))

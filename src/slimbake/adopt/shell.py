@@ -27,6 +27,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ONLY_A_SHELL = re.compile(r"[$`;&|<>(){}*?\n\\~#!\[]")
 _UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _COMMENT = re.compile(r"`#[^`]*`")  # between words, which the parser takes for an error
+_SHELL = re.compile(r"(?:/bin/)?(?:ba|da)?sh -[elux]*c")
 _LONGEST = 1024  # characters of a value: variables may double each other
 _LARGEST = 16 * 1024  # of a text: its parser takes a second for some that are twice as long
 
@@ -35,7 +36,7 @@ class OnlyAShellError(Exception):
     """A text that is more than plain commands; it says what."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One command."""
 
@@ -43,6 +44,7 @@ class Step:
     workdir: str
     values: Mapping[str, str]  # of variables that it sees
     unsure: str = ""  # why it may not run, or not by itself
+    piped: str = ""  # the text of the pipeline that it begins
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
@@ -160,7 +162,10 @@ class _Reader:
             case "if_statement":
                 self._branch(node, unsure)
             case "pipeline":
+                begins = len(self.steps)
                 self._statement(first, unsure)
+                for step in self.steps[begins:]:
+                    step.piped = self._source(node)
                 for other in node.named_children[1:]:
                     self._statement(other, self._before("|", other))
             case "variable_assignment" | "variable_assignments" | "declaration_command" if (
@@ -188,6 +193,8 @@ class _Reader:
         holds = self._holds(words)
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
             self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
+        elif len(words) == 3 and _SHELL.fullmatch(" ".join(words[:2])) and not unsure:
+            self.steps += steps(words[2], self._workdir, self._values, self._exists)
         elif words and holds is None:
             self.steps.append(Step(words, self._workdir, values, unsure))
         return holds

@@ -92,8 +92,8 @@ def _service(draft: Draft, shared: tuple[str, Mapping[str, str]], named: set[str
     """One service: its entry, and why it is kept."""
     origin = ", ".join(map(str, draft.origin))
     yield f"  {scalar(draft.name)}:  # {one_line(origin)}"
-    if draft.why:
-        yield f"    # kept: {one_line(f'{draft.why.place}: {draft.why.what}')}"
+    for note in draft.why:
+        yield f"    # kept: {one_line(f'{note.place}: {note.what}')}"
     for key in sorted(draft.entry, key=_ORDER.index):
         value = draft.entry[key]
         name, common = shared

@@ -60,7 +60,7 @@ def why(root: Path, dockerfile: str, files: Mapping[str, str] = FILES) -> str:
     found = draft(root, dockerfile, files)
     assert found.outcome == "kept"
     assert found.why
-    return f"{found.why.place}: {found.why.what}"
+    return f"{found.why[0].place}: {found.why[0].what}"
 
 
 def entry(root: Path, dockerfile: str, files: Mapping[str, str] = FILES) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_it_writes_the_manifest_alone_and_says_what_became_of_each_service(tmp_p
     said: list[str] = []
     lines = init(root / "services.yaml", InitRequest(), Console(said.append))
     assert said == ["wrote services.yaml"]
-    assert lines[:10] == [
+    assert lines[:12] == [
         "service  becomes  from, or why",
         "web      own      compose.yaml:2",
         "job      kept     job/Dockerfile:8: RUN make",
@@ -37,8 +37,10 @@ def test_it_writes_the_manifest_alone_and_says_what_became_of_each_service(tmp_p
         "1 own, 1 kept",
         "ready-made, stay in the compose file: db",
         "",
-        "what would have slimbake build what is kept:",
-        "  job: a `build` step of the manifest runs it: `{run: [make], outputs: [WHAT IT MAKES]}`;"
+        "what keeps a Dockerfile; without all of a service's lines slimbake builds it:",
+        "  job:",
+        "    job/Dockerfile:8: RUN make",
+        '      a `build` step of the manifest runs it: `{run: [make], outputs: ["WHAT IT MAKES"]}`;'
         " remove it here, delete services.yaml, and run `slimbake init` again",
         "",
     ]
@@ -190,7 +192,7 @@ def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     files = {**SHOP, "job/Dockerfile": PLAIN, "web/requirements.txt": "--trusted-thing x\n"}
     decided = started(tmp_path, files)
     assert {each.name: each.outcome for each in decided.drafts} == {"web": "kept", "job": "own"}
-    [why] = [each.why for each in decided.drafts if each.why]
+    [[why]] = [each.why for each in decided.drafts if each.why]
     assert str(why).startswith(
         "web/requirements.txt:1: the option --trusted-thing is not supported"
     )
@@ -324,3 +326,41 @@ def test_no_secret_of_a_file_of_variables_reaches_what_is_written(tmp_path: Path
     root = written(tmp_path, files)
     lines = init(root / "services.yaml", InitRequest(), QUIET)
     assert "s3cret" not in (root / "services.yaml").read_text() + "\n".join(lines)
+
+
+BLOCKED = """\
+FROM python:3.12-slim
+RUN LEVEL=9 pack --all
+RUN curl https://example.com/a.tar | tar x
+RUN for a in 1 2; do echo $a; done
+COPY main.py /app/
+RUN pip install httpx
+CMD python /app/main.py
+"""
+
+
+def test_a_kept_service_has_all_the_lines_that_keep_it_and_the_steps_that_replace_them(
+    tmp_path: Path,
+) -> None:
+    files = {"a/Dockerfile": BLOCKED, "a/main.py": "", "b/Dockerfile": "FROM node:22\nCMD node\n"}
+    files["c/Dockerfile"] = "FROM python:3.12\nRUN make\nCMD python -m http.server\n"
+    lines = report(started(tmp_path, files))
+    at = lines.index(
+        "what keeps a Dockerfile; without all of a service's lines slimbake builds it:"
+    )
+    shown = [line for line in lines[at + 1 :] if line.startswith("  ")]
+    steps = [line.partition(": `")[2].partition("`;")[0] for line in shown if "`{run" in line]
+    assert [line for line in shown if line[:6].count(" ") < 5] == [
+        "  c:",
+        "    c/Dockerfile:2: RUN make",
+        "  a:",
+        "    a/Dockerfile:2: RUN pack --all",
+        "    a/Dockerfile:3: RUN curl https://example.com/a.tar",
+        "    a/Dockerfile:4: RUN needs a shell: `for` of a shell",
+    ]
+    assert steps == [
+        '{run: [make], outputs: ["WHAT IT MAKES"]}',
+        '{run: [pack, --all], outputs: ["WHAT IT MAKES"], env: {LEVEL: "9"}}',
+        '{run: [sh, -c, "curl https://example.com/a.tar | tar x"], outputs: ["WHAT IT MAKES"]}',
+    ]
+    assert "It shares no layers of packages between them, and makes no image smaller." in lines

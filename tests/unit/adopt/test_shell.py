@@ -300,3 +300,8 @@ def test_a_command_is_the_program_that_the_image_has(
 def test_a_runner_that_init_cannot_take_away_keeps_the_dockerfile(tmp_path: Path) -> None:
     found = why(tmp_path, f"{HEAD}CMD a && uv run --with x y\n")
     assert found == "Dockerfile:5: `uv run`: the image does not have it"
+
+
+def test_the_text_of_a_shell_that_a_command_starts_is_read() -> None:
+    text = "bash -c \"if [ $DEV == 'true' ]; then a; else b --only main; fi\""
+    assert words(text, DEV="false") == [["b", "--only", "main"]]
