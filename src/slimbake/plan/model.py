@@ -57,7 +57,9 @@ class ExportStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step of `build`: a stage, and another that takes its outputs."""
+    """One step of `build`: a stage, and another that takes its outputs. Without outputs, the command
+    runs in the image itself.
+    """
 
     run: tuple[str, ...]
     image: str  # the name of a context; "" = the stage that has the code so far
@@ -68,6 +70,11 @@ class PlannedStep:
     network: bool
     secrets: tuple[str, ...]
     env: Pairs  # variable -> the build argument that has its value
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The same, as `run-step` takes them."""
+        return tuple(f"{name}={argument}" for name, argument in self.env)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ PROGRAMS = {
     "copy-weights": ".layer:copy_weights",
     "unpack-weights": ".layer:unpack_weights",
     "build-wheel": ".layer:build_wheel",
+    "run-step": ".system:run_step",
     "take-outputs": ".layer:take_outputs",
     "make-folders": ".layer:make_folders",
     "make-runtime": ".runtime:make_runtime",

@@ -8,6 +8,7 @@ lacks them: see `companions`.
 
 from __future__ import annotations
 
+import contextlib
 import email
 import os
 import re
@@ -95,8 +96,34 @@ def install_system(_: Sequence[str]) -> None:
     What changed gets one time, and apt's and dpkg's records of the installation go.
     """
     os.environ["SOURCE_DATE_EPOCH"] = str(EPOCH)  # of the day on which a user is made
-    with tempfile.NamedTemporaryFile() as begun:
+    with one_time():
         install_debs()
+
+
+def run_step(arguments: Sequence[str]) -> None:
+    """The program `run-step VARIABLE=ARGUMENT ... -- COMMAND ...`: run a step of `build` in the image
+    itself. A variable has the value of that build argument. What the step changes gets one time.
+    """
+    end = list(arguments).index("--")
+    command = arguments[end + 1 :]
+    environment = dict(os.environ)
+    for pair in arguments[:end]:
+        name, _, argument = pair.partition("=")
+        environment[name] = os.environ.get(argument, "")
+    with one_time():
+        try:
+            done = subprocess.run(command, cwd="/app", env=environment, check=False)
+        except OSError as error:
+            raise StepError(f"build: {command[0]} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise StepError(f"build: {command[0]} ended with {done.returncode}")
+
+
+@contextlib.contextmanager
+def one_time() -> Iterator[None]:
+    """Give all that changes in this image meanwhile one time, and remove records of the moment."""
+    with tempfile.NamedTemporaryFile() as begun:
+        yield
         moment = Path(begun.name).stat().st_ctime
     changed = [path for path in files_of_image() if path.lstat().st_ctime >= moment]
     for path in changed:
