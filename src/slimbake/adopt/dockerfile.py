@@ -73,7 +73,7 @@ class _Reader:
         if stage is None:
             self.stages.append(Stage(name, parts[0], place))
             return
-        self.stages.append(replace(deepcopy(stage), name=name, below=stage))
+        self.stages.append(replace(deepcopy(stage), name=name))
 
     def _arguments(
         self, instruction: Instruction, values: Mapping[str, str]

@@ -48,11 +48,6 @@ def is_python(stage: Stage) -> bool:
     """Whether a stage is one of Python and its packages: by its image, or since it installs some."""
     if python_of(stage.image) is not None or UV.search(stage.image):
         return True
-    return installs(stage)
-
-
-def installs(stage: Stage) -> bool:
-    """Whether a RUN of a stage installs packages of Python."""
     return any(_INSTALLS.search(run.text) for run in stage.runs)
 
 

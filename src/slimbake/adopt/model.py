@@ -6,7 +6,7 @@ import contextlib
 import stat
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,16 +166,6 @@ class Stage:
     command: Command | None = None
     odd: list[KeepError] = field(default_factory=list)
     secret: bool = False  # whether a RUN reads one
-    below: Stage | None = None  # the stage that it starts from
-
-    def above(self, other: Stage) -> Stage:
-        """This stage without what a stage below it does."""
-        return replace(
-            self,
-            runs=self.runs[len(other.runs) :],
-            takes=self.takes[len(other.takes) :],
-            odd=self.odd[len(other.odd) :],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

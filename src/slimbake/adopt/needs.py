@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
 import re
 import tomllib
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.adopt.dockerfile import INSTALLER, absolute
-from slimbake.adopt.files import UV, Origins, installs, is_python, joined, python_of
+from slimbake.adopt.files import UV, Origins, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, steps
 from slimbake.adopt.writer import flowing
@@ -51,10 +50,7 @@ _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
-_AGAIN = (
-    "remove it here, delete services.yaml, and run `slimbake init` again. Or have it in a stage below"
-    " that installs no packages, for `from`"
-)
+_AGAIN = "remove it here, delete services.yaml, and run `slimbake init` again"
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
@@ -97,7 +93,6 @@ class Needs:
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
     image: str = ""  # that has more than Python: `from`
-    stage: str = ""  # on that image, that the service starts from
     checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
@@ -114,29 +109,9 @@ class Needs:
 
 def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     """What a stage needs, with the stages of Python that it takes packages from, and what keeps its
-    Dockerfile.
-
-    What slimbake does not do itself may be in a stage below that copies nothing of the repository, and
-    installs no packages: the service starts from that. Raises KeepError for a stage that is none of
-    Python.
+    Dockerfile. Raises KeepError for a stage that is none of Python.
     """
-    first = needs = _needs_above(stage, None, origins, repository)
-    below = stage.below
-    while below and needs.blockers:
-        if below.name and not below.copies and not installs(below):
-            with contextlib.suppress(KeepError):
-                needs = _needs_above(stage, below, origins, repository)
-        below = below.below
-    return first if needs.blockers else needs
-
-
-def _needs_above(
-    stage: Stage, below: Stage | None, origins: Origins, repository: Repository
-) -> Needs:
     needs = Needs()
-    if below:
-        needs.image, needs.stage = below.image, below.name
-        stage = stage.above(below)
     _Reader(stage, origins, repository, needs, last=True).read(set())
     return needs
 
@@ -254,12 +229,7 @@ class _Reader:
         blockers = self._needs.blockers
         if not blockers or blockers[-1].place != self._place:  # the rest of a pipeline is no other
             what = f"RUN needs a shell: {error}"
-            blockers.append(
-                self._keep(
-                    what,
-                    "let it run plain commands; or have it in a stage below that installs no packages, for `from`",
-                )
-            )
+            blockers.append(self._keep(what, "let it run plain commands"))
 
     def _block_step(self, step: Step, run: Run) -> None:
         """Say which step of `build` would run what slimbake does not know."""

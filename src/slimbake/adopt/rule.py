@@ -60,7 +60,6 @@ _TOOLS = {
 }
 _FETCHERS = ("curl", "wget")  # which python:VERSION has without -slim
 _OR_FAIL = re.compile(r"(?<!\s)\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
-_BUILD = ("dockerfile", "context", "args")
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._@+/-]*")
 
 
@@ -142,8 +141,6 @@ def _own(
     shell, entry = service.entry(code, build.context)
     if needs.image:
         entry["from"] = needs.image
-    if needs.stage:
-        entry["from"] = _stage(needs.stage, fallback, candidate)
     if needs.copies:
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
@@ -170,20 +167,15 @@ def _own(
 
 def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:
     """What an image has of stages and images, each stage built as today."""
+    build = {key: draft.kept[key] for key in ("dockerfile", "context", "args") if key in draft.kept}
     for copy in needs.copies:
         if "target" in copy["from"]:
-            copy["from"] = _stage(copy["from"]["target"], draft, candidate)
+            lacks = build.get("args", {}) != candidate.build.args  # those that may be secret
+            if lacks or candidate.images or candidate.build.contexts:
+                what = "its stages need a secret, a context or an image of another build"
+                raise KeepError(draft.origin[-1], what, "write `copy` yourself")
+            copy["from"] = build | copy["from"]
         yield copy | {"to": code.moved(copy["to"])}
-
-
-def _stage(name: str, draft: Draft, candidate: Candidate) -> Entry:
-    """A stage that is built as today. Raises KeepError where that needs more than its context."""
-    build: Entry = {key: draft.kept[key] for key in _BUILD if key in draft.kept}
-    lacks = build.get("args", {}) != candidate.build.args  # those that may be secret
-    if lacks or candidate.images or candidate.build.contexts:
-        what = "its stages need a secret, a context or an image of another build"
-        raise KeepError(draft.origin[-1], what, "write `copy` or `from` yourself")
-    return {**build, "target": name}
 
 
 def _pythons(needs: Needs, folder: str, repository: Repository) -> Iterator[str]:

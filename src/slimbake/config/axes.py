@@ -6,11 +6,11 @@ Nothing here reads a file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED, SMOKE
-from slimbake.config.naming import CPU, base_target, derived, from_value
+from slimbake.config.naming import CPU, base_target, derived
 from slimbake.config.report import ProblemReport, did_you_mean, dotted_path
 from slimbake.config.words import TRUTH
 
@@ -259,21 +259,17 @@ def _of_bases(entry: Entry, key: str, variant: str, raw: Raw) -> Chosen:
     for name in reversed(entry.below):
         if chosen := _written(("bases", name), raw["bases"][name], key, variant):
             return chosen
-    return Chosen(_value(raw.get(key, ""), key), (key,))
+    return Chosen(raw.get(key, ""), (key,))
 
 
 def _written(path: KeyPath, raw: Raw, key: str, variant: str) -> Chosen | None:
     """What one entry itself says; a variant's value comes before that of the entry."""
     of_variant = raw.get("variants", {}).get(variant, {})
     if key in of_variant:
-        return Chosen(_value(of_variant[key], key), (*path, "variants", variant, key))
+        return Chosen(of_variant[key], (*path, "variants", variant, key))
     if key in raw:
-        return Chosen(_value(raw[key], key), (*path, key))
+        return Chosen(raw[key], (*path, key))
     return None
-
-
-def _value(written: Any, key: str) -> str:
-    return from_value(written) if key == "from" else cast(str, written)
 
 
 def _different(raw: Raw, report: ProblemReport) -> None:

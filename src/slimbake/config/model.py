@@ -268,9 +268,7 @@ class BuildStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnStage:
-    """A stage of a Dockerfile of the user's own, of which services take files, or from which they
-    start.
-    """
+    """A stage of a Dockerfile of the user's own, of which services take files."""
 
     dockerfile: str  # relative to the root, as its context
     context: str
@@ -397,7 +395,6 @@ class Manifest:
     project: str
     python: str  # "3.11": of all that say no other
     image: str = ""  # `from`: of all that say no other; "" = slimbake's own runtime
-    stages: tuple[OwnStage, ...] = ()  # of `from`, which names them as images by their targets
     registry: str | None = None
     platforms: tuple[str, ...] = ()
     layers: LayersEntry = LayersEntry()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
 from dataclasses import asdict
 
@@ -106,24 +105,3 @@ def stage_target(stage: OwnStage) -> str:
     digest = hashlib.sha256(json.dumps(asdict(stage), sort_keys=True).encode()).hexdigest()[:8]
     words = re.sub("[^a-z0-9]+", "-", (stage.target or stage.dockerfile).lower()).strip("-")
     return f"{STAGE}{words[:40]}_{digest}"
-
-
-def from_value(written: object) -> str:
-    """What `from` of the manifest says: an image, or the target of a stage; "" where it says nothing
-    that can be read.
-    """
-    if isinstance(written, str):
-        return written
-    if not isinstance(written, dict) or not isinstance(written.get("dockerfile"), str):
-        return ""
-    dockerfile = posixpath.normpath(written["dockerfile"])
-    context = written.get("context") or posixpath.dirname(dockerfile) or "."
-    arguments = tuple((written.get("args") or {}).items())
-    return stage_target(
-        OwnStage(
-            dockerfile=dockerfile,
-            context=posixpath.normpath(context),
-            target=written.get("target", ""),
-            args=arguments,
-        )
-    )

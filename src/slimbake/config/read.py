@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -37,7 +36,6 @@ from slimbake.config.model import (
     WeightsEntry,
     once,
 )
-from slimbake.config.naming import stage_target
 from slimbake.config.order import Order
 from slimbake.config.parity import written_limits as limits
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean, dotted_path
@@ -66,7 +64,6 @@ class Reader:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
         self._services = raw.get("services", {})
-        self._stages: dict[OwnStage, None] = {}  # of `from`
         self._pythons: dict[KeyPath, dict[str, Chosen]] = {}
         for entry, variant, python in pythons(raw):
             self._pythons.setdefault(entry.path, {})[variant] = python
@@ -77,7 +74,7 @@ class Reader:
             file=self._file,
             project=raw.get("project", ""),
             python=raw.get("python", ""),
-            image=self._from(raw, ()),
+            image=raw.get("from", ""),
             registry=raw.get("registry"),
             platforms=tuple(raw.get("platforms", ())),
             layers=LayersEntry(**raw.get("layers", {})),
@@ -113,7 +110,6 @@ class Reader:
                 f"a cycle of start.with: {' -> '.join(loop)}",
                 "remove one of them, or write `start: none` there",
             )
-        manifest = replace(manifest, stages=tuple(self._stages))
         if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
             without_export(manifest, self._report)
         return manifest
@@ -123,7 +119,7 @@ class Reader:
             name=name,
             extends=raw.get("extends"),
             python=raw.get("python"),
-            image=self._from(raw, ("bases", name)),
+            image=raw.get("from", ""),
             requirements=self._required(raw, ("bases", name, "requirements"), ""),
             system=tuple(raw.get("system", ())),
             wheels=tuple(raw.get("wheels", {}).get("system", ())),
@@ -178,7 +174,7 @@ class Reader:
             context=folder,
             base=raw.get("base"),
             python=raw.get("python"),
-            image=self._from(raw, at),
+            image=raw.get("from", ""),
             requirements=self._required(
                 has if isinstance(raw.get("requirements"), str) else raw,
                 (*at, "requirements"),
@@ -318,15 +314,6 @@ class Reader:
             image=origin.get("image", ""),
             stage=stage,
         )
-
-    def _from(self, raw: Raw, at: KeyPath) -> str:
-        """What it starts from: an image, or the target of a stage."""
-        written = raw.get("from") or ""
-        if isinstance(written, str):
-            return written
-        stage = self._stage(written, (*at, "from"), ())
-        self._stages[stage] = None
-        return stage_target(stage)
 
     def _stage(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> OwnStage:
         dockerfile = self._root_file(raw, at, "dockerfile") or ""

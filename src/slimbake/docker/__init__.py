@@ -4,7 +4,6 @@ from slimbake.docker.builds import (
     BUILD_ENVIRONMENT,
     Bake,
     build,
-    build_stage,
     use_builder,
 )
 from slimbake.docker.containers import (
@@ -41,7 +40,6 @@ __all__ = [
     "Bake",
     "bind",
     "build",
-    "build_stage",
     "container_output",
     "engine_image",
     "find_image",

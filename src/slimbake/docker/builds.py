@@ -126,19 +126,3 @@ def build(
             lines = [line for line in printed if "slimbake: " in line]
             text = "\n".join(lines[-4:]) or f"the build failed\n{error.hint[-2000:]}"
             raise SetupError(text) from None
-
-
-def build_stage(
-    dockerfile: Path, context: Path, name: str, *, target: str, arguments: Mapping[str, str]
-) -> None:
-    """Build a stage of a Dockerfile, and give it a name in the engine. `target`: "" = the last one.
-    Raises SetupError with the build's last output.
-    """
-    options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-    options += [f"--target={target}"] if target else []
-    options += ["--provenance=false", "--load", f"--tag={name}", f"--file={dockerfile}"]
-    try:
-        call("buildx", "build", *options, str(context))
-    except SetupError as error:
-        message = f"{dockerfile.name} does not build\n{error.hint[-2000:]}"
-        raise SetupError(message) from None

@@ -82,12 +82,10 @@ class Apt:
         python, interpreter = self.runtime.python, self.fleet.interpreter(self.runtime)
         own = self.fleet.external(python.image)
         if not self.runtime.image:
-            return stages_of(context_of(own, self.fleet.root)), python.program
+            return stages_of(context_of(own)), python.program
         if interpreter is None:
             raise SetupError(f"no lock says where Python is in {self.runtime.image}")
-        image = context_of(self.fleet.external(self.runtime.external), self.fleet.root)
+        image = context_of(self.fleet.external(self.runtime.external))
         if interpreter.is_linked:
-            return linked_stages(
-                image, context_of(own, self.fleet.root), python.program
-            ), interpreter.path
+            return linked_stages(image, context_of(own), python.program), interpreter.path
         return stages_of(image), interpreter.path

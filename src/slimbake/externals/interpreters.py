@@ -88,18 +88,17 @@ def find_interpreter(
     python: External,
     python_program: str,
     platforms: Sequence[str],
-    root: Path,
     machine: Machine,
 ) -> Interpreter:
     """Run the Python of an image of `from`: the version that it has to have, else `python3`, else
     `python`, as the image's own user. In an image without Python, run slimbake's own.
 
     `python`: the image that slimbake's own is made from, with `python_program`; `platforms`: what is
-    built on the image; `root`: the repository. Raises UnfitError where no Python fits, and SetupError where the image cannot
+    built on the image. Raises UnfitError where no Python fits, and SetupError where the image cannot
     be asked.
     """
     chosen = _nearest(platforms)
-    image, own = (context_of(each, root) for each in (external, python))
+    image, own = (context_of(each) for each in (external, python))
     others = []
     for program in (f"python{external.version}", "python3", "python"):
         words = _answer(stages_of(image), program, chosen, external, machine)

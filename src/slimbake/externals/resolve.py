@@ -7,10 +7,8 @@ import functools
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from slimbake import docker
-from slimbake.config.naming import stage_target
 from slimbake.docker.engine import DockerEngine, expect_engine
 from slimbake.errors import SetupError
 from slimbake.fleet.model import External
@@ -135,21 +133,7 @@ def _resolved(
     )
 
 
-def context_of(external: External, root: Path) -> str:
-    """Where one external can be had now, as a named context. A stage is built. Raises SetupError.
-
-    `root`: the repository.
-    """
-    engine = expect_engine()
-    if external.stage:
-        name = f"slimbake/{stage_target(external.stage)}:locking"
-        docker.build_stage(
-            root / external.stage.dockerfile,
-            root / external.stage.context,
-            name,
-            target=external.stage.target,
-            arguments=dict(external.stage.args),
-        )
-        return f"docker-image://{name}"
-    (resolved,) = resolve_externals((external,), engine).resolved
+def context_of(external: External) -> str:
+    """Where one external can be had now, as a named context. Raises SetupError."""
+    (resolved,) = resolve_externals((external,), expect_engine()).resolved
     return resolved.context

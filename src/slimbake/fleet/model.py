@@ -149,13 +149,12 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """An image that comes from outside, or a stage that services start from."""
+    """An image that comes from outside."""
 
     name: str  # python, python-3.13, builder, uv
     image: str  # as the manifest has it, or the default
     digest: str = ""  # as its lock pins it
     version: str = ""  # of an image of `from`: of the Python that it has to have
-    stage: OwnStage | None = None  # of `from`: what is built in place of an image from outside
     interpreter: Interpreter | None = None  # and that one, as its lock has it
 
     @property
@@ -362,13 +361,9 @@ class Fleet:
 
     @cached_property
     def stages(self) -> tuple[OwnStage, ...]:
-        """The stages of Dockerfiles of the user's own that services start from, or take files of, each
-        once.
-        """
-        stages = [external.stage for external in self.externals if external.stage]
-        for service in self.services:
-            stages += [copy.stage for copy in service.copy if copy.stage]
-        return tuple(dict.fromkeys(stages))
+        """The stages of Dockerfiles of the user's own that services take files of, each once."""
+        copies = (each for service in self.services for each in service.copy)
+        return tuple(dict.fromkeys(each.stage for each in copies if each.stage))
 
     @cached_property
     def mounted(self) -> frozenset[str]:

@@ -31,7 +31,6 @@ from slimbake.config.naming import (
     USER,
     VERSION,
     base_target,
-    stage_target,
     step_image,
     weights_target,
     wheel_target,
@@ -195,7 +194,6 @@ class _Resolution:
             used = [step.image for step in service.build]
             used += [each.image for each in service.copy]
             images |= {step_image(image): image for image in used if image}
-        stages = {stage_target(stage): stage for stage in self._manifest.stages}
         every: tuple[Draft, ...] = (*self._bases, *self._services)
         users = dict.fromkeys(
             Runtime(self._pythons[draft.python], draft.image) for draft in every if draft.image
@@ -203,12 +201,7 @@ class _Resolution:
         return (
             *(External(name, image) for name, image in images.items()),
             *(
-                External(
-                    runtime.external,
-                    runtime.image,
-                    version=runtime.python.version,
-                    stage=stages.get(runtime.image),
-                )
+                External(runtime.external, runtime.image, version=runtime.python.version)
                 for runtime in users
             ),
         )

@@ -104,18 +104,11 @@ def asks(fleet: Fleet, text: Callable[[str], str]) -> dict[str, str]:
             digests[name] = text_digest(f"{digests[name]} {package.source.text()}")
     digests |= {name: text_digest(content) for name, content in weights_texts(fleet).items()}
     digests |= {system.scope.system_lock: _asked_system(system, fleet) for system in systems(fleet)}
-    return digests | {
-        EXTERNALS: text_digest(
-            "\n".join(_asked_image(external, fleet) for external in fleet.externals)
-        )
-    }
+    return digests | {EXTERNALS: text_digest("\n".join(map(_asked_image, fleet.externals)))}
 
 
-def _asked_image(external: External, fleet: Fleet) -> str:
+def _asked_image(external: External) -> str:
     words = [external.name, external.image, *filter(None, [external.version])]
-    if external.stage:  # an edit may bring it another Python
-        dockerfile = content(fleet.root, external.stage.dockerfile)
-        words.append(text_digest(dockerfile.decode("utf-8", "backslashreplace")))
     return " ".join(words)
 
 

@@ -422,9 +422,7 @@ class _Locking:
         for external in self._fleet.externals:
             digest = self._locks.digests.get((external.name, external.image), "")
             # A new builder makes every layer again, to the same bytes: it moves on demand alone.
-            if external.stage:
-                digest = ""
-            elif external.name not in builders or BUILDER in self._upgrade or not digest:
+            if external.name not in builders or BUILDER in self._upgrade or not digest:
                 image = in_registry(external.image)
                 digest = image.digest if image else ""
             pinned.append(replace(external, digest=digest))
@@ -451,7 +449,6 @@ class _Locking:
                         known.external(python.image),
                         python.program,
                         self._platforms_on(external.name),
-                        self._fleet.root,
                         self._machine,
                     )
                 except UnfitError as error:

@@ -38,7 +38,7 @@ def plan(
         registry=fleet.registry,
         platforms=fleet.platforms,
         compression=fleet.compression,
-        externals=tuple(each for each in fleet.externals if not each.stage),
+        externals=fleet.externals,
         targets=targets,
         groups=_groups(fleet, targets),
         services=tuple(map(_running, fleet.services)),

@@ -55,11 +55,11 @@ def with_origin(
 
     `externals`: which digest each has is known when it is baked, and is given to it then. `texts`: lock file -> its text; without one of them, no digest.
     """
-    names = {each.name: each.reference.partition("@")[0] for each in externals if not each.stage}
+    names = {each.name: each.reference.partition("@")[0] for each in externals}
     for target, held_targets in standing(targets, holding):
         if is_ours(target) and target.runtime:
-            base = names.get(target.runtime.external, "")
-            target = _labelled(target, (BASE_NAME, base), _locks(held_targets), texts)
+            base = (BASE_NAME, names[target.runtime.external])
+            target = _labelled(target, base, _locks(held_targets), texts)
         yield target
 
 
@@ -69,5 +69,5 @@ def _labelled(
     complete = names and all(name in texts for name in names)
     lock = ((LOCK, lock_digest(texts[name] for name in names)),) if complete else ()
     label_names = {name for name, _ in target.labels}
-    new_labels = (pair for pair in (base, *lock) if pair[1] and pair[0] not in label_names)
+    new_labels = (pair for pair in (base, *lock) if pair[0] not in label_names)
     return replace(target, labels=tuple(sorted((*target.labels, *new_labels))))

@@ -559,10 +559,7 @@ def _wheel_contexts(packages: Pairs) -> Pairs:
 
 def external(fleet: Fleet, name: str) -> tuple[str, str]:
     """The context that is an image from outside."""
-    external = fleet.external(name)
-    if external.stage:
-        return name, f"target:{stage_target(external.stage)}"
-    return name, f"docker-image://{external.reference}"
+    return name, f"docker-image://{fleet.external(name).reference}"
 
 
 def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:

@@ -33,13 +33,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise answer
         Path(output.partition("dest=")[2], "words").write_text("\n".join(answer))
 
-    monkeypatch.setattr(interpreters, "context_of", lambda each, _: f"docker-image://{each.image}")
+    monkeypatch.setattr(interpreters, "context_of", lambda each: f"docker-image://{each.image}")
     monkeypatch.setattr("slimbake.docker.build", build)
     return found
 
 
 def found() -> Any:
-    return find_interpreter(IMAGE, PYTHON, "python3.13", ("linux/amd64",), Path("/"), debian())
+    return find_interpreter(IMAGE, PYTHON, "python3.13", ("linux/amd64",), debian())
 
 
 @pytest.mark.parametrize("program", ["python3.13", "python3", "python"])

@@ -179,7 +179,7 @@ FOUND = Interpreter(
 
 @pytest.mark.parametrize("digest", ["", f"sha256:{'0' * 64}"])
 def test_the_python_of_an_image_is_recorded_beside_its_digest(digest: str) -> None:
-    image = External("from_x", "x:1", digest, "3.13", interpreter=FOUND)
+    image = External("from_x", "x:1", digest, "3.13", FOUND)
     text = externals_text([image, External("uv", "uv:1", "sha256:1")])
     assert parse_interpreters(text) == {("from_x", "x:1"): FOUND}
     assert parse_externals(text).get(("from_x", "x:1"), "") == digest
