@@ -51,3 +51,27 @@ def test_outputs_of_steps_are_in_the_image_and_nothing_else(toy: Toy) -> None:
     done = toy.slimbake("bake")
     assert done.code == 5
     assert "frontend/dist/words.txt" in done.stderr
+
+
+def test_a_step_without_outputs_changes_the_image_itself(toy: Toy) -> None:
+    image = python_image("3.13")
+    step = "echo $WORD > /etc/word; python -c 'import iniconfig' && head -c 9 /dev/urandom > random"
+    toy.write(
+        "services:\n"
+        f'  one: {{from: "{image}", context: one, requirements: [iniconfig], command: [python, -m, app],\n'
+        f'    build: [{{run: [sh, -c, "{step}"], env: {{WORD: hello}}}}]}}\n'
+        "  two: {requirements: [iniconfig], command: [python, -c, pass], build: [{run: [python, -c,\n"
+        "    \"open('/usr/bin/made', 'w')\"]}]}\n"
+        "  bad: {requirements: [], command: [python, -c, pass], build: [{run: [nothing-there]}]}\n",
+        {"one/app.py": f"print(open('/etc/word').read())  # {toy.project}\n"},
+        python="3.13",
+    )
+    failed = toy.slimbake("bake")
+    assert failed.code == 5
+    assert "build: nothing-there cannot be run: No such file or directory" in failed.stderr
+    assert docker("run", "--rm", toy.image("one")) == "hello\n\n"
+    times = docker("run", "--rm", toy.image("one"), "stat", "-c", "%Y %u", "/etc/word", "random")
+    assert times == "315532800 0\n" * 2
+    environment = docker("run", "--rm", toy.image("one"), "env")
+    assert "WORD" not in environment
+    assert docker("run", "--rm", toy.image("two"), "python", "-c", "open('/usr/bin/made')") == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,8 @@ from typing import Any
 from slimbake.adopt.dockerfile import INSTALLER, absolute
 from slimbake.adopt.files import UV, Origins, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
-from slimbake.adopt.shell import OnlyAShellError, Step, steps
-from slimbake.adopt.writer import flowing
-from slimbake.config.names import IMAGE
+from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
+from slimbake.config.names import IMAGE, PYTHONS
 from slimbake.config.shells import SHELLS
 
 # Options of pip and uv with a word behind them that say where packages come from, and others.
@@ -50,7 +50,8 @@ _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
-_AGAIN = "remove it here, delete services.yaml, and run `slimbake init` again"
+# What installs packages: a RUN with one cannot run as it is.
+_OF_PACKAGES = re.compile(r"\b(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)\b")
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
@@ -78,6 +79,15 @@ def lists_packages(path: str) -> bool:
     return _LOCKS.fullmatch(posixpath.basename(path)) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """A RUN that a service's image runs as it is."""
+
+    run: Run
+    text: str  # for the shell of its stage
+    unknown: KeepError  # why
+
+
 @dataclass(slots=True)
 class Needs:
     """What a service needs, in the manifest's words."""
@@ -96,6 +106,7 @@ class Needs:
     checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
+    steps: list[BuildStep] = field(default_factory=list)
     blockers: list[KeepError] = field(default_factory=list)  # what slimbake does not do itself
 
     def is_environment(self, path: str) -> bool:
@@ -113,6 +124,12 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     """
     needs = Needs()
     _Reader(stage, origins, repository, needs, last=True).read(set())
+    if needs.steps and not needs.image:
+        # Such a RUN needs what its own image has, so the service starts from that.
+        if python_of(stage.image) in PYTHONS and "alpine" not in stage.image:
+            needs.image = stage.image
+        else:
+            needs.blockers += [step.unknown for step in needs.steps]
     return needs
 
 
@@ -125,6 +142,7 @@ class _Reader:
         self._place = stage.place
         self._workdir = stage.workdir
         self._values: Mapping[str, str] = {}
+        self._opaque: set[int] = set()  # builders of which files are copied, and nothing is read
         self._installers: set[str] = set()  # paths of downloads; "-": the pipe behind one
 
     def read(self, seen: set[int]) -> None:
@@ -157,16 +175,34 @@ class _Reader:
 
     def _read_builders(self, seen: set[int]) -> None:
         """Read the stages of Python that this one copies from."""
+        blockers = self._needs.blockers
         for name, _ in self._stage.takes:
             builder = self._origins.builder(name)
             if builder is not None and id(builder) not in seen and is_python(builder):
+                before = len(blockers)
                 reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
                 reader.read(seen)
+                if len(blockers) > before and self._takes_files_alone(builder):
+                    del blockers[before:]
+                    self._opaque.add(id(builder))
+
+    def _takes_files_alone(self, builder: Stage) -> bool:
+        """Whether nothing that this stage copies from a builder is packages: then the builder may
+        stay as it is.
+        """
+        sources = [
+            absolute("/", copy.source)
+            for name, copy in self._stage.takes
+            if self._origins.builder(name) is builder
+        ]
+        return self._last and not any(
+            self._needs.is_environment(source) or source in self._needs.made for source in sources
+        )
 
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
         source = absolute("/", copy.source)
-        if builder is None or not is_python(builder):
+        if builder is None or not is_python(builder) or id(builder) in self._opaque:
             is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
             if not is_uv and name not in self._origins.contexts:
                 self._take_files(name, builder, source, copy)
@@ -206,40 +242,63 @@ class _Reader:
         )
 
     def _run(self, run: Run) -> None:
-        """Take what a RUN does. What slimbake does not do itself is a blocker."""
+        """Take what a RUN does. What slimbake does not know of runs as it is, in the image, where it
+        installs no packages; else it is a blocker.
+        """
         self._place, self._workdir = run.place, run.workdir
+        found: list[Step] = []
+        unknown: list[KeepError] = []
+        others: list[KeepError] = []
         try:
             exact = [Step(list(run.exact), run.workdir, run.values)] if run.exact else None
             found = exact or steps(run.text, run.workdir, run.values, self._has)
+        except UnreadableError as error:
+            others.append(self._needs_shell(error))
         except OnlyAShellError as error:
-            self._block(error)
-            return
+            unknown.append(self._needs_shell(error))
         for step in found:
             self._workdir, self._values = step.workdir, step.values
             try:
                 self._step(step.words, step.unsure)
             except OnlyAShellError as error:
-                self._block(error)
+                unknown.append(self._needs_shell(error))
             except UnknownError:
-                self._block_step(step, run)
+                advice = "a `build` step may run it: remove it here, and run `slimbake init` again"
+                unknown.append(self._keep(f"RUN {' '.join(step.words)[:80]}", advice))
             except KeepError as error:
-                self._needs.blockers.append(error)
+                others.append(error)
+        if unknown and not others and (text := self._as_it_is(run, found)):
+            self._needs.steps.append(BuildStep(run, text, unknown[0]))
+        else:
+            self._needs.blockers += [*unknown[:1], *others]
 
-    def _block(self, error: OnlyAShellError) -> None:
-        blockers = self._needs.blockers
-        if not blockers or blockers[-1].place != self._place:  # the rest of a pipeline is no other
-            what = f"RUN needs a shell: {error}"
-            blockers.append(self._keep(what, "let it run plain commands"))
+    def _needs_shell(self, error: OnlyAShellError) -> KeepError:
+        return self._keep(f"RUN needs a shell: {error}", "let it run plain commands")
 
-    def _block_step(self, step: Step, run: Run) -> None:
-        """Say which step of `build` would run what slimbake does not know."""
-        words = ["sh", "-c", step.piped] if step.piped else step.words
-        own = {name: v for name, v in step.values.items() if run.values.get(name) != v}
-        build_step: Entry = {"run": words, "outputs": ["WHAT IT MAKES"]}
-        if own:
-            build_step["env"] = own
-        advice = f"a `build` step of the manifest runs it: `{flowing(build_step)}`; {_AGAIN}"
-        self._needs.blockers.append(self._keep(f"RUN {' '.join(step.words)[:80]}", advice))
+    def _as_it_is(self, run: Run, found: Sequence[Step]) -> str:
+        """The text of a RUN for a shell, without what installs packages; "" where it cannot run in an
+        image of slimbake's.
+        """
+        copies = [*self._stage.copies, *(copy for _, copy in self._stage.takes)]
+        if not self._last or any(copy.mount and copy.place == run.place for copy in copies):
+            return ""
+        text = shlex.join(run.exact) if run.exact else without_comments(run.text)
+        if not _OF_PACKAGES.search(text):
+            return text
+        lines = []
+        for step in found:
+            line = shlex.join(step.words)
+            if _program_of(step.words)[0] in (*_INSTALLERS, *RUNNERS, "apt-get", "apt"):
+                continue
+            if step.piped or step.unsure or "$" in line or _OF_PACKAGES.search(line):
+                return ""
+            own = (
+                f"{name}={shlex.quote(v)} "
+                for name, v in step.values.items()
+                if run.values.get(name) != v
+            )
+            lines.append(f"cd {shlex.quote(step.workdir)} && {''.join(own)}{line}")
+        return " && ".join(lines)
 
     def _has(self, path: str) -> bool:
         return bool(self._origins.of(self._stage, absolute("/", path), self._place.line))
@@ -553,6 +612,8 @@ class _Reader:
 
     def _apk(self, arguments: list[str]) -> bool:
         plain = [word for word in arguments if not word.startswith(("-", "."))]
+        if self._needs.image:
+            raise self._keep("its image is Alpine's", "build from Debian: python:VERSION-slim")
         needed = [word for word in plain[1:] if not _FOR_MUSL.fullmatch(word)]
         if plain[:1] == ["add"] and needed:
             raise self._keep(

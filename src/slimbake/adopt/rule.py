@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.differences import differences
 from slimbake.adopt.dockerfile import find, stages
-from slimbake.adopt.files import Origins, below, joined, version_of
+from slimbake.adopt.files import Origins, below, joined, python_of, version_of
 from slimbake.adopt.model import (
     Candidate,
     Command,
@@ -30,7 +31,7 @@ from slimbake.adopt.model import (
     Repository,
     Stage,
 )
-from slimbake.adopt.needs import RUNNERS, Needs, needs_of
+from slimbake.adopt.needs import RUNNERS, BuildStep, Needs, needs_of
 from slimbake.adopt.shell import plain_words, unset
 from slimbake.config.naming import CPU, CUDA, HOME, NONROOT_HOME
 from slimbake.config.secrecy import OF_A_FILE, looks_secret
@@ -141,6 +142,8 @@ def _own(
     shell, entry = service.entry(code, build.context)
     if needs.image:
         entry["from"] = needs.image
+    if needs.steps:
+        entry["build"] = [_build_step(step, stage, service.code) for step in needs.steps]
     if needs.copies:
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
@@ -150,7 +153,10 @@ def _own(
         entry["torch"] = torch
     notes = [*fallback.kept_notes, *needs.notes, *service.notes, *torch_notes]
     notes += differences(code, build, entry, repository)
-    if needs.image:
+    for step in needs.steps:
+        what = "this RUN runs as it is, after packages and code, and as root"
+        notes.append(Note("other", step.run.place, what))
+    if needs.image and python_of(needs.image) is None:
         what = f"packages that {needs.image} itself has for Python are not used, nor its ENTRYPOINT"
         notes.append(
             Note("breaks", stage.place, what, "require them; `slimbake lock` looks into it")
@@ -163,6 +169,18 @@ def _own(
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
         notes=tuple(notes),
     )
+
+
+def _build_step(step: BuildStep, stage: Stage, code: Code) -> Entry:
+    """A RUN that runs as it is, in the image, after its packages and its code."""
+    text, folder = code.moved(step.text), code.moved(step.run.workdir)
+    if folder != APP:
+        text = f"cd {shlex.quote(folder)} && {text}"
+    arguments = {name: v for name, v in step.run.values.items() if v and stage.env.get(name) != v}
+    if any(looks_secret(name, value) for name, value in arguments.items()):
+        raise step.unknown
+    entry: Entry = {"run": [*stage.shell, text], "network": True}
+    return entry | ({"env": arguments} if arguments else {})
 
 
 def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:

@@ -36,6 +36,10 @@ class OnlyAShellError(Exception):
     """A text that is more than plain commands; it says what."""
 
 
+class UnreadableError(OnlyAShellError):
+    """A text that is none of a shell, or too much of one."""
+
+
 @dataclass(slots=True)
 class Step:
     """One command."""
@@ -102,21 +106,26 @@ def steps(
 
     Raises OnlyAShellError where one makes part of another, or reads or writes a file.
     """
-    text = _NOWHERE.sub(" ", _COMMENT.sub(" ", text))
+    text = _NOWHERE.sub(" ", without_comments(text))
+    if len(text) > _LARGEST or "\0" in text:
+        raise UnreadableError("init does not read a text of this size, or with zero bytes")
     if match := re.search(r"\$\(|`|[<>]\(", text):
         raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
-    if len(text) > _LARGEST or "\0" in text:
-        raise OnlyAShellError("init does not read a text of this size, or with zero bytes")
     # The parser ends the process at letters of far off (tree-sitter-bash, issue 337): it sees an "x".
     root = _parser().parse(re.sub(r"[^\0-\x7f]", "x", text).encode()).root_node
     if root.has_error:
-        raise OnlyAShellError("its syntax has an error")
+        raise UnreadableError("its syntax has an error")
     reader = _Reader(text, workdir, dict(values), exists)
     try:
         reader.all(root.children, "")
     except (RecursionError, ValueError):
-        raise OnlyAShellError("init does not read its nesting or quotes") from None
+        raise UnreadableError("init does not read its nesting or quotes") from None
     return reader.steps
+
+
+def without_comments(text: str) -> str:
+    """The text of a RUN without comments between words, which some write in backquotes."""
+    return _COMMENT.sub(" ", text)
 
 
 @cache

@@ -35,6 +35,7 @@ _ORDER = [
     "system",
     "wheels",
     "copy",
+    "build",
     "shell",
     "entrypoint",
     "command",

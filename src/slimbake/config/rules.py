@@ -90,6 +90,8 @@ def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     keys = [key for key in (*_IN_CONTEXT, "parity") if key in service]
     if isinstance(service.get("requirements"), str):
         keys.append("requirements")
+    if not any((step or {}).get("outputs") for step in service.get("build", ())):
+        keys = [key for key in keys if key != "build"]  # steps that run in the image need no code
     for key in keys:
         hint = "add `context`: the folder that holds it, which becomes /app"
         if key == "requirements":
