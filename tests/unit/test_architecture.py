@@ -151,7 +151,7 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
 
 OPENING = {
     "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
-    "host.git": "a commit that was fetched for this archive",
+    "host.git": "a commit that was fetched for this archive, and settings that it writes itself",
     "host.machine": "pip's settings",
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",
@@ -202,6 +202,7 @@ def _by_content(call: ast.Call) -> bool:
 def test_git_is_started_by_one_module() -> None:
     started = {module for module in MODULES if "git" in commands(module)}
     assert started == {"slimbake.host.git"}
+    assert list(commands("slimbake.host.git")) == ["git"]
 
 
 IMPORTERS = {"click": {"cli"}, "uv": {"host"}, "subprocess": {"host", "docker", "inside"}}

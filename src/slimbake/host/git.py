@@ -146,12 +146,9 @@ class GitRepository:
             own, common = Path(scratch, "own"), Path(scratch, "common")
             _link(self._directory, own)
             _link(self._common, common)
+            (own / "commondir").write_text(str(common))
             (common / "config").write_text(self._data, "utf-8", "surrogateescape")
-            yield {
-                "GIT_DIR": str(own),
-                "GIT_COMMON_DIR": str(common),
-                "GIT_WORK_TREE": str(self._top),
-            }
+            yield {"GIT_DIR": str(own), "GIT_WORK_TREE": str(self._top)}
 
     def _run(
         self,
@@ -334,7 +331,7 @@ def export(address: str, commit: str, subfolder: str, target: Path) -> None:
 
 def _inside(top: Path, subfolder: str, address: str) -> Path:
     """A folder of a checkout, which no link and no `..` leads out of. Raises SetupError."""
-    folder = top / subfolder
+    folder = Path(f"{top}/{subfolder}")
     parts = folder.relative_to(top).parts
     if ".." in parts or ".git" in parts or folder.resolve() != folder or not folder.is_dir():
         raise SetupError(
@@ -354,6 +351,7 @@ def _fetch(address: str, commit: str, into: Path) -> None:
     named = f"{_PROTOCOLS}:file"  # an address that the user wrote
     every = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
     run("init", "--quiet", "--template=")
+    run("config", "remote.origin.url", address)  # where relative addresses of submodules begin
     got = run("fetch", "--quiet", "--depth=1", "--", address, commit, protocols=named)
     if not got.ok:
         got = run("fetch", "--quiet", "--", address, *every, protocols=named)
