@@ -257,7 +257,7 @@ def _quoted(place: Place) -> None:
     evil = f'x"\n[core]\nfsmonitor = {place.program}\n[a "'
     git(place.root, "config", "remote.x.url", evil)
     git(place.root, "config", 'remote.a"]b\\.url', evil)
-    git(place.root, "config", "core.eol", f"lf\\\n[filter \"a\"]\nclean = {place.program}")
+    git(place.root, "config", "core.eol", f'lf\\\n[filter "a"]\nclean = {place.program}')
 
 
 WAYS: dict[str, Callable[[Place], None]] = {
@@ -268,7 +268,9 @@ WAYS: dict[str, Callable[[Place], None]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_else_of_a_repository_starts_a_program(way: str, place: Place, tmp_path: Path) -> None:
+def test_nothing_else_of_a_repository_starts_a_program(
+    way: str, place: Place, tmp_path: Path
+) -> None:
     WAYS[way](place)
     place.lack()
     place.mark.unlink(missing_ok=True)
@@ -407,6 +409,6 @@ def test_export_takes_no_submodule_of_this_machine(
     commit = git(place.root, "rev-parse", "HEAD").strip()
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file:ext")
     place.mark.unlink(missing_ok=True)
-    with pytest.raises(SetupError, match="transport .* not allowed"):
+    with pytest.raises(SetupError, match=r"transport .* not allowed"):
         export(f"file://{place.root}", commit, "", tmp_path / "archive.tar.gz")
     assert not place.mark.exists()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import errno
+import http.client
 import json
 import netrc
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -26,15 +28,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
+from .answers import CHUNK, SECONDS, Answer, AnswerError, follow
 from .locked import LockEntry, lock_entries, source_line
 from .step import INSIDE, StepError
 from .step import hashed as hashed
 
 ATTEMPTS = 5
-CHUNK = 1 << 20
-TIMEOUT = 60  # seconds without a byte
-SLOWEST = 10_000  # bytes a second, after so many seconds
-MOST = 16 << 30  # bytes of a file whose size no lock says
+REDIRECTS = 10
+SAID = 1000  # characters of an error that are shown
+MOST = 4 << 30  # bytes of a file whose size no lock says; the largest wheels have 3
+LOCATING = 3600  # seconds for uv to find what a lock names
 PARALLEL = 8
 
 
@@ -189,13 +192,14 @@ def _indexes() -> Iterable[str]:
     return (*settings.get("extra-index-url", []), *filter(None, [settings.get("index-url")]))
 
 
-Open = Callable[[str, dict[str, str]], "urllib.request._UrlopenRet"]
+Open = Callable[[str, dict[str, str]], Answer]
 
 
 def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     """A function that opens a URL with the machine's proxies, certificates and credentials.
 
     Credentials come from the URL itself, from an index at the same host and port, or from .netrc.
+    The function raises AnswerError for what is not HTTP, or leads elsewhere.
     """
     owners = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
 
@@ -216,21 +220,61 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     class Redirects(urllib.request.HTTPRedirectHandler):
         """An index may redirect to another host, which must not get this host's credentials."""
 
+        max_redirections = REDIRECTS
+
         def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+            before, body = arguments[:2]
+            with body:
+                follow(before.full_url, arguments[-1])
             request = super().redirect_request(*arguments)
             return request and authorised(request, owners.get(_origin(urlsplit(request.full_url))))
 
-    context = ssl.create_default_context(cafile=str(ca) if ca else None)
-    director = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), Redirects)
+    director = urllib.request.OpenerDirector()
+    for handler in (  # all that opens http and https, and nothing that opens anything else
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        Redirects(),
+        _Http(ca),
+    ):
+        director.add_handler(handler)
 
-    def open_(url: str, headers: dict[str, str]) -> urllib.request._UrlopenRet:
+    def open_(url: str, headers: dict[str, str]) -> Answer:
+        follow("", url)
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
         request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - http(s) only
         owner = parts if parts.username else owners.get(_origin(parts))
-        return director.open(authorised(request, owner), timeout=TIMEOUT)
+        answer: Answer = director.open(authorised(request, owner), timeout=SECONDS)
+        return answer
 
     return open_
+
+
+class _Http(urllib.request.AbstractHTTPHandler):
+    """Asks by HTTP, and reads what comes as `Answer`."""
+
+    def __init__(self, ca: Path | None) -> None:
+        super().__init__()
+        self._context = ssl.create_default_context(cafile=str(ca) if ca else None)
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Tls, request, context=self._context)
+
+    http_request = urllib.request.AbstractHTTPHandler.do_request_
+    https_request = http_request
+
+
+class _Plain(http.client.HTTPConnection):
+    response_class = Answer
+
+
+class _Tls(http.client.HTTPSConnection):
+    response_class = Answer
 
 
 def _origin(parts: SplitResult) -> tuple[str, str]:
@@ -265,6 +309,12 @@ def download(
             try:
                 _continue(url, part, open_, took, most)
                 break
+            except AnswerError as error:
+                raise FetchError(f"{path.name}: the index {error}") from None
+            except ValueError as error:  # an address that is none
+                raise FetchError(
+                    f"{path.name}: the index answers what cannot be read: {error}"
+                ) from None
             except urllib.error.HTTPError as error:
                 error.close()  # it holds the connection
                 if error.code < 500 and error.code not in {408, 429}:
@@ -278,7 +328,9 @@ def download(
                 problem = error
             time.sleep(0.5 * 2**attempt)
         else:
-            raise FetchError(f"{path.name}: the index broke off {ATTEMPTS} times: {problem}")
+            raise FetchError(
+                f"{path.name}: the index broke off {ATTEMPTS} times: {str(problem)[:SAID]}"
+            )
         digest = hashed(part)
         if sha256 and digest != sha256:
             raise FetchError(
@@ -290,21 +342,16 @@ def download(
 
 
 def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None], most: int) -> None:
-    began = time.monotonic()
     there = part.stat().st_size if part.exists() else 0
     with open_(url, {"Range": f"bytes={there}-"} if there else {}) as answer:
+        answer.allow(most)
         there = there if answer.status == 206 else 0  # else it begins again
         with part.open("ab" if there else "wb") as file:
             while chunk := answer.read1(CHUNK):  # what has arrived
                 file.write(chunk)
                 took(len(chunk))
                 if file.tell() > most:
-                    raise FetchError(f"{wheel_name(url)}: the index sends more than {most:,} bytes")
-                if time.monotonic() - began > TIMEOUT + (file.tell() - there) / SLOWEST:
-                    raise FetchError(
-                        f"{wheel_name(url)}: the index sends {SLOWEST} bytes a second at most"
-                    )
-        if (length := answer.headers.get("Content-Length")) and part.stat().st_size != int(
-            length
-        ) + there:
+                    raise AnswerError(f"sends more than {most:,} bytes")
+        length = answer.headers.get("Content-Length", "")
+        if re.fullmatch(r"[0-9]{1,18}", length) and part.stat().st_size != int(length) + there:
             raise OSError("it ended early")
