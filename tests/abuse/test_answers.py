@@ -227,7 +227,9 @@ READERS: dict[str, tuple[Callable[[str, str], bytes], Callable[[str, Path], obje
     "a token for a token": (token, exchanged),
     "a file": (
         nothing,
-        lambda here, to: download(f"http://{here}/f", to / "f", DIGEST, opener((), None), most=MB),
+        lambda here, to: download(
+            f"http://{here}/f", to / "f", {DIGEST}, opener((), None), most=MB
+        ),
     ),
 }
 

@@ -21,7 +21,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -80,12 +80,15 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     def bring(wheels: list[LocatedWheel]) -> None:
         wheel = choose_wheel(wheels, hashes[wheels[0].package, wheels[0].version])
         name = wheel_name(wheel.url)
-        if wheel.url.startswith("file:"):
-            shutil.copyfile(unquote(urlsplit(wheel.url).path), target / name)
+        if _in_folder(wheel.url):
+            shutil.copyfile(_path(wheel.url), target / name)
+            return
+        if not wheel.sha256:
+            download(wheel.url, target / name, hashes[wheel.package, wheel.version], open_)
             return
         kept = INSIDE / "cache" / "wheels" / wheel.sha256 / name
         if not kept.is_file():
-            download(wheel.url, kept, wheel.sha256, open_)
+            download(wheel.url, kept, {wheel.sha256}, open_)
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -94,10 +97,20 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     source = source_line(lock)
     if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
         url = source.get("address") or locate_sources(source)
-        if url.startswith("file:"):
-            shutil.copyfile(unquote(urlsplit(url).path), target / source["file"])
+        if _in_folder(url):
+            shutil.copyfile(_path(url), target / source["file"])
         else:
-            download(url, target / source["file"], source["sha256"], open_)
+            download(url, target / source["file"], {source["sha256"]}, open_)
+
+
+def _in_folder(url: str) -> bool:
+    """Whether an address is of a file that the step mounts; an index can name others."""
+    folder = str(INSIDE / "find-links")
+    return url.startswith("file:") and os.path.normpath(_path(url)).startswith(f"{folder}/")
+
+
+def _path(url: str) -> str:
+    return unquote(urlsplit(url).path)
 
 
 def locate_sources(source: dict[str, Any]) -> str:
@@ -105,7 +118,8 @@ def locate_sources(source: dict[str, Any]) -> str:
     done = _ask(f"{source['name']}=={source['version']}\n", ("--no-binary", source["name"]))
     packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
     for archive in (package["sdist"] for package in packages if "sdist" in package):
-        if archive.get("hashes", {}).get("sha256") == source["sha256"]:
+        # Without a SHA-256 it is compared when it is downloaded.
+        if archive.get("hashes", {}).get("sha256", source["sha256"]) == source["sha256"]:
             return str(archive.get("url") or f"file://{quote(archive['path'])}")
     raise FetchError(
         f"the index does not have {source['file']} with sha256 {source['sha256']}\n{done.stderr}"
@@ -116,11 +130,13 @@ def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
     """The wheel of a package whose hash the lock names.
 
     The index may have got other wheels since. A wheel in a folder has no hash yet: the step that
-    installs it verifies it. Raises FetchError.
+    installs it verifies it. Of an index that gives no SHA-256, the first is as good as any: it is
+    compared when it is downloaded. Raises FetchError.
     """
     named = [wheel for wheel in wheels if wheel.sha256 in locked]
-    local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
-    if candidates := named or local:
+    local = [wheel for wheel in wheels if _in_folder(wheel.url)]
+    unknown = [wheel for wheel in wheels if not wheel.sha256]
+    if candidates := named or local or (unknown if locked else []):
         return candidates[0]
     names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
     raise FetchError(
@@ -292,15 +308,16 @@ def _netrc(host: str) -> tuple[str, str] | None:
 def download(
     url: str,
     path: Path,
-    sha256: str,
+    accepted: Set[str],
     open_: Open,
     took: Callable[[int], None] = lambda _: None,
     most: int = MOST,
 ) -> None:
     """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
-    `took` gets each number of bytes that arrived; `most`: the bytes that it may have. Raises
-    FetchError, which names the file, and OSError where the disk is full.
+    `accepted`: hashes of which it has one, none for any; `took` gets each number of bytes that
+    arrived; `most`: the bytes that it may have. Raises FetchError, which names the file, and OSError
+    where the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -332,9 +349,10 @@ def download(
                 f"{path.name}: the index broke off {ATTEMPTS} times: {str(problem)[:SAID]}"
             )
         digest = hashed(part)
-        if sha256 and digest != sha256:
+        if accepted and digest not in accepted:
+            wanted = " or ".join(sorted(accepted))
             raise FetchError(
-                f"{path.name} is not what the lock names: sha256 {digest}, wanted {sha256}"
+                f"{path.name} is not what the lock names: sha256 {digest}, wanted {wanted}"
             )
         part.replace(path)
     finally:
