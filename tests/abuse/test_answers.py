@@ -228,7 +228,7 @@ READERS: dict[str, tuple[Callable[[str, str], bytes], Callable[[str, Path], obje
     "a file": (
         nothing,
         lambda here, to: download(
-            f"http://{here}/f", to / "f", {DIGEST}, opener((), None), most=MB
+            f"http://{here}/f", to / "f", {DIGEST}, opener((), None), size=MB
         ),
     ),
 }

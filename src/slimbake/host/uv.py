@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import resource
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Sequence
@@ -43,6 +44,8 @@ _REFUSED = re.compile(
 # uv is found by them: filled by two threads at once, Python 3.11 gives one of them half of it.
 sysconfig.get_config_vars()
 _LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
+# What an index sends, uv keeps in memory and in its cache. It takes 0.3 GB for a lock of 200 packages.
+_LIMITS = {resource.RLIMIT_DATA: 4 << 30, resource.RLIMIT_FSIZE: 4 << 30}  # bytes
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 
@@ -147,8 +150,15 @@ class PipCompile:
                 "DIST_EXTRA_CONFIG": str(self._setuptools),
             },
             timeout=_LONGEST,
+            limits=_LIMITS,
         )
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
+        if done.code < 0:
+            raise SetupError(
+                f"uv was ended by signal {-done.code}\n{done.last_lines(2)}",
+                "it may use 4 GiB of memory, and 4 GiB for a file: an index that sends more is broken."
+                " `slimbake doctor` shows the indexes that this machine uses",
+            )
         if not done.ok:
             raise _failure(done.stderr.strip(), self._torch)
 

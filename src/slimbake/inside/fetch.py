@@ -7,12 +7,14 @@ the wheelhouse on this machine with `download`. uv says where a wheel is.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import http.client
 import json
 import netrc
 import os
 import re
+import resource
 import shutil
 import ssl
 import subprocess
@@ -36,8 +38,9 @@ from .step import hashed as hashed
 ATTEMPTS = 5
 REDIRECTS = 10
 SAID = 1000  # characters of an error that are shown
-MOST = 4 << 30  # bytes of a file whose size no lock says; the largest wheels have 3
+MOST = 4 << 30  # bytes of a file; the largest wheels have 3
 LOCATING = 3600  # seconds for uv to find what a lock names
+MEMORY = 4 << 30  # bytes that it may use for that
 PARALLEL = 8
 
 
@@ -186,14 +189,21 @@ def _ask(requirements: str, more: Sequence[str]) -> subprocess.CompletedProcess[
         "HOME": "/tmp",  # noqa: S108
         "UV_PYTHON_DOWNLOADS": "never",
     }
-    return subprocess.run(
-        [*command, *more],
-        check=False,
-        env=environment,
-        input=requirements,
-        capture_output=True,
-        text=True,
-    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, *more], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as uv:
+        # What an index sends, uv keeps in memory.
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        with contextlib.suppress(ProcessLookupError):
+            soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+            resource.prlimit(uv.pid, resource.RLIMIT_DATA, (soft, hard))
+        try:
+            stdout, stderr = uv.communicate(requirements, LOCATING)
+        except subprocess.TimeoutExpired:
+            uv.kill()
+            raise FetchError(f"uv does not find what the lock names within {LOCATING} s") from None
+    return subprocess.CompletedProcess(command, uv.returncode, stdout, stderr)
 
 
 def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:
@@ -311,14 +321,15 @@ def download(
     accepted: Set[str],
     open_: Open,
     took: Callable[[int], None] = lambda _: None,
-    most: int = MOST,
+    size: int | None = None,
 ) -> None:
     """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
     `accepted`: hashes of which it has one, none for any; `took` gets each number of bytes that
-    arrived; `most`: the bytes that it may have. Raises FetchError, which names the file, and OSError
+    arrived; `size`: the bytes that it may have, and never more than MOST. Raises FetchError, which names the file, and OSError
     where the disk is full.
     """
+    most = MOST if size is None else min(size, MOST)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -12,7 +12,7 @@ from slimbake.errors import SetupError
 from slimbake.host.machine import Machine
 from slimbake.host.uv import Found
 from slimbake.host.wheels import file_path, is_file
-from slimbake.inside.fetch import MOST, FetchError, download, hashed, opener
+from slimbake.inside.fetch import FetchError, download, hashed, opener
 
 
 class Digests:
@@ -60,7 +60,7 @@ class Digests:
             )
             with tempfile.TemporaryDirectory(prefix="slimbake-hash-") as scratch:
                 path = Path(scratch, "file", file)
-                download(url, path, set(), open_, most=size or MOST)
+                download(url, path, set(), open_, size=size)
                 return hashed(path), path.stat().st_size
         except (FetchError, OSError) as error:
             raise SetupError(

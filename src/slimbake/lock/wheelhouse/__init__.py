@@ -19,7 +19,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.wheels import MACHINES, Located, Wheel, file_path, fit
 from slimbake.inside.debs import Deb
-from slimbake.inside.fetch import MOST, PARALLEL, FetchError, Open, download, opener
+from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin, locked_scopes
@@ -255,8 +255,8 @@ def _one(
         path = store.path(request.wheel.sha256, request.wheel.file)
         if path.parent.is_dir():
             remove_halves(path.parent, (path.name,))
-        most = request.wheel.bytes or MOST
-        download(at.url, path, {request.wheel.sha256}, open_, shown, most)
+        wheel = request.wheel
+        download(at.url, path, {wheel.sha256}, open_, shown, wheel.bytes)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:

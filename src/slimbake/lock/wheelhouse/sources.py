@@ -22,7 +22,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG
 from slimbake.host.wheels import file_path, is_file
-from slimbake.inside.fetch import MOST, FetchError, download, opener
+from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
 _LARGEST = 1 << 20  # bytes of a pyproject.toml
@@ -78,7 +78,7 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
         target = store.path(source.sha256, source.file)
         packages = machine.packages
         open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
-        download(url, target, {source.sha256}, open_, most=source.bytes or MOST)
+        download(url, target, {source.sha256}, open_, size=source.bytes)
         return Held(source.sha256, target)
     except (FetchError, OSError) as error:
         raise SetupError(
