@@ -306,7 +306,7 @@ def test_tls_leads_to_tls(address: str) -> None:
     follow("http://index.example", address)
 
 
-class _Told(Host):
+class _Silent(Host):
     """A registry, with an account, that nobody asks."""
 
     def __init__(self, plain: bool, basic: bool = False) -> None:
@@ -354,7 +354,7 @@ def test_an_account_goes_by_tls_or_stays_on_this_machine(realm: str, plain: bool
 
     refusal = Refusal()
     refusal.headers = Headers(refusal.headers)
-    host = _Told(plain)
+    host = _Silent(plain)
     with pytest.raises((ConnectionError, ValueError)):
         Auth(host).opened(refusal)
     assert bool(host.asked) == REALMS[realm, plain]

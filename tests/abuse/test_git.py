@@ -1,4 +1,4 @@
-"""Git runs no program of a repository, reaches no network and ends, whatever lies in `.git`."""
+"""Git runs no program of a repository, reaches no network and ends, for any file in `.git`."""
 
 import os
 import subprocess

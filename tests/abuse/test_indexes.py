@@ -242,7 +242,7 @@ FORMS = ("JSON", "JSON with a size", "HTML", "metadata", "sources")
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("hashes", HONEST)
-def test_an_honest_index_is_locked_whatever_its_hashes(
+def test_an_honest_index_is_locked_by_sha256(
     hashes: str, form: str, liar: Liar, slimbake: Slimbake, root: Path, tmp_path: Path
 ) -> None:
     file, content = (SOURCES, SDIST) if form == "sources" else (FILE, WHEEL)
