@@ -21,7 +21,7 @@ from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.inside.step import StepError
 from slimbake.registry import ImageRepository
 from slimbake.registry.errors import RegistryError
-from slimbake.registry.session import Auth, Credentials, Host
+from slimbake.registry.session import AnswerRefused, Auth, Credentials, Host, Session
 
 MB = 1_000_000
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -287,6 +287,15 @@ def test_an_error_says_what_was_wrong(script: str, reader: str, tmp_path: Path) 
     with server(script, honest) as asked, pytest.raises((RegistryError, FetchError)) as raised:
         read(asked.name, tmp_path)
     assert WORDS[script] in str(raised.value)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_through_a_proxy_ends() -> None:
+    with server("a body without end", nothing) as proxy, Session() as session:
+        for _ in range(3):
+            with pytest.raises(AnswerRefused, match="sends more than 1,000,000 bytes"):
+                session.get("http://x.example/", proxies={"http": f"http://{proxy.name}"})
+        assert proxy.sent < 3 * 12 * MB
 
 
 HTTPS = "https://index.example/a"

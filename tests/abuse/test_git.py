@@ -1,6 +1,7 @@
 """Git runs no program of a repository, reaches no network and ends, for any file in `.git`."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.errors import SetupError, SlimbakeError
-from slimbake.host.git import GitRepository, export, revision, shielded
+from slimbake.host.git import GitRepository, export, revision, shield
 
 ALONE = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -41,17 +42,16 @@ class Place:
     root: Path
     program: Path
     mark: Path
-    first: str
 
-    def set(self, settings: Mapping[str, str], file: str = "config") -> None:
+    def set(self, settings: Mapping[str, str]) -> None:
         for name, value in settings.items():
             said = value.replace("PROGRAM", str(self.program)).replace("ROOT", str(self.root))
             key = name.replace("PROGRAM", str(self.program))
-            git(self.root, "config", "--file", str(self.root / ".git" / file), key, said)
+            git(self.root, "config", key, said)
 
     def lack(self) -> None:
         """Take the file of the first commit out of the repository."""
-        blob = git(self.root, "rev-parse", f"{self.first}:a.bin").strip()
+        blob = "78981922613b2afb6025042ff6bd878ac1994e85"  # "a" and the end of a line
         path = self.root / ".git/objects" / blob[:2] / blob[2:]
         path.chmod(0o644)
         path.unlink()
@@ -66,19 +66,18 @@ class Place:
         first = repository.commit("HEAD~1")
         with pytest.raises(SetupError, match="cannot write the files"):
             repository.snapshot(first, into / "first")
-        with shielded(self.root) as variables:
+        with shield(self.root) as variables:
             around = {**os.environ, **ALONE, **variables}
             for words in (("show", "--format=%H", "HEAD", "--quiet"), ("remote", "get-url", "x")):
                 subprocess.run(["git", *words], cwd=self.root, env=around, capture_output=True)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    for name, value in ALONE.items():
-        monkeypatch.setenv(name, value)
-    root = tmp_path / "repository"
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository, before a test changes it: its last commit says that it is signed."""
+    root = tmp_path_factory.mktemp("template") / "repository"
     root.mkdir()
-    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "init", "--quiet", "--initial-branch=main", "--template=")
     (root / ".gitattributes").write_text("*.bin filter=a\n*.dat filter=a=b\n*.txt diff=d merge=m\n")
     for text in ("a\n", "b\n"):
         for name in ("a.bin", "a.dat", "a.txt"):
@@ -87,11 +86,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         git(root, "commit", "--quiet", "-m", text)
     for name in ("a.bin", "a.dat", "a.txt"):
         (root / name).write_text("c\n")
+    unsigned = git(root, "cat-file", "commit", "HEAD")
+    head, _, message = unsigned.partition("\n\n")
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----"
+    (root.parent / "signed").write_text(f"{head}\n{signature}\n\n{message}")
+    signed = git(root, "hash-object", "-t", "commit", "-w", str(root.parent / "signed"))
+    git(root, "update-ref", "HEAD", signed.strip())
+    return root
+
+
+@pytest.fixture
+def place(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    root = tmp_path / "repository"
+    shutil.copytree(template, root, symlinks=True)
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 1\n")
     program.chmod(0o755)
-    first = git(root, "rev-parse", "HEAD~1").strip()
-    return Place(root, program, tmp_path / "ran", first)
+    return Place(root, program, tmp_path / "ran")
 
 
 PARTIAL = {
@@ -190,14 +203,9 @@ def ready(place: Place, key: str) -> str:
     for name in ("post-checkout", "post-index-change", "reference-transaction"):
         (hooks / name).symlink_to(place.program)
     (place.program.parent / "git-remote-program").symlink_to(place.program)
-    unsigned = git(place.root, "cat-file", "commit", "HEAD")
-    head, _, message = unsigned.partition("\n\n")
-    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----"
-    (place.root.parent / "signed").write_text(f"{head}\n{signature}\n\n{message}")
-    signed = git(place.root, "hash-object", "-t", "commit", "-w", str(place.root.parent / "signed"))
-    git(place.root, "update-ref", "HEAD", signed.strip())
-    place.set({"filter.a.clean": "PROGRAM", "core.fsmonitor": "PROGRAM"}, "more")
-    place.set({"filter.a.clean": "PROGRAM", "core.fsmonitor": "PROGRAM"}, "config.worktree")
+    more = f'[core]\nfsmonitor = {place.program}\n[filter "a"]\nclean = {place.program}\n'
+    (place.root / ".git/more").write_text(more)
+    (place.root / ".git/config.worktree").write_text(more)
     settings, command = KEYS[key]
     place.set(settings)
     place.lack()
@@ -330,7 +338,7 @@ def test_a_fifo_in_a_repository_ends(
     path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
-    monkeypatch.setattr("slimbake.host.git.SECONDS", 1.0)
+    monkeypatch.setattr("slimbake.host.git.SECONDS", 0.3)
     monkeypatch.setattr("slimbake.host.git._WRITING", 1.0)
     revision(place.root)
     try:

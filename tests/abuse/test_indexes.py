@@ -351,7 +351,7 @@ def test_an_index_that_floods_ends(
 ) -> None:
     limits = dict.fromkeys(uv._LIMITS, 300 * MB)
     monkeypatch.setattr("slimbake.host.uv._LIMITS", limits)
-    monkeypatch.setattr("slimbake.host.uv._LONGEST", 8.0)
+    monkeypatch.setattr("slimbake.host.uv._LONGEST", 4.0)
     monkeypatch.setattr("slimbake.inside.fetch.MOST", 50 * MB)
     FLOODS[flood](liar)
     if flood == "sources":

@@ -83,7 +83,7 @@ def _settings(values: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def shielded(folder: Path) -> Iterator[dict[str, str]]:
+def shield(folder: Path) -> Iterator[dict[str, str]]:
     """Variables under which Git, started by another program, runs nothing that the repository around
     a folder names, and reaches no network. Raises SetupError where there is no Git.
     """
@@ -93,7 +93,7 @@ def shielded(folder: Path) -> Iterator[dict[str, str]]:
     except UsageError:  # in no repository
         yield variables
         return
-    with repository.shielded() as more:
+    with repository.shield() as more:
         yield {**variables, **more}
 
 
@@ -138,7 +138,7 @@ class GitRepository:
         self._data = _data(listed.stdout)
 
     @contextlib.contextmanager
-    def shielded(self) -> Iterator[dict[str, str]]:
+    def shield(self) -> Iterator[dict[str, str]]:
         """Variables under which Git sees the repository without its settings and hooks. Raises
         SetupError.
         """
@@ -157,7 +157,7 @@ class GitRepository:
         at: Path | None = None,
         patience: float = 1.0,
     ) -> process.Completed:
-        with self.shielded() as variables:
+        with self.shield() as variables:
             together = {**_LOCAL, **variables, **env}
             return _git(at or self._folder, *arguments, env=together, patience=patience)
 

@@ -31,18 +31,18 @@ class Digests:
             if name in sources:
                 source = sources[name]
                 if not source.sha256 and not source.git:
-                    sha256, size = self._measured(source.found, source.file, source.bytes)
+                    sha256, size = self._measure(source.found, source.file, source.bytes)
                     sources[name] = replace(source, sha256=sha256, bytes=size)
                 continue
             best, *others = wheels[name]
             wheel = best.wheel
             if not wheel.sha256:
-                sha256, size = self._measured(best.url, wheel.file, wheel.bytes)
+                sha256, size = self._measure(best.url, wheel.file, wheel.bytes)
                 best = replace(best, wheel=replace(wheel, sha256=sha256, bytes=size))
             wheels[name] = (best, *others)
         return Found(wheels, sources)
 
-    def _measured(self, url: str, file: str, size: int | None) -> tuple[str, int]:
+    def _measure(self, url: str, file: str, size: int | None) -> tuple[str, int]:
         """The SHA-256 of a file and its bytes."""
         if url not in self._known:
             self._known[url] = self._read(url, file, size)

@@ -168,9 +168,11 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*arguments, **more)
         _bound(self.poolmanager)
 
-    def proxy_manager_for(self, *arguments: Any, **more: Any) -> Any:
-        manager = super().proxy_manager_for(*arguments, **more)
-        _bound(manager)
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **more)
+        if not known:
+            _bound(manager)
         return manager
 
     def send(  # type: ignore[override]

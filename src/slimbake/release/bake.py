@@ -17,7 +17,7 @@ from slimbake.checks.smokes import note_smokes
 from slimbake.console import Console
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host.files import content
-from slimbake.host.git import shielded
+from slimbake.host.git import shield
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.release.command import BakeOptions, arguments, environment
@@ -131,7 +131,7 @@ def _build(
         )
         variables = environment(site.around, options)
         if options.provenance:  # for it, buildx asks Git
-            variables |= stack.enter_context(shielded(site.root))
+            variables |= stack.enter_context(shield(site.root))
         running = docker.Bake(bake_arguments, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(plan, running, progress, shown)
