@@ -154,7 +154,7 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
 
 OPENING = {
     "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
-    "host.git": "a commit that was fetched for this archive",
+    "host.git": "a commit that was fetched for this archive, and settings that it writes itself",
     "host.machine": "pip's settings",
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",
@@ -205,6 +205,27 @@ def _by_content(call: ast.Call) -> bool:
 def test_git_is_started_by_one_module() -> None:
     started = {module for module in MODULES if "git" in commands(module)}
     assert started == {"slimbake.host.git"}
+    assert list(commands("slimbake.host.git")) == ["git"]
+
+
+ASKING = {
+    "registry": "requests' exceptions alone",
+    "registry.session": "a registry",
+    "inside.answers": "how every answer is read",
+    "inside.fetch": "an index",
+    "inside.check.service": "the service that it checks, in its container",
+}
+"""Modules that know a library of HTTP."""
+
+
+def test_http_is_asked_by_two_modules_whose_answers_are_read_by_one() -> None:
+    libraries = {"http.client", "urllib.request", "urllib.error", "requests", "urllib3"}
+    asking = {m.removeprefix("slimbake.") for m in MODULES if libraries & {*imports(m)}}
+    assert asking == {*ASKING}
+    for module in ("registry.session", "inside.fetch"):
+        text = MODULES[f"slimbake.{module}"].read_text("utf-8")
+        assert "Answer}" in text or "response_class = Answer" in text
+        assert not {"urlopen", "build_opener", "HTTPSHandler"} & {*text.replace("(", " ").split()}
 
 
 IMPORTERS = {"click": {"cli"}, "uv": {"host"}, "subprocess": {"host", "docker", "inside"}}

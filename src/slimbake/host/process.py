@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,11 +53,13 @@ def execute(
     stdin: str = "",
     timeout: float | None = None,
     cwd: Path | None = None,
+    limits: Mapping[int, int] = {},
 ) -> Completed:
     """Run a process to its end and take its output.
 
-    `env` is added to this process's environment; `cwd`: its folder, if not this one; `timeout` is
-    in seconds, and a process that needs longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
+    `env` is added to this process's environment; `cwd`: its folder, if not this one; `limits`: of
+    the module `resource`, for it and what it starts, on Linux alone; `timeout` is in seconds, and a
+    process that needs longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
     """
@@ -80,12 +83,23 @@ def execute(
         raise SetupError(
             f"{command[0]} is not installed", "see what slimbake doctor says"
         ) from None
+    for kind, most in limits.items():
+        _limit(started.pid, kind, most)
     with ended(started) as process:
         try:
             stdout, stderr = process.communicate(stdin or None, timeout=timeout)
         except subprocess.TimeoutExpired:
             return Completed(command, TIMED_OUT, "", f"no answer within {timeout:g} s")
         return Completed(command, process.returncode, stdout, stderr)
+
+
+def _limit(pid: int, kind: int, most: int) -> None:
+    if not hasattr(resource, "prlimit"):  # macOS
+        return
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, kind)
+        if hard == resource.RLIM_INFINITY or hard > most:
+            resource.prlimit(pid, kind, (most, most))
 
 
 @contextlib.contextmanager

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import resource
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
@@ -18,7 +19,7 @@ from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host import process
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source, parse_sources
-from slimbake.host.wheels import Located, fit, parse_pylock, uv_platform
+from slimbake.host.wheels import Located, file_path, fit, is_file, parse_pylock, uv_platform
 
 
 class NoSolution(SlimbakeError):
@@ -43,6 +44,8 @@ _REFUSED = re.compile(
 # uv is found by them: filled by two threads at once, Python 3.11 gives one of them half of it.
 sysconfig.get_config_vars()
 _LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
+# What an index sends, uv keeps in memory and in its cache. It takes 0.3 GB for a lock of 200 packages.
+_LIMITS = {resource.RLIMIT_DATA: 4 << 30, resource.RLIMIT_FSIZE: 4 << 30}  # bytes
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 
@@ -147,8 +150,15 @@ class PipCompile:
                 "DIST_EXTRA_CONFIG": str(self._setuptools),
             },
             timeout=_LONGEST,
+            limits=_LIMITS,
         )
         self.warnings.update(re.findall(r"^warning: (.*yanked.*)$", done.stderr, re.MULTILINE))
+        if done.code < 0:
+            raise SetupError(
+                f"uv was ended by signal {-done.code}\n{done.last_lines(2)}",
+                "it may use 4 GiB of memory, and 4 GiB for a file: an index that sends more is broken."
+                " `slimbake doctor` shows the indexes that this machine uses",
+            )
         if not done.ok:
             raise _failure(done.stderr.strip(), self._torch)
 
@@ -163,11 +173,35 @@ class PipCompile:
         path.write_text("".join(f"{exactly(*pin)}\n" for pin in pins))
         self.compile([path], output, ["--no-deps", "--format", "pylock.toml"])
         text = output.read_text()
-        wheels = {
-            package: tuple(map(_weighed, sorted(wheels, key=self._fit)))
-            for package, wheels in parse_pylock(text).items()
-        }
-        return Found(wheels, parse_sources(text))
+        wheels = {}
+        for package, listed in parse_pylock(text).items():
+            for wheel in listed:
+                self._refuse_foreign(wheel.url)
+            wheels[package] = tuple(map(_weighed, sorted(listed, key=self._fit)))
+        sources = parse_sources(text)
+        for source in sources.values():
+            self._refuse_foreign(source.found)
+        return Found(wheels, sources)
+
+    def _refuse_foreign(self, url: str) -> None:
+        """Raise SetupError for a file of this machine that no setting of this machine names: then an
+        index does.
+        """
+        if not is_file(url):
+            return
+        path = file_path(url)
+        packages = self._machine.packages
+        folders = [str(folder) for folder in packages.find_links_folders]
+        indexes = (packages.index_url, *packages.extra_index_urls)
+        folders += [file_path(index) for index in indexes if is_file(index)]
+        for form in (os.path.normpath, os.path.realpath):
+            for folder in folders:
+                if Path(form(path)).is_relative_to(form(folder)):
+                    return
+        raise SetupError(
+            f"an index names a file of this machine, {path}, which slimbake does not read",
+            "if it is yours: name its folder in UV_FIND_LINKS, or in pip's find-links",
+        )
 
     def _fit(self, located: Located) -> tuple[int, str]:
         place = fit(located.wheel.file, self._python, self._platform)
@@ -236,7 +270,7 @@ def _weighed(located: Located) -> Located:
     """With its bytes, which uv does not say of a file in a folder."""
     if not located.local:
         return located
-    size = Path(unquote(urlsplit(located.url).path)).stat().st_size
+    size = Path(file_path(located.url)).stat().st_size
     return replace(located, wheel=replace(located.wheel, bytes=size))
 
 

@@ -22,8 +22,7 @@ class Wheel:
 
     file: str
     bytes: int | None  # None where the index does not say
-    # hexadecimal; "" = it came from a folder of this machine, and upstream's could not be asked
-    sha256: str
+    sha256: str  # hexadecimal; "" where whoever has the file does not say
 
     def runs_on(self, machine: str) -> bool:
         """Whether it is for a kind of machine (`x86_64`), or for every one."""
@@ -41,7 +40,17 @@ class Located:
     @property
     def local(self) -> bool:
         """Whether it lies in a folder of this machine, and may not be upstream's."""
-        return self.url.startswith("file:")
+        return is_file(self.url)
+
+
+def is_file(url: str) -> bool:
+    """Whether an address is of a file of this machine."""
+    return url.lower().startswith("file:")
+
+
+def file_path(url: str) -> str:
+    """The path of a file of this machine."""
+    return unquote(urlsplit(url).path)
 
 
 def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:

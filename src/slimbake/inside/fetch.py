@@ -7,10 +7,14 @@ the wheelhouse on this machine with `download`. uv says where a wheel is.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
+import http.client
 import json
 import netrc
 import os
+import re
+import resource
 import shutil
 import ssl
 import subprocess
@@ -19,22 +23,24 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
+from .answers import CHUNK, SECONDS, Answer, AnswerError, follow
 from .locked import LockEntry, lock_entries, source_line
 from .step import INSIDE, StepError
 from .step import hashed as hashed
 
 ATTEMPTS = 5
-CHUNK = 1 << 20
-TIMEOUT = 60  # seconds without a byte
-SLOWEST = 10_000  # bytes a second, after so many seconds
-MOST = 16 << 30  # bytes of a file whose size no lock says
+REDIRECTS = 10
+SAID = 1000  # characters of an error that are shown
+MOST = 4 << 30  # bytes of a file; the largest wheels have 3
+LOCATING = 3600  # seconds for uv to find what a lock names
+MEMORY = 4 << 30  # bytes that it may use for that
 PARALLEL = 8
 
 
@@ -77,12 +83,15 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     def bring(wheels: list[LocatedWheel]) -> None:
         wheel = choose_wheel(wheels, hashes[wheels[0].package, wheels[0].version])
         name = wheel_name(wheel.url)
-        if wheel.url.startswith("file:"):
-            shutil.copyfile(unquote(urlsplit(wheel.url).path), target / name)
+        if _in_folder(wheel.url):
+            shutil.copyfile(_path(wheel.url), target / name)
+            return
+        if not wheel.sha256:
+            download(wheel.url, target / name, hashes[wheel.package, wheel.version], open_)
             return
         kept = INSIDE / "cache" / "wheels" / wheel.sha256 / name
         if not kept.is_file():
-            download(wheel.url, kept, wheel.sha256, open_)
+            download(wheel.url, kept, {wheel.sha256}, open_)
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -91,10 +100,20 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
     source = source_line(lock)
     if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
         url = source.get("address") or locate_sources(source)
-        if url.startswith("file:"):
-            shutil.copyfile(unquote(urlsplit(url).path), target / source["file"])
+        if _in_folder(url):
+            shutil.copyfile(_path(url), target / source["file"])
         else:
-            download(url, target / source["file"], source["sha256"], open_)
+            download(url, target / source["file"], {source["sha256"]}, open_)
+
+
+def _in_folder(url: str) -> bool:
+    """Whether an address is of a file that the step mounts; an index can name others."""
+    folder = str(INSIDE / "find-links")
+    return url.startswith("file:") and os.path.normpath(_path(url)).startswith(f"{folder}/")
+
+
+def _path(url: str) -> str:
+    return unquote(urlsplit(url).path)
 
 
 def locate_sources(source: dict[str, Any]) -> str:
@@ -102,7 +121,8 @@ def locate_sources(source: dict[str, Any]) -> str:
     done = _ask(f"{source['name']}=={source['version']}\n", ("--no-binary", source["name"]))
     packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
     for archive in (package["sdist"] for package in packages if "sdist" in package):
-        if archive.get("hashes", {}).get("sha256") == source["sha256"]:
+        # Without a SHA-256 it is compared when it is downloaded.
+        if archive.get("hashes", {}).get("sha256", source["sha256"]) == source["sha256"]:
             return str(archive.get("url") or f"file://{quote(archive['path'])}")
     raise FetchError(
         f"the index does not have {source['file']} with sha256 {source['sha256']}\n{done.stderr}"
@@ -113,11 +133,13 @@ def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
     """The wheel of a package whose hash the lock names.
 
     The index may have got other wheels since. A wheel in a folder has no hash yet: the step that
-    installs it verifies it. Raises FetchError.
+    installs it verifies it. Of an index that gives no SHA-256, the first is as good as any: it is
+    compared when it is downloaded. Raises FetchError.
     """
     named = [wheel for wheel in wheels if wheel.sha256 in locked]
-    local = [wheel for wheel in wheels if wheel.url.startswith("file:")]
-    if candidates := named or local:
+    local = [wheel for wheel in wheels if _in_folder(wheel.url)]
+    unknown = [wheel for wheel in wheels if not wheel.sha256]
+    if candidates := named or local or (unknown if locked else []):
         return candidates[0]
     names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
     raise FetchError(
@@ -167,14 +189,21 @@ def _ask(requirements: str, more: Sequence[str]) -> subprocess.CompletedProcess[
         "HOME": "/tmp",  # noqa: S108
         "UV_PYTHON_DOWNLOADS": "never",
     }
-    return subprocess.run(
-        [*command, *more],
-        check=False,
-        env=environment,
-        input=requirements,
-        capture_output=True,
-        text=True,
-    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, *more], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as uv:
+        # What an index sends, uv keeps in memory.
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        with contextlib.suppress(ProcessLookupError):
+            soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+            resource.prlimit(uv.pid, resource.RLIMIT_DATA, (soft, hard))
+        try:
+            stdout, stderr = uv.communicate(requirements, LOCATING)
+        except subprocess.TimeoutExpired:
+            uv.kill()
+            raise FetchError(f"uv does not find what the lock names within {LOCATING} s") from None
+    return subprocess.CompletedProcess(command, uv.returncode, stdout, stderr)
 
 
 def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:
@@ -189,13 +218,14 @@ def _indexes() -> Iterable[str]:
     return (*settings.get("extra-index-url", []), *filter(None, [settings.get("index-url")]))
 
 
-Open = Callable[[str, dict[str, str]], "urllib.request._UrlopenRet"]
+Open = Callable[[str, dict[str, str]], Answer]
 
 
 def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     """A function that opens a URL with the machine's proxies, certificates and credentials.
 
     Credentials come from the URL itself, from an index at the same host and port, or from .netrc.
+    The function raises AnswerError for what is not HTTP, or leads elsewhere.
     """
     owners = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
 
@@ -216,21 +246,61 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     class Redirects(urllib.request.HTTPRedirectHandler):
         """An index may redirect to another host, which must not get this host's credentials."""
 
+        max_redirections = REDIRECTS
+
         def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+            before, body = arguments[:2]
+            with body:
+                follow(before.full_url, arguments[-1])
             request = super().redirect_request(*arguments)
             return request and authorised(request, owners.get(_origin(urlsplit(request.full_url))))
 
-    context = ssl.create_default_context(cafile=str(ca) if ca else None)
-    director = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), Redirects)
+    director = urllib.request.OpenerDirector()
+    for handler in (  # all that opens http and https, and nothing that opens anything else
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        Redirects(),
+        _Http(ca),
+    ):
+        director.add_handler(handler)
 
-    def open_(url: str, headers: dict[str, str]) -> urllib.request._UrlopenRet:
+    def open_(url: str, headers: dict[str, str]) -> Answer:
+        follow("", url)
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
         request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - http(s) only
         owner = parts if parts.username else owners.get(_origin(parts))
-        return director.open(authorised(request, owner), timeout=TIMEOUT)
+        answer: Answer = director.open(authorised(request, owner), timeout=SECONDS)
+        return answer
 
     return open_
+
+
+class _Http(urllib.request.AbstractHTTPHandler):
+    """Asks by HTTP, and reads what comes as `Answer`."""
+
+    def __init__(self, ca: Path | None) -> None:
+        super().__init__()
+        self._context = ssl.create_default_context(cafile=str(ca) if ca else None)
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Tls, request, context=self._context)
+
+    http_request = urllib.request.AbstractHTTPHandler.do_request_
+    https_request = http_request
+
+
+class _Plain(http.client.HTTPConnection):
+    response_class = Answer
+
+
+class _Tls(http.client.HTTPSConnection):
+    response_class = Answer
 
 
 def _origin(parts: SplitResult) -> tuple[str, str]:
@@ -248,16 +318,18 @@ def _netrc(host: str) -> tuple[str, str] | None:
 def download(
     url: str,
     path: Path,
-    sha256: str,
+    accepted: Set[str],
     open_: Open,
     took: Callable[[int], None] = lambda _: None,
-    most: int = MOST,
+    size: int | None = None,
 ) -> None:
     """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
-    `took` gets each number of bytes that arrived; `most`: the bytes that it may have. Raises
-    FetchError, which names the file, and OSError where the disk is full.
+    `accepted`: hashes of which it has one, none for any; `took` gets each number of bytes that
+    arrived; `size`: the bytes that it may have, and never more than MOST. Raises FetchError, which names the file, and OSError
+    where the disk is full.
     """
+    most = MOST if size is None else min(size, MOST)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -265,6 +337,12 @@ def download(
             try:
                 _continue(url, part, open_, took, most)
                 break
+            except AnswerError as error:
+                raise FetchError(f"{path.name}: the index {error}") from None
+            except ValueError as error:  # an address that is none
+                raise FetchError(
+                    f"{path.name}: the index answers what cannot be read: {error}"
+                ) from None
             except urllib.error.HTTPError as error:
                 error.close()  # it holds the connection
                 if error.code < 500 and error.code not in {408, 429}:
@@ -278,11 +356,14 @@ def download(
                 problem = error
             time.sleep(0.5 * 2**attempt)
         else:
-            raise FetchError(f"{path.name}: the index broke off {ATTEMPTS} times: {problem}")
-        digest = hashed(part)
-        if sha256 and digest != sha256:
             raise FetchError(
-                f"{path.name} is not what the lock names: sha256 {digest}, wanted {sha256}"
+                f"{path.name}: the index broke off {ATTEMPTS} times: {str(problem)[:SAID]}"
+            )
+        digest = hashed(part)
+        if accepted and digest not in accepted:
+            wanted = " or ".join(sorted(accepted))
+            raise FetchError(
+                f"{path.name} is not what the lock names: sha256 {digest}, wanted {wanted}"
             )
         part.replace(path)
     finally:
@@ -290,21 +371,16 @@ def download(
 
 
 def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None], most: int) -> None:
-    began = time.monotonic()
     there = part.stat().st_size if part.exists() else 0
     with open_(url, {"Range": f"bytes={there}-"} if there else {}) as answer:
+        answer.allow(most)
         there = there if answer.status == 206 else 0  # else it begins again
         with part.open("ab" if there else "wb") as file:
             while chunk := answer.read1(CHUNK):  # what has arrived
                 file.write(chunk)
                 took(len(chunk))
                 if file.tell() > most:
-                    raise FetchError(f"{wheel_name(url)}: the index sends more than {most:,} bytes")
-                if time.monotonic() - began > TIMEOUT + (file.tell() - there) / SLOWEST:
-                    raise FetchError(
-                        f"{wheel_name(url)}: the index sends {SLOWEST} bytes a second at most"
-                    )
-        if (length := answer.headers.get("Content-Length")) and part.stat().st_size != int(
-            length
-        ) + there:
+                    raise AnswerError(f"sends more than {most:,} bytes")
+        length = answer.headers.get("Content-Length", "")
+        if re.fullmatch(r"[0-9]{1,18}", length) and part.stat().st_size != int(length) + there:
             raise OSError("it ended early")

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -21,7 +20,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
 from slimbake.host.wheels import fit, marker
-from slimbake.inside.fetch import hashed
+from slimbake.lock.digests import Digests
 from slimbake.lock.explain import no_solution, refuse_hashes
 from slimbake.lock.model import Pin, merged
 
@@ -285,6 +284,7 @@ def resolve_scope(
     own: dict[str, list[Pin]] = {}
     built: dict[str, Source] = {}
     still = still_asked(scope, sources)
+    digests = Digests(machine, console)
     for platform in scope.platforms:
         locked = exact(kept, still, platform)
         beneath = exact(taken.beneath, sources, platform)
@@ -299,6 +299,7 @@ def resolve_scope(
                 raise no_solution(scope, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
+        there = digests.complete(there, {package.name for package in needed})
         built |= {source.origin: source for source in there.sources.values()}
         pins = tuple(_pin(package, there) for package in needed)
         needs[marker(platform)] = pins
@@ -310,10 +311,7 @@ def resolve_scope(
 def _pin(needed: Needed, there: Found) -> Pin:
     if source := there.sources.get(needed.name):
         return Pin(needed.name, source.version, (), needed.via, built=source.origin)
-    located = there.wheels[needed.name][0]
-    wheel = located.wheel
-    if not wheel.sha256:  # uv says no hash of a file in a folder
-        wheel = replace(wheel, sha256=hashed(Path(unquote(urlsplit(located.url).path))))
+    wheel = there.wheels[needed.name][0].wheel
     return Pin(needed.name, needed.version, (wheel,), needed.via)
 
 

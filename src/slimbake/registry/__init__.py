@@ -7,11 +7,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from slimbake.host.typed import WRONG
+from slimbake.inside.answers import AnswerError, follow
 from slimbake.registry.address import endpoint
 from slimbake.registry.documents import (
     CONFIG,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:  # requests costs 0.1 s
 
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _LOGIN = "`docker login` gives it an account that may push"
-_PART = 1 << 20  # bytes of a blob that are held at a time
-_SAID = 1000  # characters of an answer that are shown
+_LARGEST = 64 << 20  # bytes of a blob that is held as a whole: a configuration, an SBOM
+_SAID = 1000  # bytes of an answer, or of an error, that are shown
 _AGAIN = "once the registry answers, the same command goes on from here"
 
 
@@ -84,7 +85,7 @@ class ImageRepository:
 
     def blob(self, digest: str) -> bytes:
         """A small blob."""
-        content: bytes = self._ask("GET", f"blobs/{digest}").content
+        content = b"".join(self._pieces(digest, _LARGEST))
         if descriptor_of("", content).digest != digest:
             raise self._unusable(digest, "gives other bytes", "gives other bytes")
         return content
@@ -215,15 +216,25 @@ class ImageRepository:
 
     def _download(self, blob: Descriptor, file: IO[bytes]) -> None:
         """Write a blob to a file, to its start."""
-        answer = self._ask("GET", f"blobs/{blob.digest}", stream=True)
-        digest, size = hashlib.sha256(), 0
-        for part in answer.iter_content(_PART):
+        digest = hashlib.sha256()
+        for part in self._pieces(blob.digest, blob.size):
             digest.update(part)
-            size += file.write(part)
-            if size > blob.size:
-                break
+            file.write(part)
         if f"sha256:{digest.hexdigest()}" != blob.digest:
             raise self._unusable(blob.digest, "gives other bytes", "gives other bytes")
+
+    def _pieces(self, digest: str, most: int) -> Iterator[bytes]:
+        """The content of a blob as it comes, of so many bytes."""
+        import requests
+
+        from slimbake.registry.session import pieces
+
+        path = f"blobs/{digest}"
+        answer = self._ask("GET", path, stream=True)
+        try:
+            yield from pieces(answer, most)
+        except requests.RequestException as error:
+            raise self._failed("GET", path, error) from None
 
     def _put(self, manifest: StoredManifest, tag: str = "") -> Any:
         return self._ask(
@@ -260,20 +271,26 @@ class ImageRepository:
         try:
             answer = self._send(method, url, headers, data, stream)
         except requests.RequestException as error:
-            why = failure_words(error)
-            message = f"{self._name}: the registry {why} ({method} {path})\n{error}"
-            raise RegistryError(message, _AGAIN, why=why) from None
-        except (ValueError, AttributeError) as error:  # no token
+            raise self._failed(method, path, error) from None
+        except (ValueError, AttributeError, RecursionError) as error:  # no token
             message = f"{self._name}: the registry refuses {method} {path}\n{error}"
             raise RegistryError(message, _LOGIN, why=failure_words(error)) from None
         if answer.ok or answer.status_code in allowed:
             return answer
+        said = answer.content[:_SAID].decode("utf-8", "replace")
         raise RegistryError(
             f"{self._name}: the registry answers {method} {path} with"
-            f" {answer.status_code}\n{answer.text[:_SAID]}".strip(),
+            f" {answer.status_code}\n{said}".strip(),
             _LOGIN if answer.status_code in {401, 403} else "",
             why=f"answers {answer.status_code}",
         )
+
+    def _failed(self, method: str, path: str, error: Exception) -> RegistryError:
+        why = failure_words(error)
+        message = f"{self._name}: the registry {why} ({method} {path})"
+        if str(error) != why:
+            message += f"\n{str(error)[:_SAID]}"
+        return RegistryError(message, _AGAIN, why=why)
 
     def _send(
         self,
@@ -284,7 +301,7 @@ class ImageRepository:
         stream: bool,
     ) -> Any:
         """Ask, and where that is refused once more: with another token, since the one at hand may
-        be for reading.
+        be for reading. An address elsewhere gets none.
         """
 
         def send(authorised: Mapping[str, str]) -> Any:
@@ -295,11 +312,30 @@ class ImageRepository:
                 method, url, data=data, headers=given, verify=self._host.verify, stream=stream
             )
 
+        if not self._own(url):  # where an upload goes, by the registry's word
+            return send({})
         answer = send(self._auth.known())
         if answer.status_code not in {401, 403}:
             return answer
         opened = self._auth.opened(answer)
         return send(opened) if opened else answer
+
+    def _own(self, url: str) -> bool:
+        """Whether an address is of this registry. Raises requests' RequestException where nothing
+        is sent to it.
+        """
+        from slimbake.registry.session import AnswerRefused
+
+        try:
+            follow(self._url, url)
+        except AnswerError as error:
+            raise AnswerRefused(str(error)) from None
+        return _origin(self._url) == _origin(url)
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _written(manifest: Mapping[str, Any]) -> StoredManifest:

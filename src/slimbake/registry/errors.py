@@ -19,6 +19,8 @@ class RegistryError(BuildError):
 def failure_words(error: Exception) -> str:
     """A failure of the network in a few words."""
     names = {base.__name__ for base in type(error).__mro__}  # not imported for this: it costs 0.1 s
+    if "AnswerRefused" in names:
+        return str(error)
     phrases = {
         "Timeout": "gives no answer in time",
         "SSLError": "TLS fails",

@@ -1,4 +1,4 @@
-"""One registry: its connections, how long it is waited for, and what opens its repositories."""
+"""One registry: its connections, how much of an answer is read, and what opens its repositories."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import InvalidHeader, ReadTimeoutError
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.registry.address import Endpoint
+from slimbake.inside.answers import CHUNK, Answer, AnswerError, follow
+from slimbake.registry.address import Endpoint, is_loopback
 from slimbake.registry.errors import RegistryError, failure_words
 
 # The account that Docker's configuration has for a registry, from the file itself or from a
@@ -113,7 +115,10 @@ def _mapping(outer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 CONNECTIONS = 32  # at once, to one registry
 RETRIES = 3
 LONGEST = 30.0  # seconds; a registry that wants more of a pause is asked before
-TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte; callers limit a call as a whole
+REDIRECTS = 10
+_SAID = 1000  # characters of an error that are shown
+MOST = 4 << 20  # bytes of an answer: of a manifest, as OCI's specification has it, and of a token
+TIMEOUTS = (10.0, 30.0)  # seconds to connect, and without a byte
 
 
 class _Patience(Retry):
@@ -131,11 +136,72 @@ class _Patience(Retry):
             return 0.0  # as if there were none
 
 
+class AnswerRefused(requests.RequestException):
+    """An answer that slimbake does not read to its end; the text says what its server does."""
+
+
+def pieces(answer: requests.Response, most: int) -> Iterator[bytes]:
+    """The body of an answer as it comes, of so many bytes. Raises requests' RequestException."""
+    count = 0
+    try:
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise AnswerRefused("answers in an encoding that was not asked for")
+        original = answer.raw._original_response  # which requests itself takes for its cookies
+        original.allow(most)
+        for piece in answer.iter_content(CHUNK):
+            count += len(piece)
+            if count > most:
+                raise AnswerRefused(f"sends more than {most:,} bytes")
+            yield piece
+    except AnswerError as error:
+        raise AnswerRefused(str(error)) from None
+    except (ValueError, HTTPError):
+        raise AnswerRefused("answers what cannot be read") from None
+    finally:
+        answer.close()
+
+
+class _Adapter(HTTPAdapter):
+    """requests' own, with connections whose answers have an end."""
+
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        super().init_poolmanager(*arguments, **more)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **more)
+        if not known:
+            _bound(manager)
+        return manager
+
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, stream: bool = False, **more: Any
+    ) -> requests.Response:
+        """As requests has it; but an answer is read here, unless it is good and streamed."""
+        answer = super().send(request, stream=True, **more)
+        # The body of a redirect requests would read whole.
+        if answer.is_redirect or not answer.ok or not stream:
+            answer._content = b"".join(pieces(answer, MOST))
+        return answer
+
+
+def _bound(manager: Any) -> None:
+    """Have the connections of one of urllib3's managers read their answers as `Answer`."""
+    pools = {}
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        connection = type("Bounded", (pool.ConnectionCls,), {"response_class": Answer})
+        pools[scheme] = type("Bounded", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = pools
+
+
 class Session(requests.Session):
     """requests' own, which several threads may use; what asks for a token goes through it too."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.max_redirects = REDIRECTS
+        self.headers["Accept-Encoding"] = "identity"
         retry = _Patience(
             RETRIES,
             connect=0,  # a connection that is refused is refused again
@@ -148,13 +214,28 @@ class Session(requests.Session):
             raise_on_status=False,
         )
         for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry))
+            self.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS, max_retries=retry))
         # Of a cookie, some registries take us for a browser.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def request(self, *arguments: Any, **more: Any) -> requests.Response:
-        """As requests has it, with our limits of time."""
-        return super().request(*arguments, **{"timeout": TIMEOUTS, **more})
+        """As requests has it, with our limits: AnswerRefused is one of its RequestExceptions."""
+        try:
+            return super().request(*arguments, **{"timeout": TIMEOUTS, **more})
+        except requests.RequestException:
+            raise
+        except AnswerError as error:
+            raise AnswerRefused(str(error)) from None
+        except (ValueError, HTTPError):  # requests lets some of urllib3's and of Python's through
+            raise AnswerRefused("answers what cannot be read") from None
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads to. Raises AnswerError for another scheme, and from TLS to none."""
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            before = str(resp.url)
+            follow(before, urljoin(before, target))
+        return target
 
 
 class Host:
@@ -172,7 +253,8 @@ class Host:
             self.session.close()
             raise RegistryError(
                 f"{at.host}: the registry does not answer\n"
-                + str(error).rpartition("): ")[2].removesuffix('"))'),  # without the classes around
+                # without the classes around
+                + str(error).rpartition("): ")[2].removesuffix('"))')[:_SAID],
                 why=failure_words(error),
             ) from None
         self.basic = answer.headers.get("www-authenticate", "").lower().startswith("basic")
@@ -210,26 +292,41 @@ class Auth:
         """The headers that what was refused wants, none where nothing more can be given.
 
         A token that was refused may have been for reading. Raises ValueError and AttributeError
-        where what gives out tokens says something else, and requests' RequestException.
+        where what gives out tokens says something else or is asked without TLS, and requests'
+        RequestException.
         """
+        from oras.auth.utils import parse_auth_header
+
         if self._host.basic:
             return {}  # it was given already
         self._ways.token = None
+        challenge = parse_auth_header(refusal.headers.get("www-authenticate", ""))
+        if challenge.realm and not self._may_know(challenge.realm):
+            raise ValueError("the address that gives out its tokens has no TLS")
         if self._login and self._login.identity:
-            return self._exchanged(refusal, self._login.password)
+            return self._exchanged(challenge, self._login.password)
         headers, changed = self._ways.authenticate_request(refusal, {})
         return dict(headers) if changed else {}
 
-    def _exchanged(self, refusal: Any, identity: str) -> dict[str, str]:
-        """A token of the repository for an identity token, as OAuth 2 has it and Docker does."""
-        from oras.auth.utils import parse_auth_header
+    def _may_know(self, realm: str) -> bool:
+        """Whether an address may get the account: by TLS, or where all is on this machine."""
+        parts = urlsplit(realm)
+        if parts.scheme == "https":
+            return True
+        host = parts.hostname or ""
+        here = is_loopback(f"[{host}]" if ":" in host else host)
+        return parts.scheme == "http" and here and self._host.plain
 
-        challenge = parse_auth_header(refusal.headers.get("www-authenticate", ""))
+    def _exchanged(self, challenge: Any, identity: str) -> dict[str, str]:
+        """A token of the repository for an identity token, as OAuth 2 has it and Docker does."""
         form = {"grant_type": "refresh_token", "client_id": "slimbake", "refresh_token": identity}
         form |= {
             name: value for name in ("service", "scope") if (value := getattr(challenge, name))
         }
-        given = self._host.session.post(challenge.realm, data=form, verify=self._host.verify)
-        token = given.json().get("access_token") if given.ok else None
+        # A redirect could have the form sent on to another host.
+        given = self._host.session.post(
+            challenge.realm, data=form, verify=self._host.verify, allow_redirects=False
+        )
+        token = given.json().get("access_token") if given.status_code == 200 else None
         self._ways.token = token
         return dict(self._ways.get_auth_header())

@@ -4,6 +4,7 @@ wrong.
 
 import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def test_a_process_gives_its_code_and_both_its_streams() -> None:
 def test_the_environment_is_added_to_and_there_is_no_input() -> None:
     done = execute(["sh", "-c", "cat; echo $MORE $HOME"], env={"MORE": "more"})
     assert done.stdout == f"more {os.environ['HOME']}\n"
+
+
+def test_a_process_and_what_it_starts_have_limits() -> None:
+    limits = {resource.RLIMIT_DATA: 300 << 20, resource.RLIMIT_FSIZE: 1 << 20}
+    waits = "sleep 0.5; sh -c 'ulimit -d; ulimit -f'"
+    done = execute(["sh", "-c", waits], limits=limits)
+    assert done.stdout.split() == [str(300 << 10), str(1 << 11)]  # KiB, and blocks of 512 bytes
+    assert execute(["sh", "-c", "ulimit -f"]).stdout != done.stdout.split()[1]
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:

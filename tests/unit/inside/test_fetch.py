@@ -16,7 +16,7 @@ import pytest
 from tests.index import Index, serving
 from tests.wheels import make_wheel
 
-from slimbake.inside import fetch
+from slimbake.inside import answers, fetch
 from slimbake.inside.fetch import FetchError, LocatedWheel, choose_wheel, download, opener
 from slimbake.inside.locked import HEADER
 from slimbake.inside.make import PROGRAMS
@@ -45,7 +45,7 @@ def sha256(index: Index) -> str:
 
 
 def fetched(index: Index, path: Path, digest: str = "") -> bytes:
-    download(address(index), path, digest or sha256(index), opener((), None))
+    download(address(index), path, {digest or sha256(index)}, opener((), None))
     return path.read_bytes()
 
 
@@ -56,7 +56,7 @@ def ranges(index: Index) -> list[str | None]:
 def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) -> None:
     index.breaks[NAME] = [10, 503, 20]
     took: list[int] = []
-    download(address(index), tmp_path / NAME, sha256(index), opener((), None), took.append)
+    download(address(index), tmp_path / NAME, {sha256(index)}, opener((), None), took.append)
     assert (tmp_path / NAME).read_bytes() == index.files[NAME]
     assert sum(took) == len(index.files[NAME]), "what arrived is reported"
     assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
@@ -98,7 +98,7 @@ def test_a_file_of_another_hash_is_refused_and_not_kept(index: Index, tmp_path: 
 
 def test_nobody_there_is_said_with_the_file_s_name(index: Index, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match=f"{NAME}: the index broke off 5 times: .*refused"):
-        download(f"http://127.0.0.1:9/{NAME}", tmp_path / NAME, "", opener((), None))
+        download(f"http://127.0.0.1:9/{NAME}", tmp_path / NAME, set(), opener((), None))
 
 
 # --- credentials
@@ -118,24 +118,24 @@ def as_user(index: Index, user: str) -> str:
 
 def test_credentials_in_the_address_win_and_leave_it(index: Index, tmp_path: Path) -> None:
     open_ = opener([as_user(index, "me:one")], None)
-    download(address(index, user="you:two@"), tmp_path / NAME, sha256(index), open_)
+    download(address(index, user="you:two@"), tmp_path / NAME, {sha256(index)}, open_)
     assert sent(index) == [word("you:two")]
 
 
 def test_nobody_else_learns_who_we_are(index: Index, tmp_path: Path) -> None:
     with serving() as other:  # at another port of the same host
         open_ = opener([as_user(other, "me:word")], None)
-        download(address(index), tmp_path / NAME, sha256(index), open_)
+        download(address(index), tmp_path / NAME, {sha256(index)}, open_)
         assert sent(index) == [None]
         other.redirects[NAME] = address(index)
-        download(address(other), tmp_path / "again" / NAME, sha256(index), open_)
+        download(address(other), tmp_path / "again" / NAME, {sha256(index)}, open_)
         assert (sent(other), sent(index)) == ([word("me:word")], [None, None])
 
 
 def test_an_index_that_sends_us_on_to_itself_hears_it_again(index: Index, tmp_path: Path) -> None:
     index.redirects["moved.whl"] = address(index)
     open_ = opener([as_user(index, "me:word")], None)
-    download(address(index, "moved.whl"), tmp_path / NAME, sha256(index), open_)
+    download(address(index, "moved.whl"), tmp_path / NAME, {sha256(index)}, open_)
     assert sent(index) == [word("me:word")] * 2
 
 
@@ -270,9 +270,11 @@ def flood() -> Iterator[str]:
 @pytest.mark.parametrize("most", [0, 1, 250_000])
 def test_a_download_has_the_locked_size(kind: str, most: int, flood: str, tmp_path: Path) -> None:
     took: list[int] = []
-    with pytest.raises(FetchError, match=f"{kind}: the index sends more than {most:,} bytes"):
-        download(f"{flood}/{kind}", tmp_path / "x" / "f", "0", opener((), None), took.append, most)
-    assert sum(took) <= most + fetch.CHUNK
+    with pytest.raises(FetchError, match=f"f: the index sends more than {most:,} bytes"):
+        download(
+            f"{flood}/{kind}", tmp_path / "x" / "f", {"0"}, opener((), None), took.append, most
+        )
+    assert sum(took) <= most + answers.CHUNK
     assert list((tmp_path / "x").iterdir()) == []
 
 
@@ -280,7 +282,7 @@ def test_a_download_has_the_locked_size(kind: str, most: int, flood: str, tmp_pa
 def test_a_slow_index_is_left(
     kind: str, flood: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "TIMEOUT", 1)
+    monkeypatch.setattr(answers, "SECONDS", 1)
     with pytest.raises(FetchError, match="bytes a second at most"):
-        download(f"{flood}/{kind}", tmp_path / "x" / "f", "0", opener((), None))
+        download(f"{flood}/{kind}", tmp_path / "x" / "f", {"0"}, opener((), None))
     assert list((tmp_path / "x").iterdir()) == []

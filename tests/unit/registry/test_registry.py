@@ -152,11 +152,15 @@ def test_a_blob_is_copied_from_another_registry() -> None:
         assert server.blobs == {BLOB.digest: b"a layer"}
 
 
-def test_a_blob_that_is_another_one_is_not_copied() -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"another", "gives other bytes"), (b"a layer and more", "sends more than 7 bytes")],
+)
+def test_a_blob_that_is_another_one_is_not_copied(content: bytes, why: str) -> None:
     with registry() as server, registry() as source:
-        source.blobs[BLOB.digest] = b"a layer and more"
+        source.blobs[BLOB.digest] = content
         other = ImageRepository(f"{source.name}/a/b")
-        with pytest.raises(BuildError, match="gives other bytes"):
+        with pytest.raises(BuildError, match=why):
             ImageRepository(f"{server.name}/layers").take(BLOB, other)
         assert not server.blobs
 

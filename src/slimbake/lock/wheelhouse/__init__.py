@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from slimbake.console import Console
 from slimbake.errors import SetupError
@@ -18,9 +17,9 @@ from slimbake.fleet.model import Fleet, Runtime, Scope
 from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
-from slimbake.host.wheels import MACHINES, Located, Wheel, fit
+from slimbake.host.wheels import MACHINES, Located, Wheel, file_path, fit
 from slimbake.inside.debs import Deb
-from slimbake.inside.fetch import MOST, PARALLEL, FetchError, Open, download, opener
+from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin, locked_scopes
@@ -197,9 +196,9 @@ def _chosen(request: _Wanted, there: tuple[Located, ...]) -> Located:
         key=lambda at: (at.wheel.sha256 != sha256, not at.local, at.wheel.file != name),
     )
     at = best.wheel
-    if at.sha256 in {sha256, ""}:  # of a file in a folder, it is compared when it is taken
+    if at.sha256 in {sha256, ""}:  # without one, it is compared when it is taken
         return best
-    owner = str(Path(unquote(urlsplit(best.url).path)).parent) if best.local else "the index"
+    owner = str(Path(file_path(best.url)).parent) if best.local else "the index"
     raise SetupError(
         f"{name}: {owner} now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
         f"if you trust the index: `slimbake lock --upgrade {request.pin.name}`",
@@ -249,15 +248,15 @@ def _one(
     open_: Open,
     shown: Callable[[int], None],
 ) -> None:
-    address = urlsplit(at.url)
-    if address.scheme == "file":
-        store.take(Path(unquote(address.path)), request.wheel.sha256, request.wheel.file)
+    if at.local:
+        store.take(Path(file_path(at.url)), request.wheel.sha256, request.wheel.file)
         shown(at.wheel.bytes or 0)
     else:
         path = store.path(request.wheel.sha256, request.wheel.file)
         if path.parent.is_dir():
             remove_halves(path.parent, (path.name,))
-        download(at.url, path, request.wheel.sha256, open_, shown, request.wheel.bytes or MOST)
+        wheel = request.wheel
+        download(at.url, path, {wheel.sha256}, open_, shown, wheel.bytes)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:

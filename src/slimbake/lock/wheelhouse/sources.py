@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable
@@ -22,7 +21,8 @@ from slimbake.host.files import half_of
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG
-from slimbake.inside.fetch import MOST, FetchError, download, opener
+from slimbake.host.wheels import file_path, is_file
+from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
 _LARGEST = 1 << 20  # bytes of a pyproject.toml
@@ -72,13 +72,13 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
         return Held(f"{COMMIT}{commit}", target)
     url = source.found or source.address
     try:
-        if url.startswith("file:"):
-            path = Path(unquote(urlsplit(url).path))
+        if is_file(source.found):
+            path = Path(file_path(source.found))
             return Held(source.sha256, store.take(path, source.sha256, source.file))
         target = store.path(source.sha256, source.file)
         packages = machine.packages
         open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
-        download(url, target, source.sha256, open_, most=source.bytes or MOST)
+        download(url, target, {source.sha256}, open_, size=source.bytes)
         return Held(source.sha256, target)
     except (FetchError, OSError) as error:
         raise SetupError(
@@ -157,7 +157,8 @@ def locate(sources: list[Source], source_of: Mapping[str, Source]) -> dict[str, 
     placed = {}
     for source in sources:
         there = source_of.get(source.name)
-        if there is None or there.sha256 != source.sha256:
+        # Without a SHA-256 it is compared when it is downloaded.
+        if there is None or there.sha256 not in {source.sha256, ""}:
             has = f"{there.file} with sha256 {there.sha256}" if there else "no sources of it"
             raise SetupError(
                 f"{source.file}: the index now has {has}, the lock {source.sha256}",

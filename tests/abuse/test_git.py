@@ -1,0 +1,422 @@
+"""Git runs no program of a repository, reaches no network and ends, for any file in `.git`."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slimbake.errors import SetupError, SlimbakeError
+from slimbake.host.git import GitRepository, export, revision, shield
+
+ALONE = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    **{
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "a"), ("EMAIL", "a@example"))
+    },
+}
+
+
+def git(at: Path, *words: str, check: bool = True) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(at), *words],
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **ALONE},
+    )
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository that lacks the file of its first commit, and a program that leaves a mark."""
+
+    root: Path
+    program: Path
+    mark: Path
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        for name, value in settings.items():
+            said = value.replace("PROGRAM", str(self.program)).replace("ROOT", str(self.root))
+            key = name.replace("PROGRAM", str(self.program))
+            git(self.root, "config", key, said)
+
+    def lack(self) -> None:
+        """Take the file of the first commit out of the repository."""
+        blob = "78981922613b2afb6025042ff6bd878ac1994e85"  # "a" and the end of a line
+        path = self.root / ".git/objects" / blob[:2] / blob[2:]
+        path.chmod(0o644)
+        path.unlink()
+
+    def read(self, into: Path) -> None:
+        """All that slimbake asks Git."""
+        assert revision(self.root).endswith("-dirty")
+        repository = GitRepository(self.root)
+        head = repository.commit("HEAD")
+        repository.snapshot(head, into / "head")
+        assert (into / "head/a.bin").read_text() == "b\n"
+        first = repository.commit("HEAD~1")
+        with pytest.raises(SetupError, match="cannot write the files"):
+            repository.snapshot(first, into / "first")
+        with shield(self.root) as variables:
+            around = {**os.environ, **ALONE, **variables}
+            for words in (("show", "--format=%H", "HEAD", "--quiet"), ("remote", "get-url", "x")):
+                subprocess.run(["git", *words], cwd=self.root, env=around, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository, before a test changes it: its last commit says that it is signed."""
+    root = tmp_path_factory.mktemp("template") / "repository"
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch=main", "--template=")
+    (root / ".gitattributes").write_text("*.bin filter=a\n*.dat filter=a=b\n*.txt diff=d merge=m\n")
+    for text in ("a\n", "b\n"):
+        for name in ("a.bin", "a.dat", "a.txt"):
+            (root / name).write_text(text)
+        git(root, "add", ".")
+        git(root, "commit", "--quiet", "-m", text)
+    for name in ("a.bin", "a.dat", "a.txt"):
+        (root / name).write_text("c\n")
+    unsigned = git(root, "cat-file", "commit", "HEAD")
+    head, _, message = unsigned.partition("\n\n")
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----"
+    (root.parent / "signed").write_text(f"{head}\n{signature}\n\n{message}")
+    signed = git(root, "hash-object", "-t", "commit", "-w", str(root.parent / "signed"))
+    git(root, "update-ref", "HEAD", signed.strip())
+    return root
+
+
+@pytest.fixture
+def place(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    root = tmp_path / "repository"
+    shutil.copytree(template, root, symlinks=True)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 1\n")
+    program.chmod(0o755)
+    return Place(root, program, tmp_path / "ran")
+
+
+PARTIAL = {
+    "core.repositoryFormatVersion": "1",
+    "extensions.partialClone": "x",
+    "remote.x.promisor": "true",
+    "remote.x.partialCloneFilter": "blob:none",
+}
+LAZY = "cat-file -e HEAD~1:a.bin"
+SHOW = "log --show-signature -1"
+# The settings, and a command by which Git itself runs the program; "" where it takes a terminal.
+KEYS: dict[str, tuple[dict[str, str], str]] = {
+    "fsmonitor": ({"core.fsmonitor": "PROGRAM"}, "status"),
+    "clean": ({"filter.a.clean": "PROGRAM"}, "status"),
+    "smudge": ({"filter.a.smudge": "PROGRAM"}, "checkout -f HEAD"),
+    "process": ({"filter.a.process": "PROGRAM"}, "status"),
+    "clean, required": ({"filter.a.clean": "PROGRAM", "filter.a.required": "true"}, "status"),
+    "clean, a name with =": ({"filter.a=b.clean": "PROGRAM"}, "status"),
+    "hooks elsewhere": ({"core.hooksPath": "ROOT/../hooks"}, "checkout -f HEAD"),
+    "ext": ({**PARTIAL, "remote.x.url": "ext::PROGRAM", "protocol.ext.allow": "always"}, LAZY),
+    "ext, all": ({**PARTIAL, "remote.x.url": "ext::PROGRAM", "protocol.allow": "always"}, LAZY),
+    "ssh": ({**PARTIAL, "remote.x.url": "ssh://h/x", "core.sshCommand": "PROGRAM"}, LAZY),
+    "ssh, short": ({**PARTIAL, "remote.x.url": "h:x", "core.sshCommand": "PROGRAM"}, LAZY),
+    "ssh, always": (
+        {
+            **PARTIAL,
+            "remote.x.url": "ssh://h/x",
+            "core.sshCommand": "PROGRAM",
+            "protocol.ssh.allow": "always",
+        },
+        LAZY,
+    ),
+    "proxy": ({**PARTIAL, "remote.x.url": "git://h/x", "core.gitProxy": "PROGRAM"}, LAZY),
+    "upload pack": ({**PARTIAL, "remote.x.url": "ROOT", "remote.x.uploadpack": "PROGRAM"}, LAZY),
+    "upload pack, file": (
+        {**PARTIAL, "remote.x.url": "file://ROOT", "remote.x.uploadpack": "PROGRAM"},
+        LAZY,
+    ),
+    "foreign": ({**PARTIAL, "remote.x.url": "h", "remote.x.vcs": "program"}, LAZY),
+    "foreign address": ({**PARTIAL, "remote.x.url": "program::h"}, LAZY),
+    "another address": (
+        {**PARTIAL, "remote.x.url": "x:y", "url.ext::PROGRAM .insteadOf": "x:y"}
+        | {"protocol.ext.allow": "always"},
+        LAZY,
+    ),
+    "partial, not the extension": (
+        {"remote.x.promisor": "true", "remote.x.url": "h:x", "core.sshCommand": "PROGRAM"},
+        LAZY,
+    ),
+    "a push address": ({"remote.x.pushurl": "h:x", "core.sshCommand": "PROGRAM"}, "push x HEAD:y"),
+    "receive pack": ({"remote.x.url": "ROOT", "remote.x.receivepack": "PROGRAM"}, "push x HEAD:y"),
+    "diff": ({"diff.external": "PROGRAM"}, "diff --ext-diff"),
+    "diff of a kind": ({"diff.d.command": "PROGRAM"}, "diff"),
+    "text": ({"diff.d.textconv": "PROGRAM"}, "show HEAD:a.txt --textconv"),
+    "merge": ({"merge.m.driver": "PROGRAM"}, ""),
+    "merge tool": ({"merge.tool": "t", "mergetool.t.cmd": "PROGRAM"}, ""),
+    "diff tool": ({"diff.tool": "t", "difftool.t.cmd": "PROGRAM"}, "difftool -y HEAD"),
+    "pager": ({"core.pager": "PROGRAM", "pager.config": "true", "pager.rev-parse": "true"}, ""),
+    "pager, named": ({"pager.status": "PROGRAM", "pager.config": "PROGRAM"}, ""),
+    "editor": ({"core.editor": "PROGRAM"}, "commit --amend"),
+    "sequence editor": ({"sequence.editor": "PROGRAM"}, ""),
+    "signature": ({"gpg.program": "PROGRAM", "log.showSignature": "true"}, SHOW),
+    "signature, openpgp": ({"gpg.openpgp.program": "PROGRAM"}, SHOW),
+    "signature, x509": ({"gpg.x509.program": "PROGRAM", "gpg.format": "x509"}, ""),
+    "signature, ssh": ({"gpg.ssh.program": "PROGRAM", "gpg.format": "ssh"}, ""),
+    "signature, key": ({"gpg.ssh.defaultKeyCommand": "PROGRAM", "commit.gpgSign": "true"}, ""),
+    "credentials": ({"credential.helper": "PROGRAM"}, ""),
+    "credentials, a host": ({"credential.https://h.helper": "!PROGRAM"}, ""),
+    "password": ({"core.askPass": "PROGRAM"}, ""),
+    "alias": ({"alias.y": "!PROGRAM"}, "y"),
+    "alias of a command": ({f"alias.{each}": "!PROGRAM" for each in ("status", "config")}, ""),
+    "alternate refs": ({"core.alternateRefsCommand": "PROGRAM"}, ""),
+    "pack": ({"uploadpack.packObjectsHook": "PROGRAM"}, ""),
+    "archive": ({"tar.t.command": "PROGRAM"}, "archive --format=t HEAD"),
+    "trailer": ({"trailer.t.command": "PROGRAM"}, "interpret-trailers --trailer t=x"),
+    "interactive": ({"interactive.diffFilter": "PROGRAM"}, ""),
+    "browser": ({"web.browser": "b", "browser.b.cmd": "PROGRAM"}, "web--browse http://h"),
+    "manual": ({"man.viewer": "b", "man.b.cmd": "PROGRAM"}, ""),
+    "mail": ({"sendemail.smtpServer": "PROGRAM", "sendemail.toCmd": "PROGRAM"}, ""),
+    "tunnel": ({"imap.tunnel": "PROGRAM"}, ""),
+    "instaweb": ({"instaweb.httpd": "PROGRAM"}, ""),
+    "template": ({"init.templateDir": "ROOT/../hooks"}, ""),
+    "submodule": ({"submodule.s.update": "!PROGRAM"}, ""),
+    "a hook of the settings": ({"hook.h.command": "PROGRAM", "hook.h.event": "post-checkout"}, ""),
+    "included": ({"include.path": "more"}, "status"),
+    "included, if": ({"includeIf.gitdir:**.path": "more"}, "status"),
+    "included, a branch": ({"includeIf.onbranch:main.path": "more"}, "status"),
+    "a work tree's": ({"extensions.worktreeConfig": "true"}, "status"),
+}
+
+
+def ready(place: Place, key: str) -> str:
+    """Set the settings; the command by which Git itself runs the program."""
+    hooks = place.root.parent / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "post-index-change", "reference-transaction"):
+        (hooks / name).symlink_to(place.program)
+    (place.program.parent / "git-remote-program").symlink_to(place.program)
+    more = f'[core]\nfsmonitor = {place.program}\n[filter "a"]\nclean = {place.program}\n'
+    (place.root / ".git/more").write_text(more)
+    (place.root / ".git/config.worktree").write_text(more)
+    settings, command = KEYS[key]
+    place.set(settings)
+    place.lack()
+    return command
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_setting_of_a_repository_starts_a_program(
+    key: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ready(place, key)
+    place.mark.unlink(missing_ok=True)
+    place.read(tmp_path)
+    assert not place.mark.exists()
+
+
+@pytest.mark.parametrize("key", [key for key, (_, command) in KEYS.items() if command])
+def test_git_itself_would_start_it(
+    key: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the test above stands on."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    command = ready(place, key)
+    place.mark.unlink(missing_ok=True)
+    git(place.root, *command.split(), check=False)
+    assert place.mark.exists()
+
+
+def _hooks(place: Place) -> None:
+    (place.root / ".git/hooks").mkdir(exist_ok=True)
+    for name in ("post-checkout", "post-index-change", "reference-transaction"):
+        (place.root / ".git/hooks" / name).write_bytes(place.program.read_bytes())
+        (place.root / ".git/hooks" / name).chmod(0o755)
+
+
+def _submodule(place: Place) -> None:
+    """One with a filter of its own, which `git status` of the repository around would run."""
+    inner = place.root / "inner"
+    git(place.root, "init", "--quiet", "inner")
+    (inner / ".gitattributes").write_text("* filter=z\n")
+    (inner / "file").write_text("a\n")
+    git(inner, "add", ".")
+    git(inner, "commit", "--quiet", "-m", "a")
+    git(inner, "config", "filter.z.clean", str(place.program))
+    git(inner, "config", "core.fsmonitor", str(place.program))
+    (inner / "file").write_text("b\n")
+    (place.root / ".gitmodules").write_text(
+        '[submodule "inner"]\n path = inner\n url = ./inner\n ignore = none\n update = !echo\n'
+    )
+    entry = f"160000,{git(inner, 'rev-parse', 'HEAD').strip()},inner"
+    git(place.root, "update-index", "--add", "--cacheinfo", entry)
+
+
+def _quoted(place: Place) -> None:
+    """A value and a name that end their line and go on."""
+    evil = f'x"\n[core]\nfsmonitor = {place.program}\n[a "'
+    git(place.root, "config", "remote.x.url", evil)
+    git(place.root, "config", 'remote.a"]b\\.url', evil)
+    git(place.root, "config", "core.eol", f'lf\\\n[filter "a"]\nclean = {place.program}')
+
+
+WAYS: dict[str, Callable[[Place], None]] = {
+    "hooks": _hooks,
+    "a submodule": _submodule,
+    "values that break out": _quoted,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_else_of_a_repository_starts_a_program(
+    way: str, place: Place, tmp_path: Path
+) -> None:
+    WAYS[way](place)
+    place.lack()
+    place.mark.unlink(missing_ok=True)
+    place.read(tmp_path)
+    assert not place.mark.exists()
+
+
+def test_a_linked_work_tree_is_read_without_settings(place: Place, tmp_path: Path) -> None:
+    git(place.root, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "tree"))
+    place.set({"core.fsmonitor": "PROGRAM", "filter.a.clean": "PROGRAM"})
+    (tmp_path / "tree/a.bin").write_text("changed\n")
+    place.mark.unlink(missing_ok=True)
+    assert revision(tmp_path / "tree").endswith("-dirty")
+    repository = GitRepository(tmp_path / "tree")
+    assert repository.commit("other") == repository.commit("main") == repository.commit("HEAD")
+    repository.snapshot(repository.commit("HEAD"), tmp_path / "snapshot")
+    assert (tmp_path / "snapshot/a.bin").read_text() == "b\n"
+    assert not place.mark.exists()
+
+
+def test_a_submodule_that_differs_counts(place: Place) -> None:
+    git(place.root, "checkout", "--quiet", "-f", "HEAD")
+    assert not revision(place.root).endswith("-dirty")
+    _submodule(place)
+    git(place.root, "add", ".gitmodules")
+    git(place.root, "commit", "--quiet", "-m", "inner")
+    assert revision(place.root).endswith("-dirty")
+
+
+def test_a_submodule_that_is_the_repository_itself_ends(place: Place) -> None:
+    entry = f"160000,{git(place.root, 'rev-parse', 'HEAD').strip()},inner"
+    git(place.root, "update-index", "--add", "--cacheinfo", entry)
+    (place.root / "inner").symlink_to(".")
+    assert revision(place.root).endswith("-dirty")
+    (place.root / "inner").unlink()
+    (place.root / "inner/.git").mkdir(parents=True)
+    assert revision(place.root).endswith("-dirty")
+
+
+FIFOS = (
+    *("HEAD", "config", "index", "packed-refs", "refs/heads/main", "objects/info/alternates"),
+    *("info/attributes", "info/exclude", "shallow", "commondir", "config.worktree", "more"),
+    *("objects/info/commit-graph", "logs/HEAD", "info/grafts", "../.gitattributes"),
+    *("../.gitmodules", "../a.txt", "refs/heads", "objects/pack/multi-pack-index"),
+)
+
+
+@pytest.mark.parametrize("name", FIFOS)
+def test_a_fifo_in_a_repository_ends(
+    name: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.set({"include.path": "more", "extensions.worktreeConfig": "true"})
+    place.set({"core.repositoryFormatVersion": "1"})
+    path = place.root / ".git" / name
+    if path.is_dir():
+        path.rename(tmp_path / "away")
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    monkeypatch.setattr("slimbake.host.git.SECONDS", 0.3)
+    monkeypatch.setattr("slimbake.host.git._WRITING", 1.0)
+    revision(place.root)
+    try:
+        repository = GitRepository(place.root)
+        repository.snapshot(repository.commit("HEAD"), tmp_path / "snapshot")
+    except SlimbakeError as error:
+        assert error.message.count("\n") < 10
+
+
+def test_a_head_that_is_a_fifo_has_an_error_that_says_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.root / ".git/HEAD").unlink()
+    os.mkfifo(place.root / ".git/HEAD")
+    monkeypatch.setattr("slimbake.host.git.SECONDS", 0.5)
+    with pytest.raises(SetupError) as raised:
+        GitRepository(place.root)
+    assert raised.value.message == f"Git gives no answer within 0.5 s in {place.root}"
+    assert "FIFO" in raised.value.hint
+
+
+def _linked(root: Path) -> None:
+    (root / "sub").symlink_to(root.parent / "secret")
+
+
+def _above(root: Path) -> None:
+    (root / "real").mkdir()
+    (root / "real/file").write_text("")
+    (root / "sub").symlink_to("real")
+
+
+def _through(root: Path) -> None:
+    (root / "real").symlink_to(root.parent)
+
+
+# What the repository has, and the folder that is asked for.
+FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link out": (_linked, "sub"),
+    "a link within": (_above, "sub"),
+    "through a link": (_through, "real/secret"),
+    "above": (_above, "../secret"),
+    "above and back": (_above, "real/../../secret"),
+    "from the root": (_above, "/etc"),
+    "Git's own": (_above, ".git"),
+    "a file": (_above, "real/file"),
+    "nothing": (_above, "none"),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_export_takes_no_folder_elsewhere(case: str, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").write_text("secret")
+    make, folder = FOLDERS[case]
+    make(place.root)
+    git(place.root, "add", ".")
+    git(place.root, "commit", "--quiet", "-m", "x")
+    commit = git(place.root, "rev-parse", "HEAD").strip()
+    with pytest.raises(SetupError) as raised:
+        export(f"file://{place.root}", commit, folder, tmp_path / "archive.tar.gz")
+    assert f"has no folder '{folder}'" in raised.value.message
+    assert not (tmp_path / "archive.tar.gz").exists()
+
+
+@pytest.mark.parametrize("address", ["file://ROOT/other", "ROOT/other", "../other", "ext::PROGRAM"])
+def test_export_takes_no_submodule_of_this_machine(
+    address: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(place.root.parent, "clone", "--quiet", str(place.root), "other")
+    url = address.replace("ROOT", str(tmp_path)).replace("PROGRAM", str(place.program))
+    (place.root / ".gitmodules").write_text(f'[submodule "s"]\n path = s\n url = {url}\n')
+    entry = f"160000,{git(place.root, 'rev-parse', 'HEAD').strip()},s"
+    git(place.root, "update-index", "--add", "--cacheinfo", entry)
+    git(place.root, "add", ".gitmodules")
+    git(place.root, "commit", "--quiet", "-m", "s")
+    commit = git(place.root, "rev-parse", "HEAD").strip()
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file:ext")
+    place.mark.unlink(missing_ok=True)
+    with pytest.raises(SetupError, match=r"transport .* not allowed"):
+        export(f"file://{place.root}", commit, "", tmp_path / "archive.tar.gz")
+    assert not place.mark.exists()
