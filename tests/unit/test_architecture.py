@@ -161,7 +161,6 @@ OPENING = {
     "report.why": "a stream of the engine",
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
-    "lock.locks": "weights, hashed after their kind was looked at",
     "lock.contents": "wheels in the wheelhouse",
     "lock.resolve": "uv's answer",
     "lock.wheelhouse.sources": "archives in the wheelhouse",

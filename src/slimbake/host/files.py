@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,8 @@ from slimbake.host.typed import WRONG
 
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
-LARGEST = 64 << 20  # bytes of a file of a repository
+LARGEST = 64 << 20  # bytes of a file of a repository that is read into memory
+LARGEST_HASHED = 256 << 30  # of one that is only hashed; to hash as much takes a few minutes
 
 
 def state_folder() -> Path:
@@ -227,8 +229,9 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
 
 
 def kind_of(mode: int) -> str:
-    """What a file is that is no file, folder or link, in words."""
+    """What a file is that is no regular file or link, in words."""
     return {
+        stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
         stat.S_IFCHR: "a device",
@@ -236,25 +239,54 @@ def kind_of(mode: int) -> str:
     }.get(stat.S_IFMT(mode), "no regular file")
 
 
-def content(root: str | Path, path: str | Path) -> bytes:
-    """Read a file of a repository. Nothing else opens what lies there: anybody may have written it.
-
-    `path`: below `root`. Raises OSError: EXDEV where a link leads out of `root`, ENXIO for what is
-    no regular file, EOVERFLOW for more than LARGEST.
+@contextlib.contextmanager
+def _inside(root: str | Path, path: str | Path) -> Iterator[int]:
+    """A descriptor that says what lies at `path` below `root`, without opening it: to open a device
+    may already start it. Raises OSError: EXDEV where a link leads out of `root`.
     """
-    # Who opens a FIFO waits for somebody who writes into it, unless it says that it will not.
-    with open(
-        f"{root}/{path}", "rb", opener=lambda *how: os.open(how[0], how[1] | os.O_NONBLOCK)
-    ) as file:
-        status, place = os.fstat(file.fileno()), os.readlink(f"/proc/self/fd/{file.fileno()}")  # noqa: PTH115
-        if not place.startswith(f"{os.path.realpath(root).rstrip('/')}/"):
+    held = os.open(f"{root}/{path}", os.O_PATH | os.O_CLOEXEC)
+    try:
+        above = os.path.realpath(root).rstrip("/")
+        place = os.readlink(f"/proc/self/fd/{held}")  # noqa: PTH115
+        if not f"{place}/".startswith(f"{above}/"):
             reason = f"a link leads out of the repository, to {place}"
             raise OSError(errno.EXDEV, reason, str(path))
+        yield held
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(held)
+
+
+def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> BufferedReader:
+    """Open a file of a repository. Nothing else opens what lies there: anybody may have written it.
+
+    `path`: below `root`; `largest`: bytes. Raises OSError: EXDEV where a link leads out of `root`,
+    ENXIO for what is no regular file, EOVERFLOW for more than `largest`.
+    """
+    with _inside(root, path) as held:
+        status = os.fstat(held)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
-        if status.st_size > LARGEST:
+        if status.st_size > largest:
             raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes", str(path))
+        # The same file, no matter what lies at its path by now.
+        return Path(f"/proc/self/fd/{held}").open("rb")
+
+
+def content(root: str | Path, path: str | Path) -> bytes:
+    """Read a file of a repository. Raises OSError as `opened` does."""
+    with opened(root, path) as file:
         return file.read()
+
+
+def listed(root: str | Path, path: str | Path) -> list[str]:
+    """The names in a folder of a repository, sorted. Raises OSError: EXDEV where a link leads out of
+    `root`.
+    """
+    with _inside(root, path) as held:
+        return sorted(os.listdir(f"/proc/self/fd/{held}"))  # noqa: PTH208
 
 
 def read_text(root: Path, path: str, hint: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from slimbake.config.naming import LOCKS
 from slimbake.errors import StaleFiles, UsageError
 from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External, Fleet
-from slimbake.host.files import kind_of, read_text, write_all
+from slimbake.host.files import LARGEST_HASHED, listed, opened, read_text, write_all
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside.debs import Deb, parse_debs
@@ -35,39 +36,49 @@ UNRESOLVED = "unresolved"
 _UNSENT = re.compile(r"\..*|__pycache__|.*\.pyc")  # what the .dockerignore of weights leaves out
 
 
-def weights_text(folder: Path) -> str:
-    """The lock of weights: SHA-256 and path of every file, as `sha256sum` writes and checks them."""
-    lines = (f"{_sha256(path)}  {_named(path, folder)}\n" for path in _files(folder))
-    return WEIGHTS_HEADER + "".join(lines)
+def weights_text(root: Path, path: str) -> str:
+    """The lock of weights: SHA-256 and path of every file, as `sha256sum` writes and checks them.
+
+    `path`: of their folder, below `root`. Raises UsageError for what lies elsewhere, is no regular
+    file, or is too large.
+    """
+    lines = [WEIGHTS_HEADER]
+    left = LARGEST_HASHED
+    at = path
+    try:
+        for at in _files(root, path):
+            with opened(root, at, left) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                left -= file.tell()
+            lines.append(f"{digest}  {_named(at, path)}\n")
+    except OSError as error:
+        raise UsageError(
+            f"the weights in {path} cannot be locked: {error.filename or at}: {error.strerror}",
+            "keep only regular files there that slimbake can read, of at most 256 GiB together",
+        ) from None
+    return "".join(lines)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(each for each in folder.iterdir() if not _UNSENT.fullmatch(each.name)):
-        if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
-        elif path.is_file():
-            yield path
+def _files(root: Path, folder: str) -> Iterator[str]:
+    """The files below a folder, and all else there that is no folder."""
+    for name in listed(root, folder):
+        if _UNSENT.fullmatch(name):
+            continue
+        path = f"{folder}/{name}"
+        if stat.S_ISDIR((root / path).lstat().st_mode):
+            yield from _files(root, path)
         else:
-            what = kind_of(path.stat().st_mode) if path.exists() else "a link that leads nowhere"
-            raise UsageError(
-                f"the weights in {folder} cannot be locked: {path.name} is {what}",
-                "remove it, or move it out of the folder",
-            )
+            yield path
 
 
-def _named(path: Path, folder: Path) -> str:
-    name = path.relative_to(folder).as_posix()
-    if len(f"{name}.".splitlines()) > 1 or not name.isprintable():
+def _named(path: str, folder: str) -> str:
+    name = path.removeprefix(f"{folder}/")
+    if not name.isprintable():  # no end of a line is printable
         raise UsageError(
             f"the weights in {folder} cannot be locked: a file's name is {name!r}",
             "give it a name of printable characters on one line",
         )
     return name
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def externals_text(externals: Iterable[External]) -> str:
