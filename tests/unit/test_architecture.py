@@ -15,7 +15,7 @@ MODULES = {
 }
 
 ORDER = (
-    *("errors", "console", "host", "inside", "docker", "registry", "images", "config"),
+    *("errors", "console", "inside", "host", "docker", "registry", "images", "config"),
     *("catalogue", "fleet", "externals", "lock", "layers", "plan", "render", "fingerprint"),
     *("project", "adopt", "checks", "release", "deploy", "ci", "report", "cli"),
 )

@@ -30,6 +30,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "fetch",
         "globs",
         "ledger",
+        "lines",
         "locked",
         "names",
         "records",

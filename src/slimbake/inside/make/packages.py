@@ -23,6 +23,7 @@ from pathlib import Path
 from ..fates import LOST_FILES, digests, fates
 from ..globs import matcher
 from ..ledger import FOLDER, Ledger, LedgerEntry, ledger_bytes
+from ..lines import lines_of
 from ..locked import lock_entries
 from ..names import file_name, path_of
 from ..records import Row, named, rows_of
@@ -37,6 +38,7 @@ from .wheel import InstalledWheel
 
 RECIPE = INSIDE / "layer.json"  # what the layer is made of, and how
 PACKAGES = INSIDE / "packages"  # what is below a layer that has more bytecode
+_UV = "/uv_cache.json,"  # in the row of a RECORD: uv's own, which no wheel has
 LOST = 12  # files that an error names; a bake's shows 20 lines
 NAMED = 3  # modules that a message names
 
@@ -183,8 +185,8 @@ def remove_debris(site: Path) -> None:
     (PREFIX / ".lock").unlink(missing_ok=True)
     for record in site.glob("*.dist-info/uv_cache.json"):
         listed = record.with_name("RECORD")
-        lines = listed.read_text().splitlines(keepends=True)
-        listed.write_text("".join(line for line in lines if "/uv_cache.json," not in line))
+        kept = [line for line in lines_of(listed.read_bytes().decode()) if _UV not in line]
+        listed.write_bytes("".join(f"{line}\n" for line in kept).encode())
         record.unlink()
 
 
