@@ -158,7 +158,6 @@ OPENING = {
     "config.structure": "slimbake's own",
     "render.generated": "slimbake's own templates and schema",
     "report": "slimbake's own page",
-    "report.why": "a stream of the engine",
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
     "lock.contents": "wheels in the wheelhouse",

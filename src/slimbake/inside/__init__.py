@@ -24,6 +24,7 @@ Kind = Literal["make", "check", "export"]
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "make": (
+        "budget",
         "debs",
         "elf",
         "fates",
@@ -36,7 +37,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "records",
         "step",
     ),
-    "check": ("elf", "ledger", "names", "ranking", "records", "step"),
+    "check": ("budget", "elf", "ledger", "names", "ranking", "records", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
