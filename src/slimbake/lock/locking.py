@@ -16,7 +16,7 @@ from slimbake.config.naming import CPU, base_target
 from slimbake.console import Console
 from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
-from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError
+from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError, first_of
 from slimbake.fleet import resolve, with_digests
 from slimbake.fleet.model import Base, External, Fleet, Scope, Service
 from slimbake.host.files import exclusively
@@ -476,7 +476,7 @@ def _combined(
         manifest_error = ManifestError.of(file, tuple(problems))
         manifest_error.message = "\n".join((manifest_error.message, *notes))
         return manifest_error
-    parts = [*map(str, problems)]
+    parts = first_of(tuple(problems), "problems")
     for (message, hint), locks in names.items():
         named = all(name in message for name in locks)
         parts.append(message if named else f"{some(locks, _SHOWN)}: {message}")
