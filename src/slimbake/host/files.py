@@ -6,7 +6,6 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ import platformdirs
 
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, json_value
 
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
@@ -304,7 +303,7 @@ def read_json(file: Path, parse: Callable[[Any], T], hint: str, root: Path | Non
     line names.
     """
     try:
-        return parse(json.loads(content(root, file) if root else file.read_bytes()))
+        return parse(json_value(content(root, file) if root else file.read_bytes()))
     except (OSError, *WRONG) as error:
         message = f"{file} cannot be read: {type(error).__name__}: {error}"
         raise UsageError(message, hint) from None

@@ -18,7 +18,7 @@ from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External, Fleet
 from slimbake.host.files import LARGEST_HASHED, listed, opened, read_text, write_all
 from slimbake.host.sources import Source
-from slimbake.host.typed import WRONG, typed
+from slimbake.host.typed import WRONG, json_value, typed
 from slimbake.inside.debs import Deb, parse_debs
 from slimbake.inside.lines import lines_of
 from slimbake.inside.locked import BUILT, HEADER, Fault, refuse_odd_characters
@@ -239,7 +239,7 @@ class Locks:
     def records(self) -> Mapping[str, LockRecord]:
         """What each lock answers; nothing where the file is none, such as a merge conflict."""
         try:
-            entries = json.loads(self.text(INPUTS) or "{}")
+            entries = json_value(self.text(INPUTS) or "{}")
             return {name: typed(LockRecord, entry) for name, entry in entries.items()}
         except WRONG:
             return {}
