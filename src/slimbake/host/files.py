@@ -107,6 +107,12 @@ def half_of(target: Path) -> Iterator[Path]:
 _HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?", re.DOTALL)
 
 
+def is_half(name: str) -> bool:
+    """Whether a file's name says that a running process has not made it whole yet."""
+    match = _HALF.fullmatch(name)
+    return match is not None and is_running(int(match["process"]))
+
+
 def remove_halves(folder: Path, names: Collection[str] | None = None) -> None:
     """Remove what processes that were killed had not made whole of these names in a folder; None: of
     any name, where only slimbake writes.

@@ -310,7 +310,7 @@ def write_locks(
     live = {*map(lock_file, (*records, *kept, INPUTS))}
     for name in there.keys() - live:
         if name == _EARLIER or there[name].startswith(_HEADERS):
-            (folder / name).unlink()
+            (folder / name).unlink(missing_ok=True)
     return changed
 
 

@@ -17,7 +17,7 @@ from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import BAKE, DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import content, staged, write_all
+from slimbake.host.files import content, is_half, staged, write_all
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES, with_pins
@@ -186,7 +186,9 @@ def _there(root: Path) -> Iterator[str]:
     for folder in (DOCKERFILES, PROGRAMS):
         for top, _, names in os.walk(root / folder):
             relative = os.path.relpath(top, root)
-            yield from (f"{relative}/{name}" for name in names)
+            for name in names:
+                if not is_half(name):  # another slimbake writes it
+                    yield f"{relative}/{name}"
 
 
 def repair(difference: Drift, root: Path) -> None:
