@@ -38,7 +38,6 @@ from .wheel import InstalledWheel
 
 RECIPE = INSIDE / "layer.json"  # what the layer is made of, and how
 PACKAGES = INSIDE / "packages"  # what is below a layer that has more bytecode
-_UV = "/uv_cache.json,"  # in the row of a RECORD: uv's own, which no wheel has
 LOST = 12  # files that an error names; a bake's shows 20 lines
 NAMED = 3  # modules that a message names
 
@@ -185,8 +184,10 @@ def remove_debris(site: Path) -> None:
     (PREFIX / ".lock").unlink(missing_ok=True)
     for record in site.glob("*.dist-info/uv_cache.json"):
         listed = record.with_name("RECORD")
-        kept = [line for line in lines_of(listed.read_bytes().decode()) if _UV not in line]
-        listed.write_bytes("".join(f"{line}\n" for line in kept).encode())
+        own = f"{record.parent.name}/{record.name},"
+        lines = lines_of(listed.read_bytes().decode())
+        kept = [f"{line}\n" for line in lines if not line.startswith(own)]
+        listed.write_bytes("".join(kept).encode())
         record.unlink()
 
 
