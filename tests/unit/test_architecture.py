@@ -152,6 +152,7 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
 OPENING = {
     "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
     "host.git": "a commit that was fetched for this archive",
+    "host.limits": "what the kernel says of this process",
     "host.machine": "pip's settings",
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",

@@ -234,9 +234,8 @@ def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]]
 
 
 def kind_of(mode: int) -> str:
-    """What a file is that is no regular file or link, in words."""
+    """What a file is that is no file, folder or link, in words."""
     return {
-        stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
         stat.S_IFCHR: "a device",
@@ -268,10 +267,12 @@ def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> Buffer
     """Open a file of a repository. Nothing else opens what lies there: anybody may have written it.
 
     `path`: below `root`; `largest`: bytes. Raises OSError: EXDEV where a link leads out of `root`,
-    ENXIO for what is no regular file, EOVERFLOW for more than `largest`.
+    EISDIR, ENXIO for what is no regular file, EOVERFLOW for more than `largest`.
     """
     with _inside(root, path) as held:
         status = os.fstat(held)
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
         if status.st_size > largest:
