@@ -52,14 +52,11 @@ MANIFESTS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("command", ["check", "plan"])
 @pytest.mark.parametrize("kind", MANIFESTS)
-def test_many_problems_are_counted(
-    kind: str, command: str, slimbake: Slimbake, tmp_path: Path
-) -> None:
+def test_many_problems_are_counted(kind: str, slimbake: Slimbake, tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFESTS[kind]())
-    ended = slimbake(command, at=tmp_path)
+    ended = slimbake("check", at=tmp_path)
     assert ended.code == 2
     assert len(ended.stderr) < 50_000
     assert f"and {MANY - 50:,} more problems" in ended.stderr

@@ -66,23 +66,18 @@ def test_what_would_be_no_lock_is_not_written(kind: str) -> None:
             assert "the packages of one cannot be locked: line" in str(error)
 
 
-def _odd(index: Index, file: str, part: str) -> None:
-    """Have the index name its only wheel so, and its address."""
+def _odd(index: Index, part: str) -> None:
+    """Have the index give its only wheel such an address. uv refuses such names itself."""
     content = wheel_bytes("odd", "1")
-    index.publish("odd", file.format(part), content)
+    index.publish("odd", "odd-1-py3-none-any.whl", content)
     odd = f"odd-{part}-py3-none-any.whl"
     index.files[odd] = content
     index.entries["odd"][0]["url"] = f"/files/{quote(odd, safe='')}"
 
 
-FILES = ("odd-1-py3-none-any.whl", "odd-1-py3.a{}-none-any.whl")
-
-
-@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("kind", PARTS)
 def test_no_name_of_a_wheel_is_a_line_of_a_lock(
     kind: str,
-    file: str,
     slimbake: Slimbake,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +85,7 @@ def test_no_name_of_a_wheel_is_a_line_of_a_lock(
     (tmp_path / "one").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
     with serving() as index:
-        _odd(index, file, PARTS[kind])
+        _odd(index, PARTS[kind])
         monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
         ended = slimbake("lock", at=tmp_path)
