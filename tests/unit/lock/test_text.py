@@ -51,7 +51,7 @@ def test_a_lock_says_what_is_pinned_and_who_needs_it() -> None:
     assert parse_pins(LOCK) == PINS
 
 
-NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+NAMES = st.from_regex(r"[a-z0-9]{1,4}(-[a-z0-9]{1,4}){0,2}", fullmatch=True)
 WHEELS = st.builds(
     Wheel,
     st.from_regex(r"[a-z0-9_.+-]{1,20}\.whl", fullmatch=True),
