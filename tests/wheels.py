@@ -3,6 +3,7 @@ them.
 """
 
 import base64
+import csv
 import gzip
 import hashlib
 import io
@@ -48,8 +49,12 @@ def wheel_bytes(
     content[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
     )
-    rows = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in content.items()]
-    content[f"{info}/RECORD"] = ("\n".join([*rows, f"{info}/RECORD,,"]) + "\n").encode()
+    record = io.StringIO()
+    writer = csv.writer(record, lineterminator="\n")
+    for path, data in content.items():
+        writer.writerow((path, f"sha256={_digest(data)}", len(data)))
+    writer.writerow((f"{info}/RECORD", "", ""))
+    content[f"{info}/RECORD"] = record.getvalue().encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path, data in content.items():

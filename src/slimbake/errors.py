@@ -16,6 +16,8 @@ CHECK_FAILED = 6
 SETUP = 7
 INTERRUPTED = 130
 
+SHOWN = 50  # problems of a manifest
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -38,6 +40,14 @@ class Problem:
         return f"{place}: {subject}{self.message}{hint}"
 
 
+def first_of(problems: Sequence[Problem], kind: str) -> list[str]:
+    """Problems as texts: of many the first ones, and how many more there are of that kind."""
+    texts = [str(problem) for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        texts.append(f"and {len(problems) - SHOWN:,} more {kind}")
+    return texts
+
+
 @dataclass(eq=False)
 class SlimbakeError(Exception):
     """A failure that is no bug: what happened, and what to do about it."""
@@ -57,6 +67,10 @@ class ManifestError(SlimbakeError):
     problems: tuple[Problem, ...] = ()
 
     exit_code = MANIFEST
+
+    def lines(self) -> list[str]:
+        """The problems as `first_of` shows them."""
+        return first_of(self.problems, "problems")
 
     @classmethod
     def of(cls, file: str, problems: Sequence[Problem]) -> ManifestError:

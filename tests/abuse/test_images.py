@@ -2,18 +2,22 @@
 what it was. Each reader runs where 3 GB of addresses are all that there are.
 """
 
+import ctypes
+import gc
 import gzip
 import io
 import json
 import os
+import re
 import resource
 import struct
 import tarfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from tests.unit.layouts import packed
@@ -29,15 +33,21 @@ from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
 from slimbake.images.contents import layer_contents, read_layer
-from slimbake.images.detail import Survey
+from slimbake.images.detail import Contents, Survey
 from slimbake.images.measure import survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.images.streams import zstd
+from slimbake.inside import budget
+from slimbake.inside.budget import Budget
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.release.sbom_model import parse_contents
-from slimbake.report.why import LEDGERS, _files, answer
+from slimbake.report.why import answer, changed, read_ledgers
 
 MEMORY = 3 << 30  # bytes of addresses that this process may have
+LITTLE = (
+    48 << 20
+)  # bytes that reading an image may take beside its budget: a window, and what an allocator wastes
+FEW = 16 << 20  # bytes, as the budget of what would take minutes to use up a whole one
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -48,6 +58,32 @@ def _little_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@contextmanager
+def little_memory(memory: int = budget.MEMORY) -> Iterator[None]:
+    """Have little more than now, and than so many bytes."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    taken = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert taken
+    resource.setrlimit(resource.RLIMIT_DATA, (int(taken[1]) * 1024 + memory + LITTLE, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def read(*blobs: bytes, memory: int = budget.MEMORY) -> list[Contents]:
+    """Read an image of these layers, in little memory."""
+    left = Budget(memory)
+    contents = []
+    with little_memory(memory):
+        for number, blob in enumerate(blobs, 1):
+            stored = io.BufferedReader(io.BytesIO(blob))
+            contents.append(read_layer(f"sha256:{number}", stored, left)[1])
+    return contents
 
 
 def zipped(*pieces: tuple[bytes, int]) -> bytes:
@@ -181,15 +217,14 @@ LAYERS: dict[str, Callable[[], bytes]] = {
 def test_a_layer_that_no_build_writes_is_named(kind: str) -> None:
     stored = LAYERS[kind]()
     with pytest.raises(SetupError, match="the layer sha256:1 cannot be read"):
-        read_layer("sha256:1", io.BufferedReader(io.BytesIO(stored)))
+        read(stored)
 
 
 @pytest.mark.parametrize("name", ["a", ".wh.a", "app/b"])
-def test_a_layer_of_too_many_files_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slimbake.images.contents.KEPT", 1_000_000)
+def test_a_layer_of_too_many_files_is_named(name: str) -> None:
     stored = io.BufferedReader(io.BytesIO(zipped((header(name, 0), 20_000))))
     with pytest.raises(SetupError, match="too many"):
-        read_layer("sha256:1", stored)
+        read_layer("sha256:1", stored, Budget(1_000_000))
 
 
 def test_a_large_honest_layer_is_read() -> None:
@@ -200,16 +235,178 @@ def test_a_large_honest_layer_is_read() -> None:
     )
     content = b"".join(files) + tar((RECORD, rows.encode()))
     packed_so = zstd.compress(content)
-    _, found = read_layer("sha256:1", io.BufferedReader(io.BytesIO(packed_so)))
+    del content
+    (found,) = read(packed_so)
     assert found.files == 100_001
 
 
-def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = header("ledger/web.json.gz", 1 << 40) + bytes(MB)
-    held: AbstractContextManager[IO[bytes]] = io.BytesIO(content)
-    monkeypatch.setattr("slimbake.report.why.copied", lambda *_: held)
-    with pytest.raises(SetupError, match=r"has a file of 1,099,511,627,776 bytes"):
-        [*_files("image", LEDGERS)]
+def pax(kind: bytes, keys: int, of: str = "") -> bytes:
+    """A header of attributes, of one member or of all that follow."""
+    rows = b"".join(f"{len(of) + 17:02} {of}k{number:08}=abc\n".encode() for number in range(keys))
+    return header("pax", len(rows), kind) + rows + bytes(-len(rows) % 512)
+
+
+def ledger_of(rules: bytes, unlisted: bytes = b"{}") -> bytes:
+    """A ledger of this JSON."""
+    fields = b'{"package":"a","version":"1","unlisted":%b,"rules":%b}'
+    return gzip.compress(fields % (unlisted, rules), 1)
+
+
+def many(piece: bytes, size: int) -> bytes:
+    """A piece again and again, with commas between, for so many bytes."""
+    return b",".join([piece] * (size // (len(piece) + 1)))
+
+
+FULL = 15 << 20  # bytes of JSON, nearly as many as a ledger may have
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "the smallest rows": lambda: ledger_of(b'{"r":[%b]}' % many(b'["",0,0]', FULL)),
+    "rows of a changed file": lambda: ledger_of(b'{"r":[%b]}' % many(b'["a",1,2,"b"]', FULL)),
+    "rows of numbers": lambda: ledger_of(b'{"r":[%b]}' % many(b"[7,1,1,1]", FULL)),
+    "empty rows": lambda: ledger_of(b'{"r":[%b]}' % many(b"[]", FULL)),
+    "empty objects": lambda: ledger_of(b'{"r":[%b]}' % many(b"{}", FULL)),
+    "objects of one": lambda: ledger_of(b'{"r":[%b]}' % many(b'{"a":1}', FULL)),
+    "objects in objects": lambda: ledger_of(b'{"r":[%b]}' % many(b'{"a":{"a":{}}}', FULL)),
+    "numbers": lambda: ledger_of(b"[%b]" % many(b"1000", FULL)),
+    "texts": lambda: ledger_of(b"[%b]" % many(b'"ab"', FULL)),
+    "a text of wide characters": lambda: ledger_of(b'["\xf0\x9f\x90\x8d%b"]' % (b"a" * FULL)),
+    "rows and a wide character": lambda: ledger_of(
+        b'{"\xf0\x9f\x90\x8d":[%b]}' % many(b'["",0,0]', FULL)
+    ),
+    "many rules": lambda: ledger_of(
+        b"{%b}" % b",".join(b'"%d":[["a",1,0]]' % number for number in range(600_000))
+    ),
+    "many rules of nothing": lambda: ledger_of(
+        b"{%b}" % b",".join(b'"%d":[]' % number for number in range(900_000))
+    ),
+    "many files that are not listed": lambda: ledger_of(
+        b"{}", b"{%b}" % b",".join(b'"%d":""' % number for number in range(900_000))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_ledger_takes_little_memory(kind: str) -> None:
+    content = BOMBS[kind]()
+    assert len(content) < 6 * MB
+    with pytest.raises(SetupError, match="cannot be read"):
+        read(tar((LEDGER, content)))
+    with little_memory(), pytest.raises(SetupError, match="cannot be read"):
+        read_ledgers(io.BytesIO(tar(("ledger/web.json.gz", content))))
+
+
+def rows(number: int) -> bytes:
+    """A ledger of so many rows, as honest as any."""
+    row = b'["pack/module/file%07d.h",1234,0]'
+    return ledger_of(b'{"headers":[%b]}' % b",".join(row % each for each in range(number)))
+
+
+def test_ledgers_of_an_image_take_little_memory_together() -> None:
+    content = rows(20_000)
+    ledgers = [(f"{LEDGER}{number}", content) for number in range(40)]
+    with pytest.raises(SetupError, match="too many"):
+        read(tar(*ledgers))
+    with little_memory(), pytest.raises(SetupError, match="too many"):
+        read_ledgers(io.BytesIO(tar(*ledgers)))
+
+
+def test_the_ledgers_of_many_honest_wheels_are_read() -> None:
+    ledgers = [(f"{LEDGER}{number}", rows(100)) for number in range(300)]
+    torch = (f"{LEDGER}torch", rows(30_000))
+    (found,) = read(tar(*ledgers, torch))
+    assert sum(taken.files for taken in found.taken) == 60_000
+    with little_memory():
+        assert len(read_ledgers(io.BytesIO(tar(*ledgers, torch)))) == 60_000
+
+
+FLOODS: dict[str, Callable[[], list[bytes]]] = {
+    "attributes of all files": lambda: [
+        zipped((pax(tarfile.XGLTYPE, 40_000), 1), (header("a", 0), 20_000))
+    ],
+    "attributes of one file": lambda: [pax(tarfile.XHDTYPE, 40_000) + header("a", 0)],
+    "attributes of each file": lambda: [
+        zipped((pax(tarfile.XHDTYPE, 101) + header("a", 0), 20_000))
+    ],
+    "attributes that come one by one": lambda: [
+        b"".join(pax(tarfile.XGLTYPE, 1, f"{number:09}") + header("a", 0) for number in range(200))
+    ],
+    "attributes of Solaris": lambda: [pax(tarfile.SOLARIS_XHDTYPE, 40_000) + header("a", 0)],
+    "files": lambda: [zipped((header("a", 0) * 1000, 200))],
+    "folders": lambda: [zipped((header("a", 0, tarfile.DIRTYPE) * 1000, 200))],
+    "files of many folders": lambda: [
+        zstd.compress(b"".join(header(f"{number}/a/b", 0) for number in range(25_000)))
+    ],
+    "files of many packages": lambda: [
+        zstd.compress(
+            b"".join(header(f"{number}-1.dist-info/METADATA", 0) for number in range(25_000))
+        )
+    ],
+    "folders of many layers": lambda: [
+        zstd.compress(b"".join(header(f"{layer}/{number}/a", 0) for number in range(5_000)))
+        for layer in range(10)
+    ],
+    "a RECORD with a long path": lambda: [
+        zipped(
+            (header("././@LongLink", 900_000, tarfile.GNUTYPE_LONGNAME), 1),
+            (b"a" * (900_000 - 20) + b"/b-1.dist-info/RECORD"[-20:], 1),
+            (bytes(-900_000 % 512), 1),
+            (header("a", 4 * MB), 1),
+            (b"a,,\n" * MB, 1),
+        )
+    ],
+    "a RECORD of short rows": lambda: [zipped((header(RECORD, 8 * MB), 1), (b"a,,\n" * MB, 2))],
+    "a RECORD of other rows": lambda: [
+        zstd.compress(tar((RECORD, b"".join(b"%d,,\n" % number for number in range(700_000)))))
+    ],
+    "a RECORD of wide characters": lambda: [
+        zipped((header(RECORD, 48 * MB), 1), (b"\xf0\x9f\x90\x8d", 1), (b"a" * MB, 48))
+    ],
+    "files of Debian": lambda: [
+        zipped(
+            (header("var/lib/dpkg/status.d/a.md5sums", 32 * MB), 1), (b"0  a\n" * (MB // 5), 170)
+        )
+    ],
+    "names of wide characters": lambda: [
+        zipped(
+            *(
+                piece
+                for _ in range(40)
+                for piece in (
+                    (header("././@LongLink", 900_004, tarfile.GNUTYPE_LONGNAME), 1),
+                    (b"\xf0\x9f\x90\x8d" + b"a" * 900_000, 1),
+                    (bytes(-900_004 % 512), 1),
+                    (header("a", 0), 1),
+                )
+            )
+        )
+    ],
+    "a window of 128 MB": lambda: [
+        zstd.compress(
+            bytes(140 * MB),
+            options={
+                zstd.CompressionParameter.window_log: 27,
+                zstd.CompressionParameter.content_size_flag: 0,
+            },
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_an_image_takes_little_memory_and_time(kind: str) -> None:
+    layers = FLOODS[kind]()
+    started = time.process_time()
+    with pytest.raises(SetupError, match="cannot be read"):
+        read(*layers, memory=FEW)
+    assert time.process_time() - started < 20  # seconds; most take one
+
+
+@pytest.mark.parametrize("nothing", [gzip.compress(b""), zstd.compress(b"")], ids=["gzip", "zstd"])
+def test_nothing_ends_however_often_it_comes(
+    nothing: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slimbake.inside.budget.SECONDS", 0.2)
+    with pytest.raises(SetupError, match="it takes too long to read"):
+        read(nothing * (40 * MB // len(nothing)))
 
 
 PRINTED = {
@@ -245,8 +442,8 @@ def test_what_an_image_holds_is_not_copied_to_the_end(
     program.chmod(0o755)
     (tmp_path / "docker.tar").write_bytes(header("ledger/web.json.gz", 1 << 40))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(SetupError, match="has a file of"):
-        [*_files("image", LEDGERS)]
+    with pytest.raises(SetupError, match=r"the ledger web.json.gz of the image cannot be read"):
+        changed("image")
 
 
 DIGEST = "sha256:" + "1" * 64
@@ -316,7 +513,7 @@ def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
         info = tarfile.TarInfo(path)
         info.size = len(content)
         members.append((info, io.BytesIO(content)))
-    contents = layer_contents(members)
+    contents = layer_contents(members, Budget())
     layer = MeasuredLayer("sha256:d", "sha256:b", contents.uncompressed, 1, contents.files)
     measured = Measurement((Image("api", "sha256:1", (layer,)),))
     text = report.sizes_text(Survey(measured, {"sha256:d": contents}), by, Layout(0))

@@ -14,13 +14,18 @@ import pytest
 from tests.abuse.conftest import Slimbake
 
 from slimbake.errors import STALE
+from slimbake.inside.locked import HEADER, Fault, lock_entries
 from slimbake.lock.locks import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, Locks
 from slimbake.lock.model import text_digest
+from slimbake.lock.text import parse_pins
 
 MANIFEST = """\
 project: toys
 python: "3.11"
-services: {one: {context: one, requirements: requirements.txt, smoke: smoke.py}}
+bases: {web: {requirements: [core]}}
+services:
+  one: {context: one, requirements: requirements.txt, smoke: smoke.py}
+  two: {context: two, base: web, requirements: requirements.txt, smoke: smoke.py}
 """
 LOCK = "bake/locks/one.txt"
 DIGEST = "0" * 64
@@ -100,10 +105,11 @@ EDITED: dict[str, Callable[[str], str]] = {
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked."""
     root = tmp_path_factory.mktemp("locks")
-    (root / "one").mkdir()
     (root / "services.yaml").write_text(MANIFEST)
-    (root / "one/requirements.txt").write_text("frame\ntool\n")
-    (root / "one/smoke.py").write_text("import frame\n")
+    for name, requirements in (("one", "frame\ntool\n"), ("two", "leaf\n")):
+        (root / name).mkdir()
+        (root / name / "requirements.txt").write_text(requirements)
+        (root / name / "smoke.py").write_text("print(1)\n")
     for command in ("lock", "generate"):
         words = [sys.executable, "-m", "slimbake", command]
         done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
@@ -111,12 +117,12 @@ def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _edit(root: Path, edit: Callable[[str], str]) -> None:
-    """Change the lock, and the record with it."""
-    before = (root / LOCK).read_text()
+def _edit(root: Path, edit: Callable[[str], str], lock: str = LOCK) -> None:
+    """Change a lock, and the record with it."""
+    before = (root / lock).read_text()
     after = edit(before)
     assert after != before
-    (root / LOCK).write_text(after, newline="")
+    (root / lock).write_text(after, "utf-8", newline="")
     record = root / "bake/locks/inputs.json"
     said = record.read_text()
     assert text_digest(before) in said
@@ -131,6 +137,173 @@ def test_an_edited_lock_is_refused_though_its_record_agrees(
     _edit(root, EDITED[kind])
     ended = slimbake("lock", "--check", at=root)
     assert ended.code == STALE and LOCK in ended.stderr, ended
+
+
+# What ends a line for `str.splitlines`, for uv, for pip or for a terminal, or is no end but looks like one.
+ENDS = {
+    **{name: chr(number) for number, name in enumerate(("FS", "GS", "RS", "US"), 0x1C)},
+    "CR": "\r",
+    "VT": "\v",
+    "FF": "\f",
+    "NUL": "\0",
+    "BS": "\b",
+    "TAB": "\t",
+    "ESC": "\x1b",
+    "DEL": "\x7f",
+    "NEL": "\x85",
+    "a space that does not break": "\xa0",
+    "LS": "\u2028",
+    "PS": "\u2029",
+    "a mark of the order": "\ufeff",
+    "a letter that turns lines round": "\u202e",
+    "a letter": "\xe9",
+}
+FORGED = f"other==1 --hash=sha256:{DIGEST}"
+HIDDEN: dict[str, Callable[[str], Callable[[str], str]]] = {
+    "in what needs it": lambda end: _replaced(r"^(# asked for)$", rf"\1, via a{end}{FORGED}"),
+    "in a wheel's name": lambda end: _replaced(
+        r"^# (\S+)\.whl", rf"# a{end}{FORGED.replace(' ', '')}.whl"
+    ),
+    "in the sources": lambda end: (
+        lambda text: text.replace(HEADER, f'{HEADER}# source {{"a": "{end}{FORGED}"}}\n')
+    ),
+    "after all": lambda end: lambda text: text + end,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("place", HIDDEN)
+def test_no_comment_of_a_lock_hides_a_requirement(place: str, end: str, repository: Path) -> None:
+    text = (repository / LOCK).read_text()
+    forged = HIDDEN[place](ENDS[end])(text)
+    assert forged != text
+    with pytest.raises(Fault):
+        parse_pins(forged)
+    with pytest.raises(Fault):
+        [*lock_entries(forged, sizes=False)]  # in a container
+    assert parse_pins(text)
+
+
+def _pinned(name: str, version: str, marker: str = "") -> str:
+    where = f" ; {marker}" if marker else ""
+    wheel = f"# {name}-{version}-py3-none-any.whl 9\n"
+    return f"{wheel}{name}=={version}{where} \\\n    --hash=sha256:{DIGEST}\n"
+
+
+def _machine(*names: str) -> str:
+    return " or ".join(f'platform_machine == "{name}"' for name in names)
+
+
+def _marked(marker: str) -> Callable[[str], str]:
+    return _replaced(r"^(core==\S+) \\$", rf"\1 ; {marker} \\")
+
+
+BOTH = "[linux/amd64, linux/arm64]"
+# What a lock pins that no `uv` would resolve so: platforms of the fleet, edit.
+UNRESOLVED: dict[str, tuple[str, Callable[[str], str]]] = {
+    "a machine that is none": ("", _marked(_machine("none"))),
+    "a machine of no platform": ("", _marked(_machine("aarch64"))),
+    "a machine in capitals": ("", _marked(_machine("X86_64"))),
+    "a machine by Docker's name": ("", _marked(_machine("amd64"))),
+    "a machine by another name": (BOTH, _marked(_machine("arm64"))),
+    "one machine that is none": (BOTH, _marked(_machine("x86_64", "none"))),
+    "no machine of two": (BOTH, _marked(_machine("riscv64"))),
+    "an empty machine": ("", _marked(_machine(""))),
+    "a marker that contradicts itself": (
+        "",
+        _marked(f"{_machine('x86_64')} and {_machine('aarch64')}"),
+    ),
+    "a marker that is negated": ("", _marked('platform_machine != "x86_64"')),
+    "a marker in brackets": ("", _marked(f"({_machine('x86_64')})")),
+    "another Python": ("", _marked('python_version == "2.7"')),
+    "another system": ("", _marked('sys_platform == "win32"')),
+    "the name again": ("", _added(_pinned("core", "1").rstrip())),
+    "another version": ("", _added(_pinned("core", "2").rstrip())),
+    "a name in capitals": ("", _added(_pinned("Core", "2").rstrip())),
+    "another name in capitals": ("", _added(_pinned("LEAF", "1").rstrip())),
+    "a version that is longer": ("", _added(_pinned("core", "1.0").rstrip())),
+    "a local version": ("", _added(_pinned("core", "1+evil").rstrip())),
+    "the name again for a machine": (
+        BOTH,
+        _added(_pinned("core", "2", _machine("aarch64")).rstrip()),
+    ),
+    "two for one machine": (
+        BOTH,
+        _added(
+            _pinned("other", "1", _machine("aarch64", "x86_64")).rstrip(),
+            _pinned("other", "2", _machine("x86_64")).rstrip(),
+        ),
+    ),
+    "a name with other joints": (
+        "",
+        _added(_pinned("a-b", "1").rstrip(), _pinned("a_b", "2").rstrip()),
+    ),
+    "a name with a point": (
+        "",
+        _added(_pinned("a-b", "1").rstrip(), _pinned("a.b", "2").rstrip()),
+    ),
+    "a name with more joints": (
+        "",
+        _added(_pinned("a-b", "1").rstrip(), _pinned("a--b", "2").rstrip()),
+    ),
+    "one that is built here, again": (
+        "",
+        _added(f"# built from core-2.tar.gz#sha256={DIGEST}: core==2"),
+    ),
+    "a size of 16 digits": ("", _replaced(r"\.whl \d+$", f".whl {'9' * 16}")),
+    "a size of 5,000 digits": ("", _replaced(r"\.whl \d+$", f".whl {'9' * 5000}")),
+    "a size in other digits": ("", _replaced(r"\.whl \d+$", ".whl \u0661\u0662")),
+    "a size below nothing": ("", _replaced(r"\.whl \d+$", ".whl -1")),
+}
+
+
+@pytest.fixture(scope="module")
+def on_both(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, locked for two platforms."""
+    root = tmp_path_factory.mktemp("both") / "repository"
+    shutil.copytree(repository, root)
+    text = MANIFEST.replace("smoke: smoke.py", f"smoke: smoke.py, platforms: {BOTH}")
+    (root / "services.yaml").write_text(text)
+    words = [sys.executable, "-m", "slimbake", "lock"]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize("kind", UNRESOLVED)
+def test_a_lock_pins_what_a_resolution_may_pin(
+    kind: str, repository: Path, on_both: Path, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    platforms, edit = UNRESOLVED[kind]
+    root = shutil.copytree(on_both if platforms else repository, tmp_path / "repository")
+    assert slimbake("lock", "--check", at=root).code == 0
+    _edit(root, edit)
+    ended = slimbake("lock", "--check", at=root)
+    assert ended.code == STALE and LOCK in ended.stderr, ended
+
+
+@pytest.mark.parametrize("name", ["core", "Core", "CORE"])
+def test_no_lock_pins_what_the_base_below_has(
+    name: str, repository: Path, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    root = shutil.copytree(repository, tmp_path / "repository")
+    _edit(root, _added(_pinned(name, "2").rstrip()), "bake/locks/two.txt")
+    ended = slimbake("lock", "--check", at=root)
+    assert ended.code == STALE and "bake/locks/two.txt" in ended.stderr, ended
+
+
+def test_a_package_of_one_machine_is_a_package_of_the_fleet(
+    on_both: Path, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    root = shutil.copytree(on_both, tmp_path / "repository")
+    _edit(
+        root,
+        _added(
+            _pinned("other", "1", _machine("aarch64")).rstrip(),
+            _pinned("other", "2", _machine("x86_64")).rstrip(),
+        ),
+    )
+    assert slimbake("lock", "--check", at=root).code == 0
 
 
 def test_no_command_takes_an_edited_lock(
@@ -155,6 +328,10 @@ DEBIAN = {
     "a hash that is cut": SYSTEM_HEADER + DEB.replace(DIGEST, DIGEST[1:]),
     "no size": SYSTEM_HEADER + DEB.replace(" 5 ", " x "),
     "a file elsewhere": SYSTEM_HEADER + DEB.replace("libpq5_", "../../libpq5_"),
+    "a size of 5,000 digits": SYSTEM_HEADER + DEB.replace(" 5 ", f" {'5' * 5000} "),
+    "a version with an end of a line": SYSTEM_HEADER + DEB.replace("-1+b2 ", "-1+b2\u2028a "),
+    "an end of a line in a file's name": SYSTEM_HEADER + DEB.replace("_amd64", "\x85_amd64"),
+    "a carriage return": SYSTEM_HEADER + DEB.replace("\n", "\r\n"),
     "a file from the root": SYSTEM_HEADER + DEB.replace("libpq5_", "/etc/libpq5_"),
     "no package": SYSTEM_HEADER + DEB.replace(".deb", ".sh"),
     "an option": SYSTEM_HEADER + DEB.replace("libpq5 ", "--allow-unauthenticated "),

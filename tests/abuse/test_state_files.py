@@ -20,6 +20,7 @@ from tests.golden.fleets import REPOSITORY, Fleet
 from slimbake.ci.model import Record
 from slimbake.errors import STALE
 from slimbake.fingerprint.folders import LARGE, _seen
+from slimbake.host.typed import json_value
 from slimbake.host.workspace import Workspace
 from slimbake.images.measure import last_measurement
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
@@ -59,6 +60,7 @@ def mistyped(content: bytes, seed: int) -> bytes:
         float("inf"),
         "",
         "\x1b[2J\n",
+        "\ud800",
         [],
         {},
         [[]],
@@ -71,8 +73,11 @@ def mistyped(content: bytes, seed: int) -> bytes:
     inner = said
     for key in outer:
         inner = inner[key]
-    inner[last] = other
-    return json.dumps(said).encode()
+    if chance.random() < 0.1 and isinstance(inner, dict):
+        inner["\udfff"] = inner.pop(last)
+    else:
+        inner[last] = other
+    return json.dumps(said).replace("Infinity", chance.choice(["1e400", "Infinity"])).encode()
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -116,6 +121,8 @@ HARM: dict[str, Callable[[bytes], bytes]] = {
     "null": lambda _: b"null",
     "a list": lambda _: b"[]",
     "a text": lambda _: b'"text"',
+    "half a character": lambda _: b'{"\\ud800": {"asked": "\\udfff", "lock": "\\ud800"}}',
+    "a number too large": lambda _: b'{"a": 1e400, "b": [-1e999], "c": NaN}',
 }
 STATES = [
     *(
@@ -197,6 +204,40 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
     finally:
         file.write_bytes(kept)
     assert slimbake(*state.command, at=example).code == 0
+
+
+ODD = (
+    *("1e400", "-1e400", "1e99999", "NaN", "Infinity", "-Infinity", "9" * 5000, "1e308" * 2),
+    *(
+        f'"{half}"'
+        for half in ("\\ud800", "\\udfff", "a\\udbff", "\\udc00\\ud800", "\\ud800\\ud800")
+    ),
+    *('{"\\ud800": 1}', '["a", "\\udead"]', '{"a": {"b": ["\\ud83d"]}}', '"\\ud83d", 1'),
+)
+FINE = (
+    "1e308",
+    "-0.0",
+    '"\\ud83d\\ude00"',
+    '"\U0001f600"',
+    "7",
+    "null",
+    '{"a": [1.5]}',
+    '"\\\\ud800"',
+)
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_json_that_cannot_be_written_is_none(value: str) -> None:
+    for text in (value, f"[{value}]", f'{{"a": {value}}}'):
+        with pytest.raises(ValueError):
+            json_value(text)
+        with pytest.raises(ValueError):
+            json_value(text.encode())
+
+
+@pytest.mark.parametrize("value", FINE)
+def test_json_that_can_be_written_is_read(value: str) -> None:
+    assert json_value(value) == json.loads(value)
 
 
 READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {

@@ -18,9 +18,11 @@ from tests.wheels import LONG_AGO, make_wheel, metadata
 from uv import find_uv_bin
 
 from slimbake.inside.check import inventory
+from slimbake.inside.check.inventory import missing
 from slimbake.inside.make import packages
 from slimbake.inside.make import uv as uv_step
 from slimbake.inside.make.collisions import SITE_HERE as SITE
+from slimbake.inside.records import rows_of
 from slimbake.inside.step import StepError
 
 ENTRY = "evil-1.dist-info/entry_points.txt"
@@ -194,6 +196,42 @@ def test_files_outside_of_site_packages_are_a_layer_s_too(layers: Layers, tmp_pa
     files = {"evil-1.data/data/share/evil/notes.txt": b"text"}
     found = state(layers.made(make_wheel(tmp_path, "evil", files=files)))
     assert found["share/evil/notes.txt"] == ("-rw-r--r--", EPOCH, b"text")
+
+
+ODD_NAMES = {
+    "LS": "a\u2028b.py",
+    "PS": "a\u2029b.py",
+    "NEL": "a\x85b.py",
+    "FS": "a\x1cb.py",
+    "GS": "a\x1db.py",
+    "RS": "a\x1eb.py",
+    "VT": "a\x0bb.py",
+    "FF": "a\x0cb.py",
+    "LS and uv's own": "a\u2028b/uv_cache.json,c.py",
+    "a comma": "a,b.py",
+    "a quote": 'a"b.py',
+    "a comma and LS": "a,\u2028b.py",
+    "a space that does not break": "a\xa0b.py",
+    "a right-to-left mark": "a\u202eb.py",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_NAMES)
+def test_a_file_whose_name_ends_a_line_for_some_is_a_file(
+    layers: Layers, tmp_path: Path, kind: str
+) -> None:
+    name = f"odd/{ODD_NAMES[kind]}"
+    wheel = make_wheel(tmp_path / "odd", "odd", files={name: b"x = 1\n"})
+    try:
+        made = layers.made(wheel)
+    except StepError as error:  # uv refuses some
+        assert "uv pip failed" in str(error)
+        return
+    (record,) = made.glob("lib/python*/site-packages/odd-1.dist-info/RECORD")
+    site = record.parents[1]
+    assert (site / name).read_bytes() == b"x = 1\n"
+    assert name in {row.name for row in rows_of(record)}
+    assert list(missing(site, rows_of(record))) == []
 
 
 def member(name: str, content: bytes = b"", mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:

@@ -15,7 +15,7 @@ MODULES = {
 }
 
 ORDER = (
-    *("errors", "console", "host", "inside", "docker", "registry", "images", "config"),
+    *("errors", "console", "inside", "host", "docker", "registry", "images", "config"),
     *("catalogue", "fleet", "externals", "lock", "layers", "plan", "render", "fingerprint"),
     *("project", "adopt", "checks", "release", "deploy", "ci", "report", "cli"),
 )
@@ -155,16 +155,15 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
 OPENING = {
     "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
     "host.git": "a commit that was fetched for this archive, and settings that it writes itself",
+    "host.limits": "what the kernel says of this process",
     "host.machine": "pip's settings",
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",
     "config.structure": "slimbake's own",
     "render.generated": "slimbake's own templates and schema",
     "report": "slimbake's own page",
-    "report.why": "a stream of the engine",
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
-    "lock.locks": "weights, hashed after their kind was looked at",
     "lock.contents": "wheels in the wheelhouse",
     "lock.resolve": "uv's answer",
     "lock.wheelhouse.sources": "archives in the wheelhouse",

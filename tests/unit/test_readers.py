@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.config.test_properties import SOUND
+from tests.unit.layouts import tar
 
 from slimbake import docker
 from slimbake.adopt.init import InitRequest, start
@@ -28,10 +29,11 @@ from slimbake.errors import SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images.contents import read_layer
 from slimbake.images.measure import survey
+from slimbake.inside.budget import Budget
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes
 from slimbake.inside.locked import Fault
 from slimbake.lock.text import parse_pins
-from slimbake.report.why import _ledger
+from slimbake.report.why import read_ledgers
 
 FUZZED = os.environ.get("HYPOTHESIS_PROFILE") == "fuzz"
 
@@ -199,7 +201,7 @@ LEDGER = ledger_bytes(
 @few
 @given(content=st.one_of(nearly(LEDGER), nearly(gzip.decompress(LEDGER)).map(gzip.compress)))
 def test_ledgers(content: bytes) -> None:
-    read(lambda: _ledger("web", content))
+    read(lambda: read_ledgers(io.BytesIO(tar({"ledger/web": content}))))
 
 
 def _layer() -> bytes:
@@ -226,7 +228,7 @@ LAYER = _layer()
     content=st.one_of(nearly(LAYER), nearly(LAYER).map(gzip.compress), nearly(gzip.compress(LAYER)))
 )
 def test_layers(content: bytes) -> None:
-    read(lambda: read_layer("sha256:1", io.BufferedReader(io.BytesIO(content))))
+    read(lambda: read_layer("sha256:1", io.BufferedReader(io.BytesIO(content)), Budget()))
 
 
 DIGEST = "sha256:" + "1" * 64

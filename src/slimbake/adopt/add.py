@@ -25,6 +25,7 @@ from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.errors import UsageError
 from slimbake.host.files import apart, content
+from slimbake.host.limits import limited
 from slimbake.render.generated import SHIPPED
 
 # The files of a new service: a small app that works, and a smoke that fails when it does not.
@@ -48,17 +49,24 @@ class Skeleton:
         return _KINDS[self.kind]
 
     def files(self, root: Path, port: object) -> dict[str, str]:
-        """Path in the service's folder -> text; the repository's own templates win, file by file."""
+        """Path in the service's folder -> text; the repository's own templates win, file by file.
+        Raises UsageError for one that is wrong.
+        """
         values = {"name": self.service, "package": self.package, "port": port}
         environment = SandboxedEnvironment(
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True
         )
-        files = {
-            path.replace("package/", f"{self.package}/", 1): (
-                environment.from_string(text).render(values)
-            )
-            for path, text in self._templates(root).items()
-        }
+        files = {}
+        for path, text in sorted(self._templates(root).items()):
+            try:
+                with limited():
+                    rendered = environment.from_string(text).render(values)
+            except Exception as error:  # any: a template is a program of its user
+                raise UsageError(
+                    f"templates/{FOLDER}: {path}.j2: {str(error) or type(error).__name__}",
+                    "templates of files are given `name`, `package` and `port`",
+                ) from None
+            files[path.replace("package/", f"{self.package}/", 1)] = rendered
         return dict(sorted(files.items()))
 
     def _templates(self, root: Path) -> dict[str, str]:

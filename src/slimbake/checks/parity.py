@@ -11,7 +11,7 @@ from typing import Any
 from slimbake.config.naming import PARITY
 from slimbake.console.tables import FOLDED, Layout, text_table
 from slimbake.host.files import content, write_atomically
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, json_value
 from slimbake.host.workspace import Workspace
 
 FILE = PARITY
@@ -27,7 +27,7 @@ def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, 
     for service in services:
         for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
             with contextlib.suppress(OSError, *WRONG):  # it is of the image
-                figures = dict(json.loads(content(path.parent, path.name)))
+                figures = dict(json_value(content(path.parent, path.name)))
                 measured |= {service: figures} if parity_table({service: figures}) else {}
     return measured
 
@@ -43,7 +43,7 @@ def write_parity(figures: Mapping[str, Mapping[str, Any]], root: Path) -> None:
 def read_parity(root: Path) -> dict[str, dict[str, Any]]:
     """What is kept; empty where nothing is."""
     with contextlib.suppress(OSError, *WRONG):
-        return dict(json.loads(content(root, FILE)))
+        return dict(json_value(content(root, FILE)))
     return {}
 
 

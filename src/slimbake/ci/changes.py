@@ -45,7 +45,7 @@ def _committed(snapshot: Snapshot, name: str, revision: str, variables: Mapping[
     try:
         return _state(snapshot.root / name, variables, snapshot)
     except ManifestError as error:
-        hint = "\n".join(str(problem) for problem in error.problems)
+        hint = "\n".join(error.lines())
         for folder in snapshot.submodules:
             hint += f"\nthe submodule {folder} is not here: git submodule update --init"
         raise UsageError(f"{name} as of {revision}: {error.message}", hint) from None

@@ -47,8 +47,8 @@ def main() -> int:
         with scratch():
             return int(slimbake.main(standalone_mode=False, color=COLOR) or 0)
     except ManifestError as error:
-        for problem in error.problems:
-            _tell(str(problem))
+        for line in error.lines():
+            _tell(line)
         _say(error.message, "red")
         return error.exit_code
     except SlimbakeError as error:

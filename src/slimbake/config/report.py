@@ -32,8 +32,9 @@ class ProblemReport:
     def __init__(self, file: str, places: Places) -> None:
         self.file = file
         self.places = places
-        self._problems: dict[Problem, None] = {}  # a file that two services share is reported once
-        self.warnings: list[Problem] = []
+        # A file that two services share is reported once.
+        self._problems: dict[Problem, None] = {}
+        self.warnings: dict[Problem, None] = {}
         self._known: set[tuple[Position, str]] = set()
 
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
@@ -61,13 +62,12 @@ class ProblemReport:
     def warning(self, path: KeyPath, message: str, hint: str) -> None:
         """What is allowed at `path`, and likely not what is meant."""
         place, subject = self.places.value(path), _shown(dotted_path(path))
-        self.warnings.append(Problem(self.file, *place, subject, _shown(message), hint))
+        self.warnings[Problem(self.file, *place, subject, _shown(message), hint)] = None
 
     def doubt(self, file: str, place: Position | None, message: str, hint: str) -> None:
         """What is allowed in another file, and may not be what is meant."""
         problem = Problem(file, *(place or Position(0, 0)), "", _shown(message), hint)
-        if problem not in self.warnings:  # two services share the file
-            self.warnings.append(problem)
+        self.warnings[problem] = None
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""

@@ -213,7 +213,7 @@ def watch(
 def _text(error: Exception) -> str:
     """An error as the command line prints it."""
     if isinstance(error, ManifestError):
-        return "\n".join((*map(str, error.problems), error.message))
+        return "\n".join((*error.lines(), error.message))
     hints = getattr(error, "hint", "").splitlines()
     return "\n".join((f"slimbake: {error}", *(f"  {hint}" for hint in hints)))
 

@@ -18,7 +18,7 @@ from typing import Any
 from slimbake.errors import UsageError
 from slimbake.fingerprint.model import Parts
 from slimbake.host.dockerignore import Ignore, Matched
-from slimbake.host.files import kind_of
+from slimbake.host.files import LARGEST_HASHED, kind_of
 from slimbake.host.workspace import Workspace
 
 _CHECKOUT = ".git"  # differs in every checkout
@@ -131,6 +131,12 @@ class Folders:
         """
         mode = status.st_mode
         if stat.S_ISREG(mode):
+            if status.st_size > LARGEST_HASHED:
+                raise UsageError(
+                    f"{os.path.relpath(path, self._root)} has {status.st_size:,} bytes, and lies in a"
+                    " build context",
+                    "move it out of the folder, or leave it out by a .dockerignore",
+                )
             # Git knows one bit of a file's mode.
             kind = "program" if mode & stat.S_IXUSR else "file"
             return f"{kind} {self._hashes(path, status)}"

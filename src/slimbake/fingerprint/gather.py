@@ -16,7 +16,7 @@ from slimbake.fingerprint.steps import settings
 from slimbake.host.dockerignore import Ignore
 from slimbake.host.files import content
 from slimbake.host.workspace import Workspace
-from slimbake.lock.text import EXACT
+from slimbake.lock.text import without_comments
 from slimbake.plan.model import Plan, Target
 from slimbake.render import BAKE_FILE, Generated
 from slimbake.render.generated import SHIPPED, own_templates
@@ -227,7 +227,7 @@ class _Gatherer:
             kind, place = _place(path)
             text = self._text(place) if path else None
             # Who needs a package is in comments.
-            content = _without_comments(text) if text and kind == "lock" else text
+            content = without_comments(text) if text and kind == "lock" else text
             entry = None if content is None else Input(kind, place, digest(content))
             self._inputs_inside[path] = self._external("uv") if path == "uv" else entry
         return self._inputs_inside[path]
@@ -258,11 +258,6 @@ def _place(path: str) -> tuple[str, str]:
     folder, _, name = path.partition("/")
     kind, place = _FOLDERS.get(folder, ("", "")) if name else ("", "")
     return (kind, f"{place}/{name}") if kind else ("program", f"{PROGRAMS}/{path}")
-
-
-def _without_comments(lock: str) -> str:
-    lines = lock.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("#") or line.startswith(EXACT))
 
 
 def unpinned(plan: Plan) -> ExternalDigests:

@@ -12,6 +12,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from slimbake.inside.lines import lines_of
+
 # Of a folder: which patterns matched it, or a folder above it.
 Matched = tuple[bool, ...]
 
@@ -59,14 +61,21 @@ class Ignore:
         return out
 
 
+# What Go takes for space; Python has four separators more.
+_SPACES = "".join(filter(str.isspace, map(chr, range(0x3001)))).translate(
+    dict.fromkeys(range(0x1C, 0x20))
+)
+
+
 def patterns(text: str) -> Iterator[tuple[bool, str, str]]:
     """Of each pattern of a `.dockerignore`: whether it brings files back, the pattern without '!',
     as BuildKit cleans it, and its line. Raises ValueError, with the line, for '!' alone.
     """
-    for line in text.removeprefix("\ufeff").splitlines():
-        pattern = "" if line.startswith("#") else line.strip()
+    for written in lines_of(text.removeprefix("\ufeff")):
+        line = written.removesuffix("\r")
+        pattern = "" if line.startswith("#") else line.strip(_SPACES)
         brings_back = pattern.startswith("!")
-        pattern = _clean(pattern.removeprefix("!").strip())
+        pattern = _clean(pattern.removeprefix("!").strip(_SPACES))
         if brings_back and not pattern:
             raise ValueError(line)
         if pattern:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +22,12 @@ import platformdirs
 
 from slimbake.console import Console
 from slimbake.errors import UsageError
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, json_value
 
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
-LARGEST = 64 << 20  # bytes of a file of a repository
+LARGEST = 64 << 20  # bytes of a file of a repository that is read into memory
+LARGEST_HASHED = 256 << 30  # of one that is only hashed; to hash as much takes a few minutes
 
 
 def state_folder() -> Path:
@@ -104,6 +105,12 @@ def half_of(target: Path) -> Iterator[Path]:
 
 # A download has the process alone: `slimbake.inside.fetch` names it.
 _HALF = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)(-\d+)?", re.DOTALL)
+
+
+def is_half(name: str) -> bool:
+    """Whether a file's name says that a running process has not made it whole yet."""
+    match = _HALF.fullmatch(name)
+    return match is not None and is_running(int(match["process"]))
 
 
 def remove_halves(folder: Path, names: Collection[str] | None = None) -> None:
@@ -236,25 +243,56 @@ def kind_of(mode: int) -> str:
     }.get(stat.S_IFMT(mode), "no regular file")
 
 
-def content(root: str | Path, path: str | Path) -> bytes:
-    """Read a file of a repository. Nothing else opens what lies there: anybody may have written it.
-
-    `path`: below `root`. Raises OSError: EXDEV where a link leads out of `root`, ENXIO for what is
-    no regular file, EOVERFLOW for more than LARGEST.
+@contextlib.contextmanager
+def _inside(root: str | Path, path: str | Path) -> Iterator[int]:
+    """A descriptor that says what lies at `path` below `root`, without opening it: to open a device
+    may already start it. Raises OSError: EXDEV where a link leads out of `root`.
     """
-    # Who opens a FIFO waits for somebody who writes into it, unless it says that it will not.
-    with open(
-        f"{root}/{path}", "rb", opener=lambda *how: os.open(how[0], how[1] | os.O_NONBLOCK)
-    ) as file:
-        status, place = os.fstat(file.fileno()), os.readlink(f"/proc/self/fd/{file.fileno()}")  # noqa: PTH115
-        if not place.startswith(f"{os.path.realpath(root).rstrip('/')}/"):
+    held = os.open(f"{root}/{path}", os.O_PATH | os.O_CLOEXEC)
+    try:
+        above = os.path.realpath(root).rstrip("/")
+        place = os.readlink(f"/proc/self/fd/{held}")  # noqa: PTH115
+        if not f"{place}/".startswith(f"{above}/"):
             reason = f"a link leads out of the repository, to {place}"
             raise OSError(errno.EXDEV, reason, str(path))
+        yield held
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(held)
+
+
+def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> BufferedReader:
+    """Open a file of a repository. Nothing else opens what lies there: anybody may have written it.
+
+    `path`: below `root`; `largest`: bytes. Raises OSError: EXDEV where a link leads out of `root`,
+    EISDIR, ENXIO for what is no regular file, EOVERFLOW for more than `largest`.
+    """
+    with _inside(root, path) as held:
+        status = os.fstat(held)
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
-        if status.st_size > LARGEST:
+        if status.st_size > largest:
             raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes", str(path))
+        # The same file, no matter what lies at its path by now.
+        return Path(f"/proc/self/fd/{held}").open("rb")
+
+
+def content(root: str | Path, path: str | Path) -> bytes:
+    """Read a file of a repository. Raises OSError as `opened` does."""
+    with opened(root, path) as file:
         return file.read()
+
+
+def listed(root: str | Path, path: str | Path) -> list[str]:
+    """The names in a folder of a repository, sorted. Raises OSError: EXDEV where a link leads out of
+    `root`.
+    """
+    with _inside(root, path) as held:
+        return sorted(os.listdir(f"/proc/self/fd/{held}"))  # noqa: PTH208
 
 
 def read_text(root: Path, path: str, hint: str) -> str:
@@ -272,7 +310,7 @@ def read_json(file: Path, parse: Callable[[Any], T], hint: str, root: Path | Non
     line names.
     """
     try:
-        return parse(json.loads(content(root, file) if root else file.read_bytes()))
+        return parse(json_value(content(root, file) if root else file.read_bytes()))
     except (OSError, *WRONG) as error:
         message = f"{file} cannot be read: {type(error).__name__}: {error}"
         raise UsageError(message, hint) from None

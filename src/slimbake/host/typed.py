@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,8 +13,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 _hints = cache(typing.get_type_hints)
 
-# What reading JSON raises, and making of it what it is not. Of its numbers, some have no end.
+# What reading JSON raises, and making of it what it is not.
 WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+def json_value(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError for anything else, for numbers without an end, and for
+    halves of characters, which no text that is written can hold; RecursionError.
+    """
+    value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} has no end")
+    return value
 
 
 def typed(kind: type[T], values: Mapping[str, Any]) -> T:

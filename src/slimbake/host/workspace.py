@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from slimbake.console import QUIET, Console
 from slimbake.host.files import content, remove_halves, write_atomically
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, json_value
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Workspace:
         if file is None or not file.is_file():
             return None
         try:
-            return parse(json.loads(content(file.parent, file.name)))
+            return parse(json_value(content(file.parent, file.name)))
         except OSError:
             return None
         except WRONG:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -19,69 +20,79 @@ from slimbake.images.detail import (
     owner,
     owners,
 )
-from slimbake.images.streams import KEPT, ROW, Digested, members, plain, zstd
-from slimbake.inside.ledger import LARGEST, LedgerEntry, read_ledger
+from slimbake.images.streams import Digested, Timed, members, plain, zstd
+from slimbake.inside.budget import Budget
+from slimbake.inside.ledger import LedgerEntry, read_ledger
 
 LEDGER = "opt/slimbake/ledger/"  # in a layer: what rules took
 _WHITEOUT = ".wh."
 _BYTES = range(1 << 50)  # that a file may have
-
+# Bytes of memory, at most, beside its name: a file of a layer, a row of a RECORD, an owner's part.
+FILE = 128
+ROW = 256
+PART = 1024
 
 UNREADABLE = (csv.Error, zlib.error, *WRONG)  # what readers of files raise for other files
 
 
-def read_layer(blob: str, stored: Any) -> tuple[str, Contents]:
+def read_layer(blob: str, stored: Any, budget: Budget) -> tuple[str, Contents]:
     """The digest of a layer's tar, and what is in it, of a blob that `stored` reads.
 
-    Raises SetupError where it cannot be read.
+    Raises SetupError where it cannot be read, or takes more than is left of `budget`.
     """
+    before = budget.left
     try:
-        tar = Digested(plain(stored))
-        contents = layer_contents(members(tar))
-        return tar.digest(), contents
+        # Of what is compressed, any amount may come to nothing, and any amount of nothing.
+        tar = Digested(Timed(plain(Timed(stored, budget)), budget))
+        contents = layer_contents(members(tar), budget)
+        digest = tar.digest()
+        budget.left = before
+        for what in (*contents.parts, *contents.taken):
+            budget.spend(PART + sys.getsizeof(what))
     except (zstd.ZstdError, tarfile.TarError, EOFError, OSError, *UNREADABLE) as error:
         raise SetupError(f"the layer {blob} cannot be read: {error}") from None
+    return digest, contents
 
 
-def layer_contents(members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]]) -> Contents:
-    """Read a layer once. Hard links hold no bytes of their own. Raises ReadError where it would
-    need more memory than KEPT, and as UNREADABLE has it.
+def layer_contents(
+    members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]], budget: Budget
+) -> Contents:
+    """Read a layer once. Hard links hold no bytes of their own. Raises as UNREADABLE has it, where it
+    takes more than is left of `budget`, too.
     """
-    kept = 0
     files: list[tuple[str, int]] = []
     records: dict[str, str] = {}
     ledger: list[LedgerEntry] = []
     for member, content in members:
         path = clean(member.name)
-        whole = is_record(path) or path.startswith(LEDGER)
-        kept = _within(kept + ROW + len(path) + whole * member.size)
+        budget.spend(FILE + sys.getsizeof(path))
         if content is None or path.rpartition("/")[2].startswith(_WHITEOUT):
             continue
         files.append((path, member.size))
         if is_record(path):
-            text = content.read()
-            kept = _within(kept + ROW * text.count(b"\n"))
-            records[path] = text.decode("utf-8", errors="replace")
+            # While it is decoded, each byte may become four, and is there, too.
+            before = budget.left
+            budget.spend(5 * member.size)
+            text = content.read().decode("utf-8", errors="replace")
+            budget.left = before
+            # Each row is a file's path below the folder that the record is for.
+            rows = text.count("\n") + 1
+            budget.spend(2 * sys.getsizeof(text) + rows * (ROW + sys.getsizeof(path)))
+            records[path] = text
         elif path.startswith(LEDGER):
-            kept = _within(kept + LARGEST)
-            ledger += ledger_entries(content.read())
+            budget.spend(member.size)
+            ledger += ledger_entries(content.read(), budget)
     return Contents(
         uncompressed=sum(size for _, size in files),
         files=len(files),
-        parts=_parts(files, owners(records)),
+        parts=_parts(files, owners(records), budget),
         taken=_taken(ledger),
     )
 
 
-def _within(kept: int) -> int:
-    if kept > KEPT:
-        raise tarfile.ReadError("its names, RECORDs and ledgers are too many, or too long")
-    return kept
-
-
-def ledger_entries(content: bytes) -> tuple[LedgerEntry, ...]:
+def ledger_entries(content: bytes, budget: Budget) -> tuple[LedgerEntry, ...]:
     """What rules took or changed, as the file of a ledger says. Raises as UNREADABLE has it."""
-    entries = read_ledger(content).entries
+    entries = read_ledger(content, budget).entries
     for entry in entries:
         if entry.before not in _BYTES or entry.after not in _BYTES or type(entry.digest) is not str:
             raise ValueError(f"a row of {entry.path[:80]} has other values")
@@ -101,10 +112,14 @@ def clean(name: str) -> str:
     return name.removeprefix("./").lstrip("/")
 
 
-def _parts(files: Iterable[tuple[str, int]], owned: Mapping[str, Owner]) -> tuple[Part, ...]:
+def _parts(
+    files: Iterable[tuple[str, int]], owned: Mapping[str, Owner], budget: Budget
+) -> tuple[Part, ...]:
     sums: dict[Owner, tuple[int, int]] = {}
     for path, size in files:
         package = owner(path, owned)
+        if package not in sums:
+            budget.spend(PART + sys.getsizeof(package.name))
         total, count = sums.get(package, (0, 0))
         sums[package] = (total + size, count + 1)
     return tuple(Part(package, *amounts) for package, amounts in sorted(sums.items()))

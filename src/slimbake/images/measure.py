@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,10 +21,13 @@ from slimbake.images import this_platform
 from slimbake.images.contents import read_layer
 from slimbake.images.detail import Contents, Survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.images.streams import members
+from slimbake.inside.budget import MEMORY, Budget
 from slimbake.registry.documents import platforms
 
 # bytes; manifests and configurations are far smaller, layers that start like them are not JSON
 _JSON_LIMIT = 4_000_000
+_IMAGE = 1 << 20  # bytes of memory more for each image: its manifest and configuration
 IMAGES = "measured"  # in the workspace: the layers of each image, by its id
 LAYERS = "layers"  # in the workspace: what is in each layer, by its digest
 _KEPT_IMAGES = 1000  # the latest ones
@@ -44,7 +46,7 @@ def measure_images(
     """
     record = _record(workspace)
     if new := sorted({image for image in images.values() if image not in record}):
-        blobs = _Blobs(_by_blob(record), workspace)
+        blobs = _Blobs(_by_blob(record), workspace, len(new))
         record |= blobs.measured(new, layouts)
         _write(workspace, record)
     if layouts:
@@ -68,7 +70,7 @@ def survey(images: Mapping[str, str], workspace: Workspace) -> Survey:
         read_before = {
             blob: layer for blob, layer in _by_blob(record).items() if layer.diff in contents
         }
-        blobs = _Blobs(read_before, workspace)
+        blobs = _Blobs(read_before, workspace, len(unread))
         record |= blobs.measured(unread)
         contents |= blobs.contents
         _write(workspace, record)
@@ -152,9 +154,13 @@ class _Blobs:
     what names them. Layers that were read before are not read again.
     """
 
-    def __init__(self, read_before: Mapping[str, MeasuredLayer], workspace: Workspace) -> None:
+    def __init__(
+        self, read_before: Mapping[str, MeasuredLayer], workspace: Workspace, images: int
+    ) -> None:
+        """`images`: how many are read."""
         self._layers = dict(read_before)
         self._workspace = workspace
+        self._budget = Budget(MEMORY + images * _IMAGE)
         self._documents: dict[str, Any] = {}
         self.contents: dict[str, Contents] = {}  # of the layers that were read, by digest
 
@@ -178,9 +184,8 @@ class _Blobs:
             raise SetupError(f"what images consist of cannot be read: {error!r}") from None
 
     def _take_saved(self, ids: Sequence[str]) -> None:
-        with docker.saved(ids) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member)
+        with docker.saved(ids) as stream:
+            for member, content in members(stream):
                 if content is not None and member.name.startswith("blobs/sha256/"):
                     stored = io.BufferedReader(cast(io.RawIOBase, content))
                     self._take(f"sha256:{member.name.rpartition('/')[2]}", member.size, stored)
@@ -191,12 +196,15 @@ class _Blobs:
             return
         if stored.peek(1)[:1] == b"{" and size < _JSON_LIMIT:
             text = stored.read()
+            before = self._budget.left
             try:
+                self._budget.spend_json(text)
                 self._documents[digest] = json.loads(text)
                 return
             except (ValueError, RecursionError):  # a layer may begin so, too
+                self._budget.left = before
                 stored = io.BufferedReader(io.BytesIO(text))
-        diff, contents = read_layer(digest, stored)
+        diff, contents = read_layer(digest, stored, self._budget)
         self.contents[diff] = contents
         self._workspace.write(_layer_file(diff), asdict(contents))
         self._layers[digest] = MeasuredLayer(

@@ -9,24 +9,46 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any, Self
 
+from slimbake.inside.budget import Budget
+
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
 else:
     from backports import zstd as zstd
 
 CHUNK = 1 << 20
-KEPT = 128 << 20  # bytes of what is kept in memory of a layer; of one with torch it is 8 MB
-ROW = 64  # bytes, at least: a file's, or a line's of a RECORD
 _LONGEST = 1 << 20  # bytes of a name, a link or attributes, as Docker's engine takes them
 _WHOLE = b"LKxgX"  # types of what tarfile reads as a whole, before it gives a member
+_ATTRIBUTES = 100  # that a member may have: tarfile copies those of all members for each
+_WINDOW = {
+    int(zstd.DecompressionParameter.window_log_max): 25
+}  # 32 MB, as much as builders ask for
 
 
 def plain(stored: Any) -> Any:
     """The uncompressed stream of a blob, which `stored`, a buffered reader, has compressed or not."""
     head = stored.peek(4)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return zstd.ZstdFile(stored)
+        return zstd.ZstdFile(stored, options=_WINDOW)
     return gzip.GzipFile(fileobj=stored) if head.startswith(b"\x1f\x8b") else stored
+
+
+class Timed:
+    """A stream that is read within a budget."""
+
+    def __init__(self, stream: Any, budget: Budget) -> None:
+        self._stream, self._budget = stream, budget
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, which stay the next."""
+        ahead: bytes = self._stream.peek(size)
+        return ahead
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises ExhaustedError."""
+        piece: bytes = self._stream.read(size)
+        self._budget.read(len(piece))
+        return piece
 
 
 class Digested:
@@ -72,4 +94,6 @@ def members(tar: Any) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
             archive.members = []  # type: ignore[attr-defined]  # a layer of torch has 30,000 of them: nobody asks twice
             if member.issparse():
                 raise tarfile.ReadError("it has a sparse file")
+            if len(member.pax_headers) > _ATTRIBUTES:
+                raise tarfile.ReadError(f"a file has {len(member.pax_headers):,} attributes")
             yield member, archive.extractfile(member) if member.isreg() else None

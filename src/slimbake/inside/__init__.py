@@ -24,18 +24,20 @@ Kind = Literal["make", "check", "export"]
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "make": (
+        "budget",
         "debs",
         "elf",
         "fates",
         "fetch",
         "globs",
         "ledger",
+        "lines",
         "locked",
         "names",
         "records",
         "step",
     ),
-    "check": ("elf", "ledger", "names", "ranking", "records", "step"),
+    "check": ("budget", "elf", "ledger", "names", "ranking", "records", "step"),
     "export": ("parity_texts", "ranking", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from .lines import lines_of
 from .step import INSIDE, StepError, hashed
 
 LOCK = INSIDE / "lock.txt"
@@ -108,7 +109,7 @@ def format_debs(debs: Sequence[Deb]) -> str:
 
 def parse_debs(lock: str) -> list[Deb]:
     """The packages of a lock, of every architecture."""
-    rows = (line.split() for line in lock.splitlines() if line and not line.startswith("#"))
+    rows = (line.split() for line in lines_of(lock) if line and not line.startswith("#"))
     return [
         Deb(name, version, arch, file, int(size), sha256)
         for name, version, arch, file, size, sha256 in rows

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .budget import Budget
+
 FOLDER = "ledger"  # below the prefix: PACKAGE-VERSION.json.gz
 LARGEST = 16 << 20  # bytes of a ledger, unpacked; torch's has 2 MB
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class LedgerEntry:
     """A file that a rule removed or changed.
 
@@ -80,12 +82,14 @@ def ledger_bytes(ledger: Ledger) -> bytes:
     return gzip.compress(text, mtime=0)
 
 
-def read_ledger(content: bytes) -> Ledger:
-    """Read what `ledger_bytes` wrote. Raises what `json.loads` does, zlib.error, and what reading
-    other JSON does.
+def read_ledger(content: bytes, budget: Budget) -> Ledger:
+    """Read what `ledger_bytes` wrote. Raises ExhaustedError, what `json.loads` does, zlib.error, and
+    what reading other JSON does.
     """
     # An image may hold anything: what unpacks to more is cut off, and then is no JSON.
-    text = zlib.decompressobj(31).decompress(content, LARGEST)
+    most = min(LARGEST, budget.left + 1)
+    text = zlib.decompressobj(31).decompress(content, most)
+    budget.spend_json(text)
     fields = json.loads(text)
     package, version = str(fields["package"]), str(fields["version"])
     entries = []
@@ -100,6 +104,8 @@ def read_ledger(content: bytes) -> Ledger:
 
 
 def ledgers(prefix: Path) -> Iterator[Ledger]:
-    """The ledgers below a prefix."""
+    """The ledgers below a prefix. Raises as `read_ledger` does."""
+    budget = Budget()
     for file in sorted(prefix.glob(f"{FOLDER}/*.json.gz")):
-        yield read_ledger(file.read_bytes())
+        budget.spend(file.stat().st_size)
+        yield read_ledger(file.read_bytes(), budget)

@@ -7,17 +7,21 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
+from slimbake.config.naming import LOCKS
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
 from slimbake.fleet import with_digests
 from slimbake.fleet.model import Base, External, Fleet, Package, Scope, Service
 from slimbake.host.files import content
+from slimbake.host.wheels import MACHINES
+from slimbake.inside.locked import meet
 from slimbake.lock.locks import (
     EXTERNALS,
     Locks,
     Stale,
+    lock_file,
     weights_text,
 )
-from slimbake.lock.model import locked_scopes, question, settled, text_digest
+from slimbake.lock.model import Pin, locked_scopes, question, settled, text_digest
 from slimbake.lock.text import lock_digest
 
 # A line of pyproject.toml or setup.cfg, and what is before it in its table.
@@ -40,6 +44,7 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     outdated = tuple(
         lock for name, value in digests.items() if (lock := locks.compared(name, value))
     )
+    outdated = (*outdated, *_unfit(fleet, locks, {lock.name for lock in outdated}))
     if EXTERNALS not in {lock.name for lock in outdated}:
         outdated = (*outdated, *_unknown(fleet, locks))
     changed = {lock.name for lock in outdated if not lock.why}
@@ -47,6 +52,30 @@ def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
         return outdated
     reasons = _reasons(fleet, changed)
     return tuple(lock if lock.why else replace(lock, why=reasons[lock.name]) for lock in outdated)
+
+
+def _unfit(fleet: Fleet, locks: Locks, others: Collection[str]) -> Iterator[Stale]:
+    """The locks, less these others, with a package that no platform of the fleet installs, or that
+    a base below has already: nothing that `lock` writes.
+    """
+    for scope in locked_scopes(fleet):
+        if scope.lock in others:
+            continue
+        machines = {MACHINES[platform] for platform in scope.platforms}
+        below: dict[str, list[Pin]] = {}
+        for base in scope.chain:
+            for pin in locks.pins(base.lock):
+                below.setdefault(pin.name, []).append(pin)
+        for pin in locks.pins(scope.lock):
+            file = f"{LOCKS}/{lock_file(scope.lock)}"
+            if not machines.issuperset(pin.machines):
+                why = f"{file} pins {pin.name} for a machine that {scope.name} is not built for"
+                yield Stale(scope.lock, why, damaged=True)
+                break
+            if any(meet(pin.machines, other.machines) for other in below.get(pin.name, ())):
+                why = f"{file} pins {pin.name}, which a base of {scope.name} has already"
+                yield Stale(scope.lock, why, damaged=True)
+                break
 
 
 def _unknown(fleet: Fleet, locks: Locks) -> Iterator[Stale]:
@@ -122,7 +151,7 @@ def asked_of(scope: Scope, fleet: Fleet, text: Callable[[str], str]) -> str:
 def weights_texts(fleet: Fleet) -> dict[str, str]:
     """The locks of weights that lie in the repository, as they are now."""
     return {
-        weight.scope.lock: weights_text(fleet.root / weight.value)
+        weight.scope.lock: weights_text(fleet.root, weight.value)
         for weight in fleet.weights
         if weight.source == "path" and not weight.export
     }

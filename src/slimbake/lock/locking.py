@@ -16,13 +16,14 @@ from slimbake.config.naming import CPU, base_target
 from slimbake.console import Console
 from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
-from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError
+from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError, first_of
 from slimbake.fleet import resolve, with_digests
 from slimbake.fleet.model import Base, External, Fleet, Scope, Service
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
+from slimbake.inside.locked import Fault
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.builds import refuse_cuda, refuse_no_torch, torch_builds
 from slimbake.lock.contents import wheel_files
@@ -344,7 +345,7 @@ class _Locking:
         self._bumps[scope.lock] = [
             (old, new) for old, new in successors(known, pins) if wheel_files(old, store())
         ]
-        self._texts[scope.lock] = lock_text(pins, source)
+        self._texts[scope.lock] = _readable(lock_text(pins, source), scope.name)
 
     def _pins_of(self, scopes: Iterable[Scope]) -> tuple[Pin, ...]:
         return tuple(pin for scope in scopes for pin in self._pins[scope.name])
@@ -469,6 +470,20 @@ class _Locking:
         return tuple(sorted({platform for scope in standing for platform in scope.platforms}))
 
 
+def _readable(text: str, name: str) -> str:
+    """The text of a lock. Raises SetupError where it cannot be read again: an index may call a file
+    anything, also what is a line of a lock.
+    """
+    try:
+        parse_pins(text)
+    except Fault as error:
+        raise SetupError(
+            f"the packages of {name} cannot be locked: line {error}",
+            "an index has a file of such a name: exclude that version, or use another index",
+        ) from None
+    return text
+
+
 def _combined(
     failures: Mapping[str, SlimbakeError], notes: Sequence[str], file: str
 ) -> SlimbakeError:
@@ -489,7 +504,7 @@ def _combined(
         manifest_error = ManifestError.of(file, tuple(problems))
         manifest_error.message = "\n".join((manifest_error.message, *notes))
         return manifest_error
-    parts = [*map(str, problems)]
+    parts = first_of(tuple(problems), "problems")
     for (message, hint), locks in names.items():
         named = all(name in message for name in locks)
         parts.append(message if named else f"{some(locks, _SHOWN)}: {message}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from slimbake.fleet.model import Fleet, Scope
 from slimbake.host.wheels import MACHINES, Wheel
+from slimbake.inside.locked import machines_of
 
 FORMAT = 4  # of lock files: another one makes every lock stale
 
@@ -33,7 +33,7 @@ class Pin:
     @property
     def machines(self) -> tuple[str, ...]:
         """The kinds of machines that alone have it, as `uname -m` says; none where every one does."""
-        return tuple(re.findall(r'"(\w+)"', self.marker))
+        return machines_of(self.marker)
 
     def on(self, platform: str) -> bool:
         """Whether a platform has it."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from slimbake.host.sources import Source, parse_source
 from slimbake.host.wheels import Wheel
+from slimbake.inside.lines import lines_of
 from slimbake.inside.locked import ASKED, BUILT, HEADER, SOURCE, lock_entries, source_line
 from slimbake.lock.model import Pin
 
@@ -70,13 +71,14 @@ def requirement_lines(pin: Pin) -> list[str]:
 
 def lock_digest(texts: Iterable[str]) -> str:
     """The SHA-256 of locks one after the other, without their comments."""
-    return "sha256:" + hashlib.sha256("".join(map(_plain, texts)).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256("".join(map(without_comments, texts)).encode()).hexdigest()
 
 
 @lru_cache(64)  # each service asks for those of its bases
-def _plain(text: str) -> str:
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if line[0] != "#" or line.startswith(EXACT))
+def without_comments(text: str) -> str:
+    """A lock less the comments that say nothing of what an image holds."""
+    lines = [line for line in lines_of(text) if not line.startswith("#") or line.startswith(EXACT)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_pins(text: str) -> tuple[Pin, ...]:

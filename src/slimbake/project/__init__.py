@@ -11,7 +11,7 @@ from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.config.naming import BAKE, DOCKERFILES, LAYERS, LOCKS, PROGRAMS
 from slimbake.console import QUIET, Console
-from slimbake.errors import UsageError
+from slimbake.errors import UsageError, first_of
 from slimbake.fleet import Fleet, resolve, with_digests
 from slimbake.host.workspace import Workspace
 from slimbake.layers import layering
@@ -75,7 +75,7 @@ def load(file: Path, console: Console = QUIET) -> Project:
     """
     written = manifest(file)
     _expect_within(str(file.parent))
-    for warning in written.warnings:
+    for warning in first_of(written.warnings, "warnings"):
         console.say(f"warning: {warning}")
     return _project(written, Workspace(file.parent, console))
 

@@ -17,7 +17,8 @@ from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import BAKE, DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import content, staged, write_all
+from slimbake.host.files import LARGEST, content, is_half, staged, write_all
+from slimbake.host.limits import limited
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES, with_pins
@@ -78,7 +79,17 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
             )
     texts = _templates(root)
     with _faults(texts):
-        for file in render(plan, texts, _programs(plan), own_checkout(root)):
+        files: Iterable[Generated] = render(plan, texts, _programs(plan), own_checkout(root))
+        if own_templates(root):
+            with limited():
+                files = list(files)
+            for file in files:
+                if len(file.content) > LARGEST:
+                    raise TemplateFault(
+                        f"{file.path} would have {len(file.content):,} bytes",
+                        "its template makes too much of it",
+                    )
+        for file in files:
             if file.path in PIPELINES:
                 there = _content(root, file.path).decode("utf-8", "replace")
                 file = Generated.of(file.path, with_pins(file.text, there))
@@ -100,7 +111,7 @@ def _faults(texts: Mapping[str, str]) -> Iterator[None]:
         message = (
             f"there is no template '{error}'"
             if isinstance(error, jinja2.TemplateNotFound)
-            else str(error)
+            else str(error) or type(error).__name__
         )
         raise TemplateFault(
             f"{place}: {message}",
@@ -116,13 +127,18 @@ def schema() -> Generated:
 
 
 def _place(error: Exception, templates: Mapping[str, str]) -> str:
-    """The template and the line in which an error arose, "" if in none."""
+    """The template and the line in which an error arose; "" if in none. Of one that cannot be
+    compiled, the template.
+    """
     import traceback
 
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in templates
-    ]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename in templates:
+            place = f"{frame.f_code.co_filename}:{line}"
+        elif not place and frame.f_code is jinja2.Environment.compile.__code__:
+            place = str(frame.f_locals["name"])
+    return place
 
 
 def drift(files: Iterable[Generated], root: Path) -> Drift:
@@ -186,7 +202,9 @@ def _there(root: Path) -> Iterator[str]:
     for folder in (DOCKERFILES, PROGRAMS):
         for top, _, names in os.walk(root / folder):
             relative = os.path.relpath(top, root)
-            yield from (f"{relative}/{name}" for name in names)
+            for name in names:
+                if not is_half(name):  # another slimbake writes it
+                    yield f"{relative}/{name}"
 
 
 def repair(difference: Drift, root: Path) -> None:

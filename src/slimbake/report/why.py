@@ -7,13 +7,15 @@ import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatch
+from typing import IO
 
 from slimbake.catalogue import rules
 from slimbake.console.tables import readable
 from slimbake.docker.containers import copied
 from slimbake.errors import SetupError
-from slimbake.images.contents import UNREADABLE, ledger_entries
-from slimbake.images.streams import KEPT
+from slimbake.images.contents import FILE, UNREADABLE, ledger_entries
+from slimbake.images.streams import CHUNK, members
+from slimbake.inside.budget import Budget
 from slimbake.inside.globs import matcher
 from slimbake.inside.ledger import LedgerEntry
 from slimbake.inside.make.runtime import LEFT_BEHIND
@@ -30,34 +32,32 @@ def changed(image: str) -> tuple[LedgerEntry, ...]:
 
     Raises SetupError for what cannot be read.
     """
+    with copied(image, LEDGERS) as stream:
+        if stream is None:
+            return ()
+        entries = read_ledgers(stream)
+        stream.read(CHUNK)  # to its end: `copied` then knows whether the stream broke off
+    return entries
+
+
+def read_ledgers(stream: IO[bytes]) -> tuple[LedgerEntry, ...]:
+    """What the ledgers of an image say, of a tar of their folder. Raises SetupError for what is none,
+    or takes more memory than reading an image may.
+    """
+    budget = Budget()
     entries: list[LedgerEntry] = []
-    for name, content in _files(image, LEDGERS):
-        entries += _ledger(name, content)
-    return tuple(entries)
-
-
-def _ledger(name: str, content: bytes) -> tuple[LedgerEntry, ...]:
-    """Raises SetupError for what is no ledger."""
+    name = ""
     try:
-        return ledger_entries(content)
-    except UNREADABLE as error:
+        for member, content in members(stream):
+            name = member.name.rpartition("/")[2]
+            budget.spend(FILE + member.size)
+            if content is not None:
+                entries += ledger_entries(content.read(), budget)
+    except (tarfile.TarError, OSError, *UNREADABLE) as error:
         raise SetupError(
             f"the ledger {name} of the image cannot be read: {error}", "bake the image again"
         ) from None
-
-
-def _files(image: str, folder: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a folder of an image, by name. Raises SetupError for what is too large."""
-    with copied(image, folder) as stream:
-        if stream is None:
-            return
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                if member.size > KEPT:
-                    raise SetupError(f"{folder} of the image has a file of {member.size:,} bytes")
-                if content := tar.extractfile(member):
-                    yield member.name.rpartition("/")[2], content.read()
-        stream.read(KEPT)  # to its end: `copied` then knows whether the stream broke off
+    return tuple(entries)
 
 
 def why(entries: Iterable[LedgerEntry], subject: str) -> tuple[LedgerEntry, ...]:

@@ -220,3 +220,10 @@ def test_without_a_record_the_next_run_reads(large: Path, later: Callable[[float
     later(10)
     (large.parent / ".slimbake").write_text("a file in its place")
     assert hashed(large) == hashed(large)
+
+
+def test_a_sparse_terabyte_in_a_context_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    with pytest.raises(UsageError, match="huge has 1,099,511,627,776 bytes"):
+        Folders(str(tmp_path), Hashes(tmp_path, Workspace(None)))(".", Ignore(""))

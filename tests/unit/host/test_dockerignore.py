@@ -48,6 +48,11 @@ def left_out(text: str, path: str) -> bool:
         (" #file", ["#file"], []),
         ("\ufeffa", ["a"], []),
         ("a\r\nb", ["a"], []),
+        # only LF ends a line, and Go takes for space what Unicode does
+        *((f"# a{end}b", [], ["b"]) for end in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"),
+        *((f"a{end}b", [f"a{end}b"], ["a", "b"]) for end in "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"),
+        *((f"{space}a{space}", ["a"], []) for space in "\r\v\f\x85\xa0\u2028\u2029\u3000"),
+        *((f"a{joint}", [f"a{joint}"], ["a"]) for joint in "\x1c\x1d\x1e\x1f\u200b"),
         ("ä*", ["äöü"], []),
         ("..", [], ["a"]),
         ("/", [], ["a"]),

@@ -1,13 +1,15 @@
 """Ledgers that no build of slimbake writes: a reader on this machine ends soon, and says which it was."""
 
 import gzip
+import io
 import json
 import zlib
 
 import pytest
+from tests.unit.layouts import tar
 
 from slimbake.errors import SetupError
-from slimbake.report.why import _ledger
+from slimbake.report.why import read_ledgers
 
 
 def _packed(value: object) -> bytes:
@@ -47,4 +49,4 @@ LEDGERS = {
 @pytest.mark.parametrize("kind", LEDGERS)
 def test_a_ledger_that_is_none_is_named(kind: str) -> None:
     with pytest.raises(SetupError, match="the ledger web of the image cannot be read"):
-        _ledger("web", LEDGERS[kind])
+        read_ledgers(io.BytesIO(tar({"ledger/web": LEDGERS[kind]})))

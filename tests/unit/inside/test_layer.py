@@ -135,7 +135,7 @@ def test_the_same_code_gives_the_same_layer(context: Path, tmp_path: Path) -> No
 def test_files_are_copied_as_they_are(context: Path, tmp_path: Path) -> None:
     (context / "config.json").write_text("{}")
     (context / "config.json").chmod(0o600)
-    locks(context, weights_text(context))
+    locks(context, weights_text(context, "."))
     layer.copy_weights([str(tmp_path / "weights")])
     assert state(tmp_path / "weights")["config.json"] == ("-rw-r--r--", EPOCH, b"{}")
 
@@ -159,7 +159,7 @@ def test_weights_that_are_not_what_the_lock_names_are_refused_by_name(
     (context / "deep").mkdir()
     (context / "deep/config.json").write_text("{}")
     (context / "model.bin").write_bytes(b"model")
-    locks(context, weights_text(context))
+    locks(context, weights_text(context, "."))
     change(context)
     with pytest.raises(StepError) as caught:
         layer.copy_weights([str(tmp_path / "weights")])

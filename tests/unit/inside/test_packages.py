@@ -173,7 +173,7 @@ def test_scripts_name_the_python_of_the_prefix(step: Step) -> None:
 
 def test_rules_come_before_bytecode_and_each_wheel_has_a_ledger(step: Step) -> None:
     step.wheel("keep", KEEP)
-    step.wheel("Leave_Out", {"leave.py": b"12"})
+    step.wheel("leave-out", {"leave.py": b"12"})
     step.wheel("whole", {"whole.py": b""})
     step.make(DATA, {"name": "own", "remove": ["leave.py"]})
     assert not (step.site / "leave.py").exists() and "leave" not in step.compiled

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.inside.elves import elf
 
+from slimbake.inside.budget import Budget
 from slimbake.inside.ledger import Ledger, LedgerEntry, ledger_bytes, ledgers, read_ledger
 from slimbake.inside.make.rules import LayerRule, apply_rules
 from slimbake.inside.make.wheel import InstalledWheel
@@ -159,6 +160,6 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = (Ledger("a", "1", entries), Ledger("b", "2", unlisted={"c.py": "0" * 64}))
     (tmp_path / "ledger").mkdir()
     for ledger in found:
-        assert read_ledger(ledger_bytes(ledger)) == ledger
+        assert read_ledger(ledger_bytes(ledger), Budget()) == ledger
         (tmp_path / "ledger" / ledger.file).write_bytes(ledger_bytes(ledger))
     assert tuple(ledgers(tmp_path)) == found

@@ -249,13 +249,13 @@ def test_debian_packages_of_a_service_are_asked_for_its_own_platforms() -> None:
 
 def test_weights_that_are_no_files_are_refused_with_their_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="pipe is a FIFO"):
-        weights_text(tmp_path)
+    with pytest.raises(UsageError, match="pipe: it is a FIFO"):
+        weights_text(tmp_path, ".")
     (tmp_path / "pipe").unlink()
-    for target, why in (("/dev/zero", "is a device"), ("nowhere", "is a link that leads nowhere")):
+    for target, why in (("/dev/zero", "a link leads out"), ("nowhere", "No such file")):
         (tmp_path / "odd").symlink_to(target)
-        with pytest.raises(UsageError, match=f"odd {why}"):
-            weights_text(tmp_path)
+        with pytest.raises(UsageError, match=f"odd: {why}"):
+            weights_text(tmp_path, ".")
         (tmp_path / "odd").unlink()
 
 
@@ -263,5 +263,5 @@ def test_weights_that_are_no_files_are_refused_with_their_name(tmp_path: Path) -
 def test_weights_whose_name_breaks_a_line_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     with pytest.raises(UsageError) as caught:
-        weights_text(tmp_path)
+        weights_text(tmp_path, ".")
     assert repr(name) in caught.value.message

@@ -23,6 +23,7 @@ from pathlib import Path
 from ..fates import LOST_FILES, digests, fates
 from ..globs import matcher
 from ..ledger import FOLDER, Ledger, LedgerEntry, ledger_bytes
+from ..lines import lines_of
 from ..locked import lock_entries
 from ..names import file_name, path_of
 from ..records import Row, named, rows_of
@@ -183,8 +184,10 @@ def remove_debris(site: Path) -> None:
     (PREFIX / ".lock").unlink(missing_ok=True)
     for record in site.glob("*.dist-info/uv_cache.json"):
         listed = record.with_name("RECORD")
-        lines = listed.read_text().splitlines(keepends=True)
-        listed.write_text("".join(line for line in lines if "/uv_cache.json," not in line))
+        own = f"{record.parent.name}/{record.name},"
+        lines = lines_of(listed.read_bytes().decode())
+        kept = [f"{line}\n" for line in lines if not line.startswith(own)]
+        listed.write_bytes("".join(kept).encode())
         record.unlink()
 
 

@@ -1,0 +1,193 @@
+"""Links in `weights:` that lead out, what is no file there, and what is too large: no lock has a hash of what lies
+elsewhere, and every command ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.abuse.conftest import Slimbake
+
+SECRET = b"wJalrXUtnFEMI\n"
+HASH = hashlib.sha256(SECRET).hexdigest()
+MANIFEST = """\
+project: toys
+python: "3.11"
+services:
+  one: {context: one, requirements: requirements.txt, smoke: smoke.py, weights: {path: model/small}}
+"""
+FILES = {
+    "services.yaml": MANIFEST,
+    "one/requirements.txt": "frame\n",
+    "one/smoke.py": "import frame\n",
+    "model/small/config.json": "{}\n",
+    "model/small/deep/model.safetensors": "0123456789\n",
+}
+
+
+def _linked(*words: str) -> Callable[[Path, Path], None]:
+    """A link in a file's place, to a path of this machine or of the folder outside."""
+
+    def place(path: Path, outside: Path) -> None:
+        path.symlink_to("/".join(words).format(outside=outside))
+
+    return place
+
+
+def _relative(path: Path, outside: Path) -> None:
+    path.symlink_to(os.path.relpath(outside / "secret", path.parent))
+
+
+def _chain(path: Path, outside: Path) -> None:
+    path.with_name("a-link").symlink_to(outside / "secret")
+    path.symlink_to("a-link")
+
+
+def _by_a_folder(path: Path, outside: Path) -> None:
+    path.with_name("a-link").symlink_to(outside)
+    path.symlink_to("a-link/secret")
+
+
+def _own_folder(path: Path, _: Path) -> None:
+    path.symlink_to(path.parent)
+
+
+def _itself(path: Path, _: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _fifo(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def _linked_fifo(path: Path, outside: Path) -> None:
+    os.mkfifo(outside / "pipe")
+    path.symlink_to(outside / "pipe")
+
+
+def _socket(path: Path, _: Path) -> None:
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket is short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+def _sparse(path: Path, _: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+def _sparse_outside(path: Path, outside: Path) -> None:
+    (outside / "huge").touch()
+    os.truncate(outside / "huge", 1 << 40)
+    path.symlink_to(outside / "huge")
+
+
+def _sparse_together(path: Path, _: Path) -> None:
+    """One that may be hashed, and a link to it that may not be hashed as well."""
+    path.touch()
+    os.truncate(path, 3 << 20)
+    path.with_name("z-link").symlink_to(path.name)
+
+
+def _folder_is_a_link(path: Path, outside: Path) -> None:
+    """The folder of the weights leads out."""
+    shutil.copytree(path.parent, outside / "folder")
+    (outside / "folder" / path.name).write_bytes(SECRET)
+    shutil.rmtree(path.parent)
+    path.parent.symlink_to(outside / "folder")
+
+
+PLACED: dict[str, Callable[[Path, Path], None]] = {
+    "a file": _linked("{outside}/secret"),
+    "a file, relative": _relative,
+    "a chain of links": _chain,
+    "a linked folder": _by_a_folder,
+    "a folder elsewhere": _linked("{outside}"),
+    "the folder of the weights": _folder_is_a_link,
+    "its own folder": _own_folder,
+    "itself": _itself,
+    "nothing": _linked("{outside}/nowhere"),
+    "the password file": _linked("/etc/passwd"),
+    "the log of the kernel": _linked("/proc/kmsg"),
+    "the environment": _linked("/proc/self/environ"),
+    "memory": _linked("/proc/self/mem"),
+    "the root of the process": _linked("/proc/self/root/etc/passwd"),
+    "the program of the process": _linked("/proc/self/exe"),
+    "standard input": _linked("/proc/self/fd/0"),
+    "zeros": _linked("/dev/zero"),
+    "random": _linked("/dev/urandom"),
+    "a terminal": _linked("/dev/tty"),
+    "a full device": _linked("/dev/full"),
+    "a trace": _linked("/sys/kernel/tracing/trace_pipe"),
+    "a FIFO": _fifo,
+    "a FIFO elsewhere": _linked_fifo,
+    "a socket": _socket,
+    "a sparse terabyte": _sparse,
+    "a sparse terabyte elsewhere": _sparse_outside,
+    "too much together": _sparse_together,
+}
+PLACES = ("config.json", "deep/model.safetensors")
+COMMANDS = ("lock", "check")
+
+
+@pytest.fixture(scope="module")
+def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Locked, and what is generated."""
+    root = tmp_path_factory.mktemp("weights")
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for command in ("lock", "generate"):
+        words = [sys.executable, "-m", "slimbake", command]
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", PLACED)
+def test_no_lock_has_a_hash_of_what_weights_lead_to(
+    kind: str,
+    place: str,
+    repository: Path,
+    slimbake: Slimbake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if kind == "too much together":
+        monkeypatch.setattr("slimbake.lock.locks.LARGEST_HASHED", 4 << 20)
+    root, outside = tmp_path / "repository", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(SECRET)
+    shutil.copytree(repository, root)
+    path = root / "model/small" / place
+    path.unlink()
+    PLACED[kind](path, outside)
+    before = {file.name: file.read_text() for file in (root / "bake/locks").iterdir()}
+    for command in COMMANDS:
+        ended = slimbake(command, at=root)
+        assert ended.code, command
+        assert HASH not in ended.stdout + ended.stderr, command
+    assert {file.name: file.read_text() for file in (root / "bake/locks").iterdir()} == before
+
+
+def test_a_link_within_the_repository_is_locked(
+    repository: Path, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    root = shutil.copytree(repository, tmp_path / "repository")
+    (root / "model/small/config.json").rename(root / "model/config.json")
+    (root / "model/small/config.json").symlink_to("../config.json")
+    assert slimbake("lock", "--check", at=root).code == 0
