@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimbake.adopt.dockerfile import INSTALLER, absolute
-from slimbake.adopt.files import UV, Origins, is_python, joined, python_of
+from slimbake.adopt.files import UV, Origins, below, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
 from slimbake.config.names import IMAGE, PYTHONS
@@ -51,7 +51,7 @@ _LOCKS = re.compile(
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
 # What installs packages: a RUN with one cannot run as it is.
-_OF_PACKAGES = re.compile(r"\b(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)\b")
+_OF_PACKAGES = re.compile(r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w-])")
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
@@ -187,17 +187,20 @@ class _Reader:
                     self._opaque.add(id(builder))
 
     def _takes_files_alone(self, builder: Stage) -> bool:
-        """Whether nothing that this stage copies from a builder is packages: then the builder may
-        stay as it is.
+        """Whether nothing that this stage copies from a builder has packages, or is the folder that
+        it works in: then the builder may stay as it is.
         """
         sources = [
             absolute("/", copy.source)
             for name, copy in self._stage.takes
             if self._origins.builder(name) is builder
         ]
-        return self._last and not any(
-            self._needs.is_environment(source) or source in self._needs.made for source in sources
-        )
+        for source in sources:
+            if self._needs.is_environment(source) or source in self._needs.made:
+                return False
+            if any(below(path, source) for path in (builder.workdir, *self._needs.environments)):
+                return False
+        return self._last
 
     def _take(self, name: str, copy: Copy) -> None:
         builder = self._origins.builder(name)
@@ -231,7 +234,9 @@ class _Reader:
         Raises KeepError for what may be packages, and where more than files has to be known.
         """
         image = builder.image if builder else name
+        is_opaque = id(builder) in self._opaque
         theirs = [stage for stage in self._origins.stages if builder and not is_python(stage)]
+        theirs = [] if is_opaque else theirs
         texts = [source, *(run.text for stage in theirs for run in stage.runs)]
         asks = copy.mount or copy.mode or not self._last or any(stage.secret for stage in theirs)
         if asks or not IMAGE.fullmatch(image) or any(map(_PACKAGES.search, texts)):
