@@ -51,7 +51,9 @@ _LOCKS = re.compile(
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
 # What installs packages: a RUN with one cannot run as it is.
-_OF_PACKAGES = re.compile(r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w-])")
+_OF_PACKAGES = re.compile(
+    r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w-])"
+)
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
     "pdm": "pdm export --prod -o requirements.txt",
@@ -316,8 +318,8 @@ class _Reader:
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
             self._step(rest[1:], unsure)
             return
-        if program == "chmod":
-            self._expect_no_copy(rest)
+        if program == "chmod" and self._changes_copy(rest):
+            raise UnknownError
         if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
             return
         if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
@@ -333,17 +335,15 @@ class _Reader:
         if not (read := _PROGRAMS.get(program)) or not read(self, rest or [""]):
             raise UnknownError
 
-    def _expect_no_copy(self, paths: list[str]) -> None:
-        """Raise KeepError where one of these paths is, or has, a file of another stage or image: its
-        mode comes from there.
-        """
+    def _changes_copy(self, paths: list[str]) -> bool:
+        """Whether one of these paths is, or has, a file that comes from another stage or image."""
         changed = [absolute(self._workdir, path) for path in paths]
         for copy in self._needs.copies:
             to: str = copy["to"]
             place = to + posixpath.basename(copy["source"]) if to.endswith("/") else to
-            if any(f"{place}/".startswith(f"{path}/") for path in changed):
-                advice = "set it in the stage that makes the file"
-                raise self._keep(f"RUN chmod changes the mode of {place}", advice)
+            if any(below(place, path) for path in changed):
+                return True
+        return False
 
     def _fetches(self, arguments: list[str]) -> bool:
         """Whether a command downloads an installer of what slimbake itself installs with."""

@@ -85,6 +85,7 @@ AS_IT_IS = {
     ),
     "RUN pip install x && A=1 nltk punkt && rm -rf /tmp/x": "cd /app && A=1 nltk punkt && cd /app && rm -rf /tmp/x",
     'RUN ["make", "a b"]': "make 'a b'",
+    "COPY --from=nginx:1 /x /opt/\nRUN chmod +x /opt/x": "chmod +x /opt/x",
 }
 
 
@@ -161,9 +162,6 @@ KEPT = {
     ),
     f"FROM node:22 AS web\nFROM python:3.12 AS b\nCOPY --from=web /x /x\n{HEAD}"
     f"COPY --from=b /opt/venv /opt/venv\n{CMD}": "Dockerfile:3: /x is copied of node:22",
-    f"{HEAD}COPY --from=nginx:1 /x /opt/\nRUN chmod +x /opt/x\n{CMD}": (
-        "Dockerfile:6: RUN chmod changes the mode of /opt/x"
-    ),
     f"{HEAD}COPY --from=nginx:1 /x/*.js /app/\n{CMD}": "Dockerfile: copy[0].source: '/x/*.js' is",
     f"{HEAD}COPY --from=nginx:1 /x /weights\n{CMD}": "Dockerfile: copy[0].to: '/weights' overlaps with",
     f"FROM python:3.12 AS b\nRUN pip install x\n{HEAD}COPY --from=b /models /models\n{CMD}": (
