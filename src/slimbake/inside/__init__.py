@@ -24,6 +24,7 @@ Kind = Literal["make", "check", "export"]
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "make": (
+        "answers",
         "budget",
         "debs",
         "elf",
