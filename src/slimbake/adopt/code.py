@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from slimbake.adopt.files import Pair, below, common, joined
@@ -19,6 +19,8 @@ IGNORE = ".dockerignore"
 _SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
 _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
+# Where a link may hide something, or be hidden. A file may replace one of the system's.
+_TAKEN = re.compile(r"/(?:root|home|tmp|proc|sys|dev|run|weights|opt/slimbake)(?:/|$)")
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
 
@@ -31,6 +33,7 @@ class Code:
     moves: tuple[tuple[str, str], ...] = ()  # path in today's image -> in slimbake's, longest first
     root: str = ""  # where that is which lies in "/" today
     files: tuple[str, ...] = ()  # of the repository, that are copied, and lie where it works
+    links: tuple[tuple[str, str], ...] = ()  # path where the program looks -> where it lies
 
     def moved(self, text: str) -> str:
         """A text with the paths of today's image as slimbake's has them."""
@@ -69,7 +72,7 @@ def code_of(
 
     Raises KeepError where files of the repository lie otherwise in the image than in it.
     """
-    code, apart = _sorted(pairs, workdir, named, read, repository)
+    code, apart, elsewhere = _sorted(pairs, workdir, named, read, repository)
     if not code and not apart:
         return Code()
     folder = _code_folder(code, workdir, repository)
@@ -90,17 +93,26 @@ def code_of(
         for path in sorted({posixpath.relpath(source, context) for source in sources}):
             if not any(below(path, pattern) for pattern in include):
                 include.append(path)
-    changed = [old for old, new in moves.items() if old != new]
+    ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
+    main = Code(context, moves=tuple(move for move in ordered if move[0] not in elsewhere))
+    links = []
+    for target, error in elsewhere.items():
+        place = main.moved(target)
+        is_above = any(below(pair.target, target) for pair in code)
+        if target == "/" or is_above or repository.has(main.source(place)):
+            raise error
+        links.append(_link(place, moves[target], error))
+    changed = {old: new for old, new in moves.items() if old != new and old not in elsewhere}
     used = [pair.source for pair in apart]
     if folder:  # other folders are of other services: what lies where it works is its own
         inner = posixpath.relpath(workdir, folder[1]) if below(workdir, folder[1]) else "."
         used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
     files = [file for path in used for file in repository.below(path)]
     copied = tuple(file for file in files if any(below(file, source) for source in sources))
-    _refuse_old_paths(changed, copied, repository)
-    ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
+    links += _old_paths(changed, copied, repository)
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
-    return Code(context, tuple(include), tuple(ordered), root, copied)
+    different = tuple(dict.fromkeys(link for link in links if link[0] != link[1]))
+    return Code(context, tuple(include), tuple(ordered), root, copied, different)
 
 
 def _sorted(
@@ -109,17 +121,21 @@ def _sorted(
     named: Collection[str],
     read: Collection[str],
     repository: Repository,
-) -> tuple[list[Pair], list[Pair]]:
-    """What lies together as in the repository; and what is taken along from elsewhere: files that
-    commands name, and folders that are installed as packages.
+) -> tuple[list[Pair], list[Pair], dict[str, KeepError]]:
+    """What lies together as in the repository; and what is taken along from elsewhere. Of the latter
+    by their targets, what the program may look for where it lies today: neither files that commands
+    name, nor folders that are installed as packages.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
     count: dict[tuple[str, str], int] = {}
     for pair in pairs:
         weight = 1 if repository.is_file(pair.source) else 1000
+        if weight > 1 and below(workdir, pair.target):  # where the program runs
+            weight = 1_000_000
         count[_top(pair)] = count.get(_top(pair), 0) + weight
     main_top = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=(".", "/"))
     code, apart = [], []
+    elsewhere: dict[str, KeepError] = {}
     for pair in pairs:
         if _top(pair) == main_top:
             code.append(pair)
@@ -133,10 +149,20 @@ def _sorted(
                 f"copy it to {_inside(APP, pair.source, '.')} and {main_top[0]} to "
                 f"{_inside(APP, main_top[0], '.')}, and name in PYTHONPATH where their modules lie"
             )
-            raise KeepError(pair.place, what, advice)
+            apart.append(pair)
+            elsewhere[pair.target] = KeepError(pair.place, what, advice)
     if not apart and all(repository.is_file(e.source) and lists_packages(e.source) for e in code):
-        return [], []  # only what packages are installed from
-    return code, apart
+        return [], [], {}  # only what packages are installed from
+    return code, apart, elsewhere
+
+
+def _link(place: str, target: str, otherwise: KeepError) -> tuple[str, str]:
+    """A link where the program looks for what lies at `target`. Raises the error where there may be
+    none: something else lies there, or what is there is hidden in a container.
+    """
+    if place != target and (below(APP, place) or below(target, place) or _TAKEN.match(place)):
+        raise otherwise
+    return place, target
 
 
 def _is_named(path: str, named: Collection[str]) -> bool:
@@ -219,17 +245,20 @@ def line_of(text: str, at: int) -> int:
     return 0 if text[begins:].lstrip().startswith("#") else text.count("\n", 0, at) + 1
 
 
-def _refuse_old_paths(paths: Sequence[str], files: Iterable[str], repository: Repository) -> None:
-    """Raise KeepError for a source that names where the code is today, and will not be."""
-    if not paths:
+def _old_paths(
+    moves: Mapping[str, str], files: Iterable[str], repository: Repository
+) -> Iterator[tuple[str, str]]:
+    """Links for the paths that a source names, and at which slimbake's image does not have the code.
+    Raises KeepError where there may be none.
+    """
+    if not moves:
         return
-    pattern = re.compile(
-        rf"(?<![\w./:-])(?:{'|'.join(map(re.escape, paths))})(?![\w-])(?:/[\w.-]|[\"'\s])"
-    )
+    named = "|".join(map(re.escape, moves))
+    pattern = re.compile(rf"(?<![\w./:-])({named})(?![\w-])(?:/[\w.-]|[\"'\s])")
     for file, text in sources(files, repository):
         for match in pattern.finditer(text):
             if line := line_of(text, match.start()):
-                named = re.match(r"[\w/.-]*\w", match[0])
-                what = f"it names {named[0] if named else match[0]}: slimbake has the code in {APP}"
+                what = f"it names {match[1]}: slimbake has the code in {APP}"
                 advice = f"have the code in {APP} in the Dockerfile, too"
-                raise KeepError(Place(file, line), what, advice)
+                error = KeepError(Place(file, line), what, advice)
+                yield _link(match[1], moves[match[1]], error)

@@ -368,6 +368,8 @@ class _Reader:
     def _pip(self, arguments: list[str]) -> bool:
         if arguments[0] == "config" and "index-url" in " ".join(arguments):
             self._index(arguments[-1])
+        if arguments[0] == "uninstall":  # before anything is installed: of its image's own Python
+            return not self._needs.requirements
         if arguments[0] not in ("install", "wheel", "sync"):
             return arguments[0] in ("cache", "config", "list", "check", "freeze")
         at, sync = 1, arguments[0] == "sync"

@@ -142,8 +142,10 @@ def _own(
     shell, entry = service.entry(code, build.context)
     if needs.image:
         entry["from"] = needs.image
-    if needs.steps:
-        entry["build"] = [_build_step(step, stage, service.code) for step in needs.steps]
+    build_steps = [_links(service.code.links)] if service.code.links else []
+    build_steps += [_build_step(step, stage, service.code) for step in needs.steps]
+    if build_steps:
+        entry["build"] = build_steps
     if needs.copies:
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
@@ -169,6 +171,16 @@ def _own(
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
         notes=tuple(notes),
     )
+
+
+def _links(links: Sequence[tuple[str, str]]) -> Entry:
+    """A step that links what lies elsewhere than today to where the program looks for it."""
+    program = (
+        "import os; [(os.makedirs(os.path.dirname(place), exist_ok=True),"
+        " os.path.lexists(place) and (os.rmdir if os.path.isdir(place) else os.remove)(place),"
+        f" os.symlink(target, place)) for place, target in {[*links]!r}]"
+    )
+    return {"run": ["python", "-c", program]}
 
 
 def _build_step(step: BuildStep, stage: Stage, code: Code) -> Entry:

@@ -108,7 +108,7 @@ def test_what_slimbake_does_not_know_runs_in_the_image_as_it_is(tmp_path: Path, 
         ("python:3.12-alpine", "RUN make"),
         ("python:3.12", "RUN --mount=source=x,target=/x make"),
         ("python:3.12", "RUN pip install x && make $X"),
-        ("python:3.12", "RUN uv pip uninstall x"),
+        ("python:3.12", "RUN uv pip uninstall x"),  # of what was installed before
         ("python:3.12", "ARG API_TOKEN=a1b2c3d4e5f6a7b8\nRUN make"),
     ],
 )
@@ -166,9 +166,6 @@ KEPT = {
     f"{HEAD}COPY --from=nginx:1 /x /weights\n{CMD}": "Dockerfile: copy[0].to: '/weights' overlaps with",
     f"FROM python:3.12 AS b\nRUN pip install x\n{HEAD}COPY --from=b /models /models\n{CMD}": (
         "Dockerfile:7: /models is made in the stage b"
-    ),
-    f"FROM python:3.12\nCOPY src /app\nCOPY lib /app/lib\n{CMD}": (
-        "Dockerfile:3: lib is copied to /app/lib"
     ),
     HEAD: "Dockerfile:1: it has no CMD and no ENTRYPOINT",
     f'{HEAD}CMD ["python", "app.py"]\n': "Dockerfile:5: the image has no app.py",
@@ -411,10 +408,54 @@ CMD ["gunicorn", "-c", "/srv/shop/gunicorn.py", "main:app"]
     assert "workdir" not in found
 
 
-def test_sources_that_name_the_old_folder_keep_the_dockerfile(tmp_path: Path) -> None:
+def test_what_sources_name_is_linked_to_where_the_code_is(tmp_path: Path) -> None:
     text = "FROM python:3.12\nWORKDIR /srv\nCOPY . .\n" + CMD
-    files = {"main.py": "# /srv/a\nopen('/srv/data.txt')\n", "tests/test_a.py": "'/srv/x'"}
-    assert why(tmp_path, text, files) == "main.py:2: it names /srv/d: slimbake has the code in /app"
+    files = {"main.py": "# /usr/a\nopen('/srv/data.txt')\n", "tests/test_a.py": "'/srv/x'"}
+    [step] = entry(tmp_path, text, files)["build"]
+    assert step["run"][:2] == ["python", "-c"]
+    assert step["run"][2].endswith(" in [('/srv', '/app')]]")
+    text = text.replace("/srv", "/root")
+    files = {"main.py": "open('/root/data.txt')\n"}
+    assert why(tmp_path, text, files) == "main.py:1: it names /root: slimbake has the code in /app"
+
+
+@pytest.mark.parametrize(
+    ("copied", "links"),
+    [
+        ("COPY src /app\nCOPY lib /app/lib", [("/app/src/lib", "/app/lib")]),
+        (
+            "COPY . /app\nCOPY conf/tool.xml /etc/tool.xml",
+            [("/etc/tool.xml", "/app/conf/tool.xml")],
+        ),
+        ("COPY . /app\nCOPY conf /data/conf", [("/data/conf", "/app/conf")]),
+    ],
+)
+def test_what_is_copied_elsewhere_is_linked(
+    tmp_path: Path, copied: str, links: list[tuple[str, str]]
+) -> None:
+    files = {
+        "src/main.py": "",
+        "main.py": "",
+        "lib/b.py": "",
+        "conf/tool.xml": "",
+        "src/a/b.py": "",
+    }
+    found = entry(tmp_path, f"FROM python:3.12\nWORKDIR /app\n{copied}\n{CMD}", files)
+    [step] = found["build"]
+    assert step["run"][2].endswith(f" in {links!r}]")
+
+
+@pytest.mark.parametrize("target", ["/app/conf", "/root/conf", "/home/x/conf", "/"])
+def test_what_cannot_be_linked_keeps_the_dockerfile(tmp_path: Path, target: str) -> None:
+    files = {
+        "src/main.py": "",
+        "src/conf/x": "",
+        "lib/conf/a": "",
+        "src/a/b.py": "",
+        "src/c.py": "",
+    }
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY src /app\nCOPY lib/conf {target}\n{CMD}"
+    assert "the code lies elsewhere" in why(tmp_path, text, files)
 
 
 def test_only_what_is_copied_is_sent(tmp_path: Path) -> None:
@@ -747,6 +788,14 @@ def test_what_slimbake_does_not_do_in_such_an_image_keeps_it(
 ) -> None:
     rest = "COPY . /app\nRUN pip install x\nCMD python /app/main.py\n"
     assert why(tmp_path, f"FROM ubuntu:24.04\n{line}\n{rest}").startswith(why_kept)
+
+
+def test_what_its_own_python_loses_is_no_matter(tmp_path: Path) -> None:
+    found = draft(
+        tmp_path, CUDA.replace("WORKDIR /srv", "RUN pip uninstall -y torch\nWORKDIR /srv")
+    )
+    assert found.outcome == "own, with a shell"
+    assert "build" not in found.entry
 
 
 def test_packages_of_a_builder_stage_on_such_an_image_are_taken(tmp_path: Path) -> None:
