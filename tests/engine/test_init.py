@@ -105,7 +105,7 @@ def test_it_answers_from_postgres_in_its_own_compose_file(shop: Toy) -> None:
     [
         ("poetry-services", "orders billing"),
         ("uv-workspace", "api indexer"),
-        ("monorepo", "gateway legacy search"),
+        ("monorepo", "gateway legacy search shared"),
         ("odd-compose", "api admin scripted again shelly"),
         ("torch-api", ""),  # called as its folder
     ],
@@ -121,3 +121,46 @@ def test_what_init_carries_over_bakes_and_starts_untouched(
         baked = made.done("bake", *wanted, "--json")
         images = baked.json()["images"]
         assert [each for each in wanted if "start" in images[each]["checks"]] == wanted
+
+
+ODD = """\
+FROM IMAGE
+ARG MODEL=small
+RUN apt-get update && apt-get install -y --no-install-recommends jq
+RUN set -eu; for f in a b; do echo "$f $MODEL" >> /etc/list; done
+WORKDIR /usr/src/app
+COPY requirements.txt .
+RUN PIP
+COPY src /usr/src/app
+COPY lib /usr/src/app/lib
+COPY conf/tool.xml /etc/tool/tool.xml
+RUN python make.py $MODEL
+CMD ["python", "main.py"]
+"""
+ODD_FILES = {
+    "requirements.txt": "iniconfig\n",
+    "src/make.py": "import sys, iniconfig\nopen('model', 'w').write(sys.argv[1])\n",
+    "src/main.py": "import subprocess, iniconfig\nfrom lib import b\n"
+    "names = ('/etc/list', '/etc/tool/tool.xml', 'model', '/usr/src/app/lib/b.py')\n"
+    "print(b.ONE, [open(name).read() for name in names])\n"
+    "print(subprocess.run(['jq', '--version'], capture_output=True, text=True).stdout)\n",
+    "lib/b.py": "ONE = 1\n",
+    "conf/tool.xml": "<x/>\n",
+}
+
+
+def test_what_init_does_not_read_runs_as_it_is_and_is_linked(tmp_path: Path) -> None:
+    python_image("3.13")
+    root = tmp_path / f"toy-{uuid.uuid4().hex[:8]}"
+    with fleet(root) as made:
+        for name, text in ODD_FILES.items():
+            made.file(name, text)
+        pip = "pip install --no-cache-dir --break-system-packages -r requirements.txt"
+        text = ODD.replace("IMAGE", "python:3.13-slim-trixie").replace("PIP", pip)
+        made.file("Dockerfile", text)
+        made.done("init")
+        manifest = (root / "services.yaml").read_text()
+        assert "from:" in manifest and "# kept" not in manifest
+        made.done("bake")
+        ours = docker("run", "--rm", f"{root.name}/{root.name}:latest")
+    assert ours == ("1 ['a small\\nb small\\n', '<x/>\\n', 'small', 'ONE = 1\\n']\njq-1.7\n\n")
