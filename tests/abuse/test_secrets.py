@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, start
+from slimbake.adopt.init import InitRequest, report, start
 
 SECRETS = {
     "a key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
@@ -26,6 +26,9 @@ SECRETS = {
     "an address of errors": "https://0123456789abcdef0123456789abcdef@o1.ingest.example/2",
     "a webhook": "https://hooks.slack.com/services/T00000000/B00000000/abcdefgh",
     "words of a driver": "host=db user=app password=hunter2 dbname=app",
+    "a key of a model": "sk-ant-api03-abcdefghijklmnop",
+    "a token of a vault": "hvs.CAESIAbcdefghijklmnop",
+    "an address with a token": "https://example.com/hook?token=abcdef123456",
     "long and mixed": "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA",
 }
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -73,3 +76,27 @@ def test_variables_are_no_secrets(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": service}}))
     text = start(tmp_path / "services.yaml", InitRequest()).text
     assert "postgres://db/app" in text and "LOG_LEVEL: info" in text
+
+
+LINES = {
+    "an option": 'CMD ["python", "-m", "api", "--password", "hunter2"]',
+    "an option with a sign": 'CMD ["python", "-m", "api", "--api-token=hunter2"]',
+    "a shell's variable": "CMD PGPASSWORD=hunter2 python -m api",
+    "a health check": 'HEALTHCHECK CMD curl -u me:hunter2 localhost\nCMD ["python", "-m", "api"]',
+    "a RUN": 'RUN tool login --password hunter2\nCMD ["python", "-m", "api"]',
+    "an address": 'RUN pip install git+https://me:hunter2@example.com/x\nCMD ["python", "-m", "api"]',
+    "a variable": 'ENV MYSQL_PWD=hunter2\nCMD ["python", "-m", "api"]',
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_secret_of_a_dockerfile_is_neither_written_nor_printed(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/Dockerfile").write_text(
+        f"FROM python:3.12-slim\nCOPY . /app\nWORKDIR /app\n{LINES[kind]}\n"
+    )
+    (tmp_path / "api/api.py").touch()
+    decided = start(tmp_path / "services.yaml", InitRequest())
+    shown = "\n".join((decided.text, *report(decided)))
+    assert "hunter2" not in shown
+    assert kind == "a variable" or decided.drafts[0].outcome == "kept"

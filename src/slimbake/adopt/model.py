@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from slimbake.config.secrecy import hidden
+
 LARGEST = 256 * 1024  # bytes of a text that is read
 
 
@@ -43,7 +45,8 @@ class Note:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}" + (f"\n  {self.advice}" if self.advice else "")
+        advice = f"\n  {hidden(self.advice)}" if self.advice else ""
+        return f"{self.place}: {hidden(self.what)}{advice}"
 
 
 class KeepError(Exception):
@@ -51,7 +54,7 @@ class KeepError(Exception):
 
     def __init__(self, place: Place, what: str, advice: str) -> None:
         super().__init__(place, what, advice)
-        self.place, self.what, self.advice = place, " ".join(what.split()), advice
+        self.place, self.what, self.advice = place, hidden(" ".join(what.split())), hidden(advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.differences import differences
@@ -34,7 +35,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.needs import RUNNERS, BuildStep, Needs, needs_of
 from slimbake.adopt.shell import plain_words, unset
 from slimbake.config.naming import CPU, CUDA, HOME, NONROOT_HOME
-from slimbake.config.secrecy import OF_A_FILE, looks_secret
+from slimbake.config.secrecy import OF_A_FILE, hidden, looks_secret
 from slimbake.config.shells import SHELLS, reaped
 
 _OF_BUILDS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_|(?:PATH|VIRTUAL_ENV|HOME|DEBIAN_FRONTEND)$")
@@ -150,6 +151,11 @@ def _own(
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
+    for key in ("entrypoint", "command", "healthcheck", "build"):
+        text = " ".join(_words(entry.get(key, "")))
+        if hidden(text) != text:
+            what = f"its {key} has what may be a secret"
+            raise KeepError(stage.place, what, "take it from a variable: $NAME in a shell's line")
     torch, torch_notes = _torch(needs, stage, compose, repository)
     if torch != CPU:
         entry["torch"] = torch
@@ -171,6 +177,15 @@ def _own(
         wants_python=tuple(_pythons(needs, service.code.context, repository)),
         notes=tuple(notes),
     )
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All texts in a value of an entry."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _words(item)
 
 
 def _links(links: Sequence[tuple[str, str]]) -> Entry:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slimbake.config.secrecy import looks_secret
+from slimbake.config.secrecy import hidden, looks_secret
 
 MIXED = "aB3" * 12
 SECRETS = {
@@ -52,7 +52,61 @@ def test_what_is_plain_is_none(kind: str) -> None:
     assert not looks_secret("SETTING", PLAIN[kind])
 
 
-@pytest.mark.parametrize("name", ["SSH_PASSPHRASE", "SENTRY_DSN", "ALERT_WEBHOOK", "BEARER"])
+NAMES = """SSH_PASSPHRASE SENTRY_DSN ALERT_WEBHOOK BEARER PGPASSWORD MYSQL_PWD DB_PASS ACCESSKEY API_KEYS
+SMTP_PASS AUTH_TOKENS MINIO_ROOT_PASSWORD APIKEY PRIVATE_KEY CLIENT_SECRET RABBITMQ_DEFAULT_PASS BASIC_AUTH
+DB_CREDENTIALS SVC_CREDS HF_TOKEN awsSecretAccessKey"""
+NO_NAMES = """TOKENIZERS_PARALLELISM KEYCLOAK_URL PASSENGER_PORT AUTHOR MONKEY COMPASS KEYSPACE BYPASS_CACHE
+KEYBOARD SASL_MECHANISM MAX_LENGTH"""
+
+
+@pytest.mark.parametrize("name", NO_NAMES.split())
+def test_other_words_are_none(name: str) -> None:
+    assert not looks_secret(name, "x")
+
+
+def test_a_count_of_tokens_is_none() -> None:
+    assert not looks_secret("MAX_TOKENS", "512")
+    assert looks_secret("DB_PASSWORD", "512")
+
+
+HIDDEN = {
+    "api --password hunter2": "api --password ***",
+    "api --db-pass=hunter2 -v": "api --db-pass=*** -v",
+    "api --token 'hunter2'": "api --token '***'",
+    "sh -c 'PGPASSWORD=hunter2 psql'": "sh -c 'PGPASSWORD=*** psql'",
+    "curl -u me:hunter2 http://x": "curl -u me:*** http://x",
+    "redis-server --requirepass hunter2": "redis-server --requirepass ***",
+    "curl https://x/y?token=hunter22": "curl https://x/y***",
+    "run sk-ant-api03-abcdefghijklmnop": "run ***",
+}
+SHOWN = (
+    *(
+        "api --password ${PASSWORD}",
+        "api --password=$PW",
+        "PGPASSWORD=$PW psql",
+        "curl -u $USER:$PW http://x",
+    ),
+    *(
+        "api --max-tokens 512",
+        "gunicorn --keyfile key.pem",
+        "curl -f http://localhost:8000/health",
+        "api --key /k",
+    ),
+    *("useradd -u 1000:1000 a", "pip install --user x", "uvicorn app:app --host 0.0.0.0 --port 80"),
+)
+
+
+@pytest.mark.parametrize("text", HIDDEN)
+def test_a_secret_in_a_text_is_hidden(text: str) -> None:
+    assert hidden(text) == HIDDEN[text]
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_variables_paths_and_numbers_in_a_text_are_none(text: str) -> None:
+    assert hidden(text) == text
+
+
+@pytest.mark.parametrize("name", NAMES.split())
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert looks_secret(name, "x")
 
@@ -63,8 +117,27 @@ def test_a_secret_is_known_by_its_name(name: str) -> None:
     "piece",
     (
         *("a", "_", "://", "://a:", "://a@", "a://b:c", "eyJ", "eyJa", "-----BEGIN ", "Bearer "),
-        *("aA1", "password=", "sk-", "AKIA", "a.", " ", "\n", "${", "/a", "hooks.slack.com/"),
+        *(
+            "aA1",
+            "password=",
+            "A_PASSWORD=",
+            "--token ",
+            "--a-",
+            "-u a:",
+            "?token=",
+            "sk-a-",
+            "sk-",
+            "AKIA",
+            "a.",
+            " ",
+            "\n",
+            "${",
+            "/a",
+            "hooks.slack.com/",
+        ),
     ),
 )
 def test_a_long_value_is_read_once(piece: str) -> None:
-    looks_secret("A", piece * (1_000_000 // len(piece)) + "!")
+    text = piece * (1_000_000 // len(piece)) + "!"
+    looks_secret("A", text)
+    hidden(text)
