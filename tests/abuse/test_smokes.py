@@ -161,6 +161,25 @@ HOSTILE = {
         "class A:\n    def __del__(self): assert False\ndef load(): A()",
         "load has AssertionError in a destructor, which it does not notice",
     ),
+    "has a child that dies by a signal": (
+        """
+        import multiprocessing, os, signal
+        def check(): os.kill(os.getpid(), signal.SIGKILL)
+        def load():
+            process = multiprocessing.get_context("fork").Process(target=check)
+            process.start()
+            process.join()
+        """,
+        "load has a process that ended with exit code -9, which it does not notice",
+    ),
+    "has tests that cannot be loaded": (
+        """
+        import unittest
+        def load():
+            unittest.TestLoader().loadTestsFromName("nothing_there")
+        """,
+        "load has tests that cannot be loaded",
+    ),
     # It returns something that has not run.
     "is a coroutine that fails": ("async def load(): assert False", "load failed"),
     "fails after its first await": (

@@ -97,9 +97,13 @@ def watch(name: str) -> dict[int, Callable[[], str]]:
         if checked(sys._getframe(2).f_code.co_filename):
             unseen[id(process)] = lambda: (
                 f"a process that ended with exit code {process.exitcode}, which it does not notice"
-                if process._popen is not None and (process._popen.poll() or 0) > 0
+                if process._popen is not None and process._popen.poll()  # by a signal: negative
                 else ""
             )
+
+    def loaded(loader: Any, *_: Any, **__: Any) -> None:
+        if loader.errors:
+            unseen[id(loader)] = lambda _=loader: "tests that cannot be loaded"  # type: ignore[misc]
 
     hooks: tuple[tuple[Any, str, Any, Any], ...] = (
         # Not threading.excepthook, which a check may replace.
@@ -126,7 +130,16 @@ def watch(name: str) -> dict[int, Callable[[], str]]:
             )
             for what in ("Error", "Failure", "SubTest")
         ),
+        *(
+            (unittest.TestLoader, f"load{what}", _pass, loaded)
+            for what in ("TestsFromName", "TestsFromNames")
+        ),
+        (unittest.TestLoader, "discover", _pass, loaded),
         (BaseProcess, "start", started, _pass),
+        *(
+            (BaseProcess, end, lambda process: unseen.pop(id(process), None), _pass)
+            for end in ("terminate", "kill")
+        ),
         (BaseProcess, "exitcode", _pass, lambda process: unseen.pop(id(process), None)),
         (Future, "set_exception", partial(note, "a future"), _pass),
         *(
