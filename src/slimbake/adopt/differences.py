@@ -14,7 +14,7 @@ from slimbake.host.dockerignore import Ignore
 # What Python writes below its working folder: a file by its name, or a folder.
 _WRITES = re.compile(
     r"""\bopen\(\s*f?["'](?P<file>[^"'/~\n][^"'\n]{0,200})["'],\s*(?:mode=)?["'][wax]"""
-    r"""|sqlite[\w+]*:///(?P<database>[^"'/\n][^"'\n]{0,200})"""
+    r"""|sqlite[\w+]{0,40}:///(?P<database>[^"'/\n][^"'\n]{0,200})"""
     r"""|\b(?:makedirs|mkdir|FileHandler)\((?!\s*f?["'][/~])"""
 )
 
