@@ -277,12 +277,14 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("reader", ["a manifest", "a file"])
-@pytest.mark.parametrize("script", WORDS)
+# What is in an encoding is no fault of a file, which has its hash.
+ANSWERS = [("a manifest", script) for script in WORDS]
+ANSWERS += [("a file", script) for script in WORDS if script != "gzip"]
+
+
+@pytest.mark.parametrize(("reader", "script"), ANSWERS)
 @pytest.mark.usefixtures("impatient")
 def test_an_error_says_what_was_wrong(script: str, reader: str, tmp_path: Path) -> None:
-    if (script, reader) == ("gzip", "a file"):
-        pytest.skip("a file has its hash")
     honest, read = READERS[reader]
     with server(script, honest) as asked, pytest.raises((RegistryError, FetchError)) as raised:
         read(asked.name, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,13 +96,7 @@ def code_of(
                 include.append(path)
     ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
     main = Code(context, moves=tuple(move for move in ordered if move[0] not in elsewhere))
-    links = []
-    for target, error in elsewhere.items():
-        place = main.moved(target)
-        is_above = any(below(pair.target, target) for pair in code)
-        if target == "/" or is_above or repository.has(main.source(place)):
-            raise error
-        links.append(_link(place, moves[target], error))
+    links = _links(elsewhere, moves, main, code, repository)
     changed = {old: new for old, new in moves.items() if old != new and old not in elsewhere}
     used = [pair.source for pair in apart]
     if folder:  # other folders are of other services: what lies where it works is its own
@@ -109,10 +104,11 @@ def code_of(
         used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
     files = [file for path in used for file in repository.below(path)]
     copied = tuple(file for file in files if any(below(file, source) for source in sources))
-    links += _old_paths(changed, copied, repository)
+    for place, error in _old_paths(changed, copied, repository):
+        _expect_free(place, changed[place], error)
+        links[place] = changed[place]
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
-    different = tuple(dict.fromkeys(link for link in links if link[0] != link[1]))
-    return Code(context, tuple(include), tuple(ordered), root, copied, different)
+    return Code(context, tuple(include), tuple(ordered), root, copied, tuple(links.items()))
 
 
 def _sorted(
@@ -122,18 +118,32 @@ def _sorted(
     read: Collection[str],
     repository: Repository,
 ) -> tuple[list[Pair], list[Pair], dict[str, KeepError]]:
-    """What lies together as in the repository; and what is taken along from elsewhere. Of the latter
-    by their targets, what the program may look for where it lies today: neither files that commands
-    name, nor folders that are installed as packages.
+    """Three things: the copies that lie together as in the repository; the other copies that the
+    service needs; and of these, by target, those that need a link at their place of today, with the
+    error for the case that no link can be made.
+
+    A file that a command names needs no link, since the command gets its new path. Neither does a
+    folder that is installed as a package.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
-    count: dict[tuple[str, str], int] = {}
+    # The main folder is the one that is copied to where the program runs; else the one of which most
+    # folders are copied, then most files.
+    holds_workdir: set[tuple[str, str]] = set()
+    folder_count: Counter[tuple[str, str]] = Counter()
+    file_count: Counter[tuple[str, str]] = Counter()
     for pair in pairs:
-        weight = 1 if repository.is_file(pair.source) else 1000
-        if weight > 1 and below(workdir, pair.target):  # where the program runs
-            weight = 1_000_000
-        count[_top(pair)] = count.get(_top(pair), 0) + weight
-    main_top = max(count, key=lambda top: (count[top], below(workdir, top[1])), default=(".", "/"))
+        top = _top(pair)
+        if repository.is_file(pair.source):
+            file_count[top] += 1
+            continue
+        folder_count[top] += 1
+        if below(workdir, pair.target):
+            holds_workdir.add(top)
+
+    def rank(top: tuple[str, str]) -> tuple[bool, int, int, bool]:
+        return top in holds_workdir, folder_count[top], file_count[top], below(workdir, top[1])
+
+    main_top = max(dict.fromkeys(map(_top, pairs)), key=rank, default=(".", "/"))
     code, apart = [], []
     elsewhere: dict[str, KeepError] = {}
     for pair in pairs:
@@ -156,13 +166,32 @@ def _sorted(
     return code, apart, elsewhere
 
 
-def _link(place: str, target: str, otherwise: KeepError) -> tuple[str, str]:
-    """A link where the program looks for what lies at `target`. Raises the error where there may be
-    none: something else lies there, or what is there is hidden in a container.
+def _links(
+    elsewhere: Mapping[str, KeepError],
+    moves: Mapping[str, str],
+    main: Code,
+    code: Sequence[Pair],
+    repository: Repository,
+) -> dict[str, str]:
+    """Where the program looks for what is copied elsewhere -> where that lies. `main`: the code without
+    it. Raises the error of one at whose place the code has something itself.
     """
-    if place != target and (below(APP, place) or below(target, place) or _TAKEN.match(place)):
-        raise otherwise
-    return place, target
+    links: dict[str, str] = {}
+    for target, error in elsewhere.items():
+        place = main.moved(target)
+        has_code = any(below(pair.target, target) for pair in code)
+        if target == "/" or has_code or repository.has(main.source(place)):
+            raise error
+        if place != moves[target]:
+            _expect_free(place, moves[target], error)
+            links[place] = moves[target]
+    return links
+
+
+def _expect_free(place: str, target: str, error: KeepError) -> None:
+    """Raise the error where no link can lie at `place`: the code is there, or a container hides it."""
+    if below(APP, place) or below(target, place) or _TAKEN.match(place):
+        raise error
 
 
 def _is_named(path: str, named: Collection[str]) -> bool:
@@ -246,19 +275,16 @@ def line_of(text: str, at: int) -> int:
 
 
 def _old_paths(
-    moves: Mapping[str, str], files: Iterable[str], repository: Repository
-) -> Iterator[tuple[str, str]]:
-    """Links for the paths that a source names, and at which slimbake's image does not have the code.
-    Raises KeepError where there may be none.
-    """
-    if not moves:
+    paths: Collection[str], files: Iterable[str], repository: Repository
+) -> Iterator[tuple[str, KeepError]]:
+    """Those of these paths of today's image that a source names, each with what to say of it."""
+    if not paths:
         return
-    named = "|".join(map(re.escape, moves))
+    named = "|".join(map(re.escape, paths))
     pattern = re.compile(rf"(?<![\w./:-])({named})(?![\w-])(?:/[\w.-]|[\"'\s])")
     for file, text in sources(files, repository):
         for match in pattern.finditer(text):
             if line := line_of(text, match.start()):
                 what = f"it names {match[1]}: slimbake has the code in {APP}"
                 advice = f"have the code in {APP} in the Dockerfile, too"
-                error = KeepError(Place(file, line), what, advice)
-                yield _link(match[1], moves[match[1]], error)
+                yield match[1], KeepError(Place(file, line), what, advice)

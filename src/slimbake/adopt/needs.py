@@ -82,7 +82,7 @@ def lists_packages(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class BuildStep:
+class UnreadRun:
     """A RUN that a service's image runs as it is."""
 
     run: Run
@@ -108,7 +108,7 @@ class Needs:
     checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
     notes: list[Note] = field(default_factory=list)
-    steps: list[BuildStep] = field(default_factory=list)
+    steps: list[UnreadRun] = field(default_factory=list)
     blockers: list[KeepError] = field(default_factory=list)  # what slimbake does not do itself
 
     def is_environment(self, path: str) -> bool:
@@ -236,9 +236,9 @@ class _Reader:
         Raises KeepError for what may be packages, and where more than files has to be known.
         """
         image = builder.image if builder else name
-        is_opaque = id(builder) in self._opaque
-        theirs = [stage for stage in self._origins.stages if builder and not is_python(stage)]
-        theirs = [] if is_opaque else theirs
+        theirs: list[Stage] = []  # stages that may have made packages
+        if builder and id(builder) not in self._opaque:
+            theirs = [stage for stage in self._origins.stages if not is_python(stage)]
         texts = [source, *(run.text for stage in theirs for run in stage.runs)]
         asks = copy.mount or copy.mode or not self._last or any(stage.secret for stage in theirs)
         if asks or not IMAGE.fullmatch(image) or any(map(_PACKAGES.search, texts)):
@@ -275,7 +275,7 @@ class _Reader:
             except KeepError as error:
                 others.append(error)
         if unknown and not others and (text := self._as_it_is(run, found)):
-            self._needs.steps.append(BuildStep(run, text, unknown[0]))
+            self._needs.steps.append(UnreadRun(run, text, unknown[0]))
         else:
             self._needs.blockers += [*unknown[:1], *others]
 
@@ -290,22 +290,7 @@ class _Reader:
         if not self._last or any(copy.mount and copy.place == run.place for copy in copies):
             return ""
         text = shlex.join(run.exact) if run.exact else without_comments(run.text)
-        if not _OF_PACKAGES.search(text):
-            return text
-        lines = []
-        for step in found:
-            line = shlex.join(step.words)
-            if _program_of(step.words)[0] in (*_INSTALLERS, *RUNNERS, "apt-get", "apt"):
-                continue
-            if step.piped or step.unsure or "$" in line or _OF_PACKAGES.search(line):
-                return ""
-            own = (
-                f"{name}={shlex.quote(v)} "
-                for name, v in step.values.items()
-                if run.values.get(name) != v
-            )
-            lines.append(f"cd {shlex.quote(step.workdir)} && {''.join(own)}{line}")
-        return " && ".join(lines)
+        return _without_packages(run, found) if _OF_PACKAGES.search(text) else text
 
     def _has(self, path: str) -> bool:
         return bool(self._origins.of(self._stage, absolute("/", path), self._place.line))
@@ -679,6 +664,25 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "update-alternatives": lambda _, words: _links_installers(words),
     "git": lambda _, words: words[:2] == ["lfs", "install"],
 }
+
+
+def _without_packages(run: Run, found: Sequence[Step]) -> str:
+    """The commands of a RUN but those that install packages, for a shell; "" where they are more than
+    a list of plain commands.
+    """
+    lines = []
+    for step in found:
+        if _program_of(step.words)[0] in (*_INSTALLERS, *RUNNERS, "apt-get", "apt"):
+            continue
+        command = shlex.join(step.words)
+        if step.piped or step.unsure or "$" in command or _OF_PACKAGES.search(command):
+            return ""
+        words = [f"cd {shlex.quote(step.workdir)} &&"]
+        for name, value in step.values.items():
+            if run.values.get(name) != value:  # set in the RUN itself
+                words.append(f"{name}={shlex.quote(value)}")
+        lines.append(" ".join([*words, command]))
+    return " && ".join(lines)
 
 
 def _program_of(command: Sequence[str]) -> tuple[str, list[str]]:

@@ -32,7 +32,7 @@ from slimbake.adopt.model import (
     Repository,
     Stage,
 )
-from slimbake.adopt.needs import RUNNERS, BuildStep, Needs, needs_of
+from slimbake.adopt.needs import RUNNERS, Needs, UnreadRun, needs_of
 from slimbake.adopt.shell import plain_words, unset
 from slimbake.config.naming import CPU, CUDA, HOME, NONROOT_HOME
 from slimbake.config.secrecy import OF_A_FILE, hidden, looks_secret
@@ -152,7 +152,7 @@ def _own(
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), service.code)
     for key in ("entrypoint", "command", "healthcheck", "build"):
-        text = " ".join(_words(entry.get(key, "")))
+        text = " ".join(_texts(entry.get(key, "")))
         if hidden(text) != text:
             what = f"its {key} has what may be a secret"
             raise KeepError(stage.place, what, "take it from a variable: $NAME in a shell's line")
@@ -179,13 +179,13 @@ def _own(
     )
 
 
-def _words(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str]:
     """All texts in a value of an entry."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _words(item)
+            yield from _texts(item)
 
 
 def _links(links: Sequence[tuple[str, str]]) -> Entry:
@@ -198,7 +198,7 @@ def _links(links: Sequence[tuple[str, str]]) -> Entry:
     return {"run": ["python", "-c", program]}
 
 
-def _build_step(step: BuildStep, stage: Stage, code: Code) -> Entry:
+def _build_step(step: UnreadRun, stage: Stage, code: Code) -> Entry:
     """A RUN that runs as it is, in the image, after its packages and its code."""
     text, folder = code.moved(step.text), code.moved(step.run.workdir)
     if folder != APP:

@@ -17,6 +17,7 @@ from slimbake.config.containers import overlap
 from slimbake.config.model import Budget, Container, Pairs, Secret, Sign, StartCheck
 from slimbake.config.naming import HOME
 from slimbake.fleet.model import Compression, External, Python, Runtime
+from slimbake.inside.step import INTERPRETER
 from slimbake.layers.model import Layer, Link
 
 Kind = Literal[
@@ -110,7 +111,6 @@ class Recipe(Container):
     copies: tuple[PlannedCopy, ...] = ()  # what comes of stages and images: `copy`
     steps: tuple[PlannedStep, ...] = ()  # what `build` runs
     interpreter: str = ""  # of a runtime of the user's image: what starts its Python
-    links_interpreter: bool = False  # whether that is slimbake's own, since the image has none
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -121,6 +121,11 @@ class Recipe(Container):
             *((self.workdir,) if outside_app else ()),
             *((HOME,) if self.home == HOME else ()),
         )
+
+    @property
+    def links_interpreter(self) -> bool:
+        """Whether the interpreter is slimbake's own, since the image of the user's has none."""
+        return self.interpreter.startswith(f"{INTERPRETER}/")
 
     @property
     def copies_to_code(self) -> bool:

@@ -83,13 +83,10 @@ def runtime(fleet: Fleet, runtime: Runtime) -> Target:
     contexts = [FROM_INSIDE, external(fleet, runtime.external)]
     if runtime.image:
         interpreter = fleet.interpreter(runtime)
-        is_linked = interpreter is not None and interpreter.is_linked
         # Before the first lock; nothing is baked without one.
         program = interpreter.path if interpreter else python.program
-        recipe = Recipe(
-            template="from.Dockerfile.j2", interpreter=program, links_interpreter=is_linked
-        )
-        if is_linked:
+        recipe = Recipe(template="from.Dockerfile.j2", interpreter=program)
+        if recipe.links_interpreter:
             contexts.append(external(fleet, python.image))
     return Target(
         name=name,

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..elf import is_elf
 from ..step import INTERPRETER, StepError
 from .dpkg import debian_owners, require_dpkg
+from .prefix import CERTIFICATES, ZONES
 from .rpath import with_rpath
 from .runtime import (
     PYTHON,
@@ -29,8 +30,6 @@ from .runtime import (
 from .tree import link_identical, tree
 
 GLIBC = "libc6"  # the Debian package of the libraries that belong to the loader
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-ZONES = Path("/usr/share/zoneinfo")
 
 
 def make_interpreter(arguments: Sequence[str]) -> None:

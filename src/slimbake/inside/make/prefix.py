@@ -17,10 +17,11 @@ from .tree import tree
 
 APP = Path("/app")  # where services have their code
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+ZONES = Path("/usr/share/zoneinfo")
 DATA = {
-    CERTIFICATES: INTERPRETER / "share/ca-certificates.crt",
+    CERTIFICATES: INTERPRETER / "share" / CERTIFICATES.name,
     Path("/usr/lib/ssl/cert.pem"): CERTIFICATES,  # where its OpenSSL looks
-    Path("/usr/share/zoneinfo"): INTERPRETER / "share/zoneinfo",
+    ZONES: INTERPRETER / "share" / ZONES.name,
 }
 
 

@@ -140,7 +140,7 @@ def files_of_image() -> Iterator[Path]:
         folders[:] = [folder for folder in folders if not os.path.ismount(f"{name}/{folder}")]
         for entry in (*folders, *files):
             path = Path(name, entry)
-            if not path.is_mount():
+            if not os.path.ismount(path):  # Path.is_mount of Python 3.11 knows folders alone
                 yield path
 
 
