@@ -1,4 +1,7 @@
-"""From a manifest to a fleet: variants, exports, bases, scopes, names, platforms, defaults. Pure."""
+"""Resolve a manifest to a fleet: variants, exports, bases, scopes, names, platforms and defaults.
+
+Pure: it starts no process and reads no file.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +72,10 @@ DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 
 
 def resolve(manifest: Manifest, sources: Mapping[str, tuple[Source, ...]] = {}) -> Fleet:
-    """Decide all that a manifest leaves open but what only locks know.
+    """Return the fleet of a manifest, with every default filled in.
 
-    `sources`: lock -> what its packages are built from that have no wheel.
+    `sources` maps the name of a lock to the sources of those of its packages that have no wheel.
+    What only the lock of an external knows is missing: see `with_digests`.
     """
     return _Resolution(manifest, sources).fleet()
 
@@ -81,83 +85,88 @@ def with_digests(
     digests: Mapping[tuple[str, str], str],
     interpreters: Mapping[tuple[str, str], Interpreter] = {},
 ) -> Fleet:
-    """The fleet with its externals as their lock pins them: name and image -> digest, and of images
-    of `from` the Python in them.
+    """Return the fleet with what the lock of its externals says of them.
 
-    Services on such an image that name no user run as the image's own, but never as root.
+    Both mappings have the name and image of an external as their key. `digests` has its digest,
+    `interpreters` the Python that was found in an image of `from`. A service that starts from such
+    an image and names no user runs as the image's own user, but never as root.
     """
-    externals = tuple(
-        replace(
-            external,
-            digest=digests.get((external.name, external.image), ""),
-            interpreter=_fitting(external, interpreters.get((external.name, external.image))),
-        )
-        for external in fleet.externals
-    )
-    pinned = replace(fleet, externals=externals)
+    externals = []
+    for external in fleet.externals:
+        key = (external.name, external.image)
+        interpreter = interpreters.get(key)
+        # The lock may be older than the manifest, and have a Python of another version.
+        if interpreter and not interpreter.version.startswith(f"{external.version}."):
+            interpreter = None
+        digest = digests.get(key, "")
+        externals.append(replace(external, digest=digest, interpreter=interpreter))
+    pinned = replace(fleet, externals=tuple(externals))
     if not interpreters:
         return pinned
-    silent = {entry.name for entry in fleet.manifest.services if not entry.user}
-    services = tuple(
-        _as_in_image(service, pinned)
-        if service.scope.image and service.entry in silent and not service.dockerfile
-        else service
-        for service in fleet.services
-    )
-    return replace(pinned, services=services)
+
+    names_no_user = {entry.name for entry in fleet.manifest.services if not entry.user}
+    services = []
+    for service in fleet.services:
+        own_image = service.scope.image and not service.dockerfile
+        if own_image and service.entry in names_no_user:
+            service = _with_user_of_image(service, pinned)
+        services.append(service)
+    return replace(pinned, services=tuple(services))
 
 
-def _fitting(external: External, interpreter: Interpreter | None) -> Interpreter | None:
-    """The Python that a lock has of an image, unless it is of another version than is asked for."""
-    version = interpreter.version if interpreter else ""
-    return interpreter if version.startswith(f"{external.version}.") else None
-
-
-def _as_in_image(service: Service, fleet: Fleet) -> Service:
-    """A service that runs as the user of the image that it starts from."""
+def _with_user_of_image(service: Service, fleet: Fleet) -> Service:
+    """The service, running as the user of the image that it starts from, unless that is root."""
     interpreter = fleet.interpreter(service.scope.runtime)
     if interpreter is None or interpreter.nonroot != interpreter.user:
         return service
-    # It is in memory in a container, and must hide nothing.
-    holds_python = interpreter.path.startswith(f"{interpreter.home}/")
-    usable = interpreter.home and mountable(interpreter.home) and not holds_python
-    return replace(service, user=interpreter.user, home=interpreter.home if usable else HOME)
+    # A container has its home in memory, so it must not hide the Python of the image.
+    hides_python = interpreter.path.startswith(f"{interpreter.home}/")
+    home = HOME
+    if interpreter.home and mountable(interpreter.home) and not hides_python:
+        home = interpreter.home
+    return replace(service, user=interpreter.user, home=home)
 
 
 class _Resolution:
+    """One resolution: what is decided early, and what later steps look up."""
+
     def __init__(self, manifest: Manifest, sources: Mapping[str, tuple[Source, ...]]) -> None:
         self._manifest = manifest
         self._sources = sources
         self._platforms: Platforms = manifest.platforms or DEFAULT_PLATFORMS
         expanded = drafts(manifest)
-        self._names = _names(expanded.weights)
+        self._weights_names = _weights_names(expanded.weights)
         self._bases = parents_first(expanded.bases)
         self._services = expanded.services
-        self._scopes: dict[str, Scope] = {}  # of bases, by the base's name
-        self._chains: dict[str, tuple[Scope, ...]] = {}
-        self._torch = self._builds()
-        self._on = self._built_for()
-        self._published = _published(manifest.services)
-        every: tuple[Draft, ...] = (*self._bases, *self._services)
-        versions = [manifest.python, *sorted(draft.python for draft in every)]
-        self._pythons = {each: Python(each, manifest.python) for each in versions}
+        self._drafts: tuple[Draft, ...] = (*self._bases, *self._services)
+        self._torch_builds = self._torch_build_of_bases()
+        self._base_platforms = self._platforms_of_bases()
+        self._published = _published_ports(manifest.services)
+        versions = [manifest.python, *sorted(draft.python for draft in self._drafts)]
+        self._pythons = {version: Python(version, manifest.python) for version in versions}
+        # Filled by `fleet`, each base after those that it extends or agrees with.
+        self._base_scopes: dict[str, Scope] = {}
+        self._built_from_source: dict[tuple[str, str], Package] = {}
 
     def fleet(self) -> Fleet:
-        packages = self._packages()
-        self._built = self._from_sources({package.name for package, _ in packages})
-        standing = self._standing()
-        for base in self._bases:
-            self._scopes[base.name] = self._base_scope(base, standing)
-        weights = self._weights()
-        bases: dict[str, Base] = {}
+        packages = self._local_packages()
+        local_names = {package.name for package, _ in packages}
+        self._built_from_source = self._packages_from_source(local_names)
+        services_above = self._services_above()
         for draft in self._bases:
-            bases[draft.name] = self._base(draft, packages)
-        by_scope = {base.scope.name: base for base in bases.values()}
-        stacks = {
-            name: tuple(by_scope[scope.name] for scope in base.scope.closure)
-            for name, base in bases.items()
-        }
-        services = (self._service(service, stacks, packages, weights) for service in self._services)
+            self._base_scopes[draft.name] = self._base_scope(draft, services_above[draft.name])
+        weights = self._weights()
+
+        bases = {draft.name: self._base(draft, packages) for draft in self._bases}
+        base_of_scope = {base.scope.name: base for base in bases.values()}
+        services = []
+        for service in self._services:
+            below: tuple[Base, ...] = ()
+            if service.base:
+                closure = bases[service.base].scope.closure
+                below = tuple(base_of_scope[scope.name] for scope in closure)
+            services.append(self._service(service, below, packages, weights))
+
         manifest = self._manifest
         return Fleet(
             manifest=manifest,
@@ -169,234 +178,236 @@ class _Resolution:
             compression=_compression(manifest),
             bases=tuple(bases.values()),
             weights=tuple(weights.values()),
-            packages=(*packages.values(), *self._built.values()),
+            packages=(*packages.values(), *self._built_from_source.values()),
             services=tuple(services),
         )
 
-    def _optimized(self, optimize: bool | None) -> bool:
-        """Whether a scope is optimised: as its entry says, else as the fleet does."""
-        return next(
-            (value for value in (optimize, self._manifest.optimize) if value is not None), True
-        )
+    def _is_optimized(self, entry_optimize: bool | None) -> bool:
+        """Whether a scope is optimised: its entry decides, then the fleet; the default is yes."""
+        if entry_optimize is not None:
+            return entry_optimize
+        return self._manifest.optimize is not False
 
     def _externals(self) -> tuple[External, ...]:
-        """The images from outside: the manifest's, or the defaults."""
-        given = {(entry.name, entry.version): entry.image for entry in self._manifest.externals}
+        """The images from outside: those that the manifest names, and the defaults of the others."""
+        named = {(entry.name, entry.version): entry.image for entry in self._manifest.externals}
         images = {}
         for python in self._pythons.values():
             official = f"python:{python.version}-slim-{DEBIAN}"
-            image = given.get(("python", python.version)) or given.get(("python", "")) or official
-            builder = given.get(("builder", python.version)) or given.get(("builder", "")) or image
+            image = named.get(("python", python.version)) or named.get(("python", "")) or official
+            builder = named.get(("builder", python.version)) or named.get(("builder", "")) or image
             images[python.image] = image.replace(VERSION, python.version)
             images[python.builder] = builder.replace(VERSION, python.version)
-        images["uv"] = given.get(("uv", ""), DEFAULT_UV)
+        images["uv"] = named.get(("uv", ""), DEFAULT_UV)
         for service in self._manifest.services:
             used = [step.image for step in service.build]
-            used += [each.image for each in service.copy]
+            used += [copy.image for copy in service.copy]
             images |= {step_image(image): image for image in used if image}
-        every: tuple[Draft, ...] = (*self._bases, *self._services)
-        users = dict.fromkeys(
-            Runtime(self._pythons[draft.python], draft.image) for draft in every if draft.image
-        )
-        return (
-            *(External(name, image) for name, image in images.items()),
-            *(
-                External(runtime.external, runtime.image, version=runtime.python.version)
-                for runtime in users
-            ),
-        )
+        externals = [External(name, image) for name, image in images.items()]
 
-    def _builds(self) -> dict[str, str]:
-        """The build of torch of each base: one for all bases above the same root."""
-        roots: dict[str, str] = {}
+        runtimes: dict[Runtime, None] = {}  # an ordered set
+        for draft in self._drafts:
+            if draft.image:
+                runtimes[Runtime(self._pythons[draft.python], draft.image)] = None
+        for runtime in runtimes:
+            version = runtime.python.version
+            externals.append(External(runtime.external, runtime.image, version=version))
+        return tuple(externals)
+
+    def _torch_build_of_bases(self) -> dict[str, str]:
+        """The build of torch of each base: bases above the same root have the same."""
+        root_of: dict[str, str] = {}
         for base in self._bases:
             parent = base.extends or next(iter(base.agrees), "")
-            roots[base.name] = roots[parent] if parent else base.name
-        named = {roots[base.name]: base.torch for base in self._bases if base.torch}
-        return {name: named.get(root, CPU) for name, root in roots.items()}
+            root_of[base.name] = root_of[parent] if parent else base.name
+        build_of_root = {root_of[base.name]: base.torch for base in self._bases if base.torch}
+        return {name: build_of_root.get(root, CPU) for name, root in root_of.items()}
 
-    def _own_platforms(self, service: ServiceDraft) -> Platforms:
+    def _service_platforms(self, service: ServiceDraft) -> Platforms:
         return once(tuple(sorted(service.platforms or self._platforms)))
 
-    def _together(self, several: Iterable[Platforms]) -> Platforms:
-        every = {platform for platforms in several for platform in platforms}
+    def _union(self, several: Iterable[Platforms]) -> Platforms:
+        """All platforms of several things; those of the fleet where these have none."""
+        every: set[str] = set()
+        for platforms in several:
+            every.update(platforms)
         return tuple(sorted(every or self._platforms))
 
-    def _built_for(self) -> dict[str, Platforms]:
-        """Of each base; one that nothing stands on is built for what the fleet is."""
+    def _platforms_of_bases(self) -> dict[str, Platforms]:
+        """The platforms of each base: those of everything above it, or else those of the fleet."""
         platforms_of: dict[str, Platforms] = {}
         above: dict[str | None, list[Platforms]] = {base.name: [] for base in self._bases}
         for service in self._services:
-            for name in {service.base, service.weights.base if service.weights else None}:
-                above.setdefault(name, []).append(self._own_platforms(service))
+            used_bases = {service.base}
+            if service.weights:
+                used_bases.add(service.weights.base)
+            for name in used_bases:
+                above.setdefault(name, []).append(self._service_platforms(service))
         for base in reversed(self._bases):
-            platforms_of[base.name] = self._together(above[base.name])
+            platforms_of[base.name] = self._union(above[base.name])
             above.setdefault(base.extends, []).append(platforms_of[base.name])
         return platforms_of
 
-    def _chain(self, name: str | None) -> tuple[Scope, ...]:
-        """The scopes of a base and of the bases below it, bottom first."""
-        if not name:
-            return ()
-        if name not in self._chains:
-            self._chains[name] = self._scopes[name].closure
-        return self._chains[name]
+    def _platforms_of(self, draft: Draft) -> Platforms:
+        if isinstance(draft, BaseDraft):
+            return self._base_platforms[draft.name]
+        return self._service_platforms(draft)
 
-    def _standing(self) -> dict[str, list[str]]:
-        """The services on each base, directly or not."""
-        parents = {base.name: base.extends for base in self._bases}
-        services_on: dict[str, list[str]] = {name: [] for name in parents}
+    def _closure(self, base: str | None) -> tuple[Scope, ...]:
+        """The scopes of a base and of the bases below it, bottom first; () for None."""
+        return self._base_scopes[base].closure if base else ()
+
+    def _services_above(self) -> dict[str, list[str]]:
+        """The names of the services above each base, directly or not."""
+        parent_of = {base.name: base.extends for base in self._bases}
+        services_above: dict[str, list[str]] = {name: [] for name in parent_of}
         for service in self._services:
-            parent = service.base
-            while parent:
-                services_on[parent].append(service.name)
-                parent = parents[parent]
-        return services_on
+            base = service.base
+            while base:
+                services_above[base].append(service.name)
+                base = parent_of[base]
+        return services_above
 
-    def _base_scope(self, base: BaseDraft, standing: Mapping[str, Iterable[str]]) -> Scope:
+    def _base_scope(self, base: BaseDraft, services: Iterable[str]) -> Scope:
         name = base_target(base.name)
+        agrees = [scope for other in base.agrees for scope in self._closure(other)]
         return Scope(
             name=name,
             kind="export" if base.exports else "base",
             lock=name,
-            chain=self._chain(base.extends),
-            services=tuple(standing[base.name]),
+            chain=self._closure(base.extends),
+            services=tuple(services),
             python=self._pythons[base.python],
             image=base.image,
-            platforms=self._on[base.name],
-            agrees=tuple(scope for agree in base.agrees for scope in self._chain(agree)),
+            platforms=self._base_platforms[base.name],
+            agrees=tuple(agrees),
             asks=base.requirements,
-            torch=self._torch[base.name],
+            torch=self._torch_builds[base.name],
         )
 
     def _service_scope(self, service: ServiceDraft) -> Scope:
-        torch = service.torch or self._manifest.torch or CPU
+        if service.base:
+            torch = self._torch_builds[service.base]
+        else:
+            torch = service.torch or self._manifest.torch or CPU
         return Scope(
             name=service.name,
             kind="service",
             lock=service.name,
-            chain=self._chain(service.base),
+            chain=self._closure(service.base),
             services=(service.name,),
             python=self._pythons[service.python],
             image=service.image,
-            platforms=self._own_platforms(service),
+            platforms=self._service_platforms(service),
             asks=service.requirements,
-            torch=self._torch[service.base] if service.base else torch,
+            torch=torch,
             onnx=service.inference == ONNX,
         )
 
-    def _packages(self) -> dict[tuple[LocalPackage, str], Package]:
-        """Every package inside the repository that somebody requires, once for each version of
-        Python, by name.
+    def _local_packages(self) -> dict[tuple[LocalPackage, str], Package]:
+        """The packages of the repository that are required, once for each version of Python.
+
+        They are sorted by name, then by version.
         """
-        asking: dict[tuple[LocalPackage, str], list[Draft]] = {}
-        drafts: tuple[Draft, ...] = (*self._bases, *self._services)
-        for draft in drafts:
+        users: dict[tuple[LocalPackage, str], list[Draft]] = {}
+        for draft in self._drafts:
             for package in draft.requirements.packages:
-                asking.setdefault((package, draft.python), []).append(draft)
-        return {
-            (package, python): self._package(
-                package, self._pythons[python], asking[package, python]
+                users.setdefault((package, draft.python), []).append(draft)
+        packages = {}
+        for package, version in sorted(users, key=lambda built: (built[0].name, built[1])):
+            python = self._pythons[version]
+            drafts_of_it = users[package, version]
+            name = python.named(wheel_target(package.name))
+            scope = Scope(
+                name=name,
+                kind="wheel",
+                lock=name,
+                python=python,
+                platforms=self._union(map(self._platforms_of, drafts_of_it)),
+                asks=Requirements(package.build),
             )
-            for package, python in sorted(asking, key=lambda built: (built[0].name, built[1]))
-        }
+            system = _build_packages(drafts_of_it)
+            packages[package, version] = Package(package.name, package.path, scope, system=system)
+        return packages
 
-    def _from_sources(self, local: Collection[str]) -> dict[tuple[str, str], Package]:
-        """Every package that has no wheel, once for each version of Python, by its origin and that.
-        One of the repository, in `local`, takes its place.
+    def _packages_from_source(self, local: Collection[str]) -> dict[tuple[str, str], Package]:
+        """The packages without a wheel, by their origin and the version of Python.
 
-        What builds it is what the scopes say that hold it or stand on it.
+        A package of the repository, one of `local`, replaces one of the same name. The Debian
+        packages that build a wheel are those of the entries that have it in their lock, and of all
+        that are above them.
         """
-        asking: dict[tuple[Source, str], list[Draft]] = {}
-        every: tuple[Draft, ...] = (*self._bases, *self._services)
-        parents = {base.name: base.extends for base in self._bases}
-        by_lock: dict[str, list[Draft]] = {}
-        for draft in every:
-            by_lock.setdefault(self._lock(draft), []).append(draft)
+        users: dict[tuple[Source, str], list[Draft]] = {}
+        parent_of = {base.name: base.extends for base in self._bases}
+        drafts_of_lock: dict[str, list[Draft]] = {}
+        for draft in self._drafts:
+            drafts_of_lock.setdefault(_lock_name(draft), []).append(draft)
         for lock, sources in sorted(self._sources.items()):
-            holders = by_lock.get(lock, [])
-            names = {holder.name for holder in holders if isinstance(holder, BaseDraft)}
-            above: Iterable[Draft] = ()
-            if names:
-                above = [draft for draft in every if names & _chain_of(draft, parents)]
+            holders = drafts_of_lock.get(lock, [])
+            bases = {holder.name for holder in holders if isinstance(holder, BaseDraft)}
+            above = []
+            if bases:
+                above = [draft for draft in self._drafts if bases & _bases_below(draft, parent_of)]
             for source in sources:
-                for holder in holders if source.name not in local else ():
-                    asking.setdefault((source, holder.python), []).extend((holder, *above))
-        versions = Counter(source.name for source in {source for source, _ in asking})
-        return {
-            (source.origin, python): self._sourced(
-                source,
-                self._pythons[python],
-                _wanted(asking[source, python]),
-                versions[source.name],
-            )
-            for source, python in sorted(asking)
-        }
+                if source.name in local:
+                    continue
+                for holder in holders:
+                    users.setdefault((source, holder.python), []).extend((holder, *above))
 
-    def _lock(self, draft: Draft) -> str:
-        return base_target(draft.name) if isinstance(draft, BaseDraft) else draft.name
+        origins_of_name = Counter(source.name for source in {source for source, _ in users})
+        packages = {}
+        for source, version in sorted(users):
+            name = source.name
+            if origins_of_name[name] > 1:
+                name = f"{name}-{short(source.origin)}"
+            system = () if source.wheel else _build_packages(users[source, version])
+            scope = self._source_scope(wheel_target(name), source, self._pythons[version])
+            packages[source.origin, version] = Package(source.name, "", scope, source, system)
+        return packages
 
-    def _sourced(
-        self, source: Source, python: Python, system: tuple[str, ...], versions: int
-    ) -> Package:
-        """`versions`: how many of its package there are."""
-        name = source.name if versions == 1 else f"{source.name}-{short(source.origin)}"
-        target = python.named(wheel_target(name))
-        scope = Scope(
-            name=target,
-            kind="wheel",
-            lock=target,
-            python=python,
-            platforms=self._together([self._platforms, *map(self._own_platforms, self._services)]),
-            asks=Requirements(source.requires),
-        )
-        return Package(source.name, "", scope, source, () if source.wheel else system)
-
-    def _package(self, package: LocalPackage, python: Python, asking: Sequence[Draft]) -> Package:
-        built_for = (
-            self._on[draft.name] if isinstance(draft, BaseDraft) else self._own_platforms(draft)
-            for draft in asking
-        )
-        name = python.named(wheel_target(package.name))
-        scope = Scope(
+    def _source_scope(self, target: str, source: Source, python: Python) -> Scope:
+        """The scope that builds the wheel of a source: for every platform of the fleet."""
+        name = python.named(target)
+        return Scope(
             name=name,
             kind="wheel",
             lock=name,
             python=python,
-            platforms=self._together(built_for),
-            asks=Requirements(package.build),
+            platforms=self._union([self._platforms, *map(self._service_platforms, self._services)]),
+            asks=Requirements(source.requires),
         )
-        return Package(package.name, package.path, scope, system=_wanted(asking))
 
     def _weights(self) -> dict[WeightsDraft, Weights]:
-        weights_of: dict[WeightsDraft, Weights] = {}
-        using: dict[WeightsDraft, list[str]] = {}
-        built_for: dict[WeightsDraft, list[Platforms]] = {}
-        pythons: dict[WeightsDraft, str] = {}  # that of the first service which uses them
+        """All weights, each export after what it is made from."""
+        services_of: dict[WeightsDraft, list[str]] = {}
+        # What exports are made from is built for the services that use the exports, too.
+        platforms_of: dict[WeightsDraft, list[Platforms]] = {}
+        python_of: dict[WeightsDraft, str] = {}  # that of the first service which uses them
         for service in self._services:
             if service.weights:
-                using.setdefault(service.weights, []).append(service.name)
-                # What they are made from is built for those that use exports of them, too.
-                platforms = self._own_platforms(service)
-                built_for.setdefault(service.weights.origin, []).append(platforms)
-                pythons.setdefault(service.weights.origin, service.python)
-        for draft, name in self._names.items():
-            origin = weights_of[draft.origin] if draft.base else None
+                origin = service.weights.origin
+                services_of.setdefault(service.weights, []).append(service.name)
+                platforms_of.setdefault(origin, []).append(self._service_platforms(service))
+                python_of.setdefault(origin, service.python)
+
+        weights: dict[WeightsDraft, Weights] = {}
+        for draft, name in self._weights_names.items():
             scope = Scope(
                 name=weights_target(name),
                 kind="weights",
-                lock=weights_target(self._names[draft.origin]),
-                services=tuple(using.get(draft, ())),
-                python=self._pythons[pythons[draft.origin]],
-                platforms=self._together(built_for[draft.origin]),
+                lock=weights_target(self._weights_names[draft.origin]),
+                services=tuple(services_of.get(draft, ())),
+                python=self._pythons[python_of[draft.origin]],
+                platforms=self._union(platforms_of[draft.origin]),
                 asks=Requirements((draft.entry.value,)),
             )
             export = None
             if draft.base and draft.precision:
-                export = Export(self._scopes[draft.base], draft.precision)
-            source, value = draft.entry.source, draft.entry.value
-            weights_of[draft] = Weights(name, scope, source, value, export, origin)
-        return weights_of
+                export = Export(self._base_scopes[draft.base], draft.precision)
+            made_from = weights[draft.origin] if draft.base else None
+            entry = draft.entry
+            weights[draft] = Weights(name, scope, entry.source, entry.value, export, made_from)
+        return weights
 
     def _installed(
         self,
@@ -404,18 +415,21 @@ class _Resolution:
         requirements: Requirements,
         packages: Mapping[tuple[LocalPackage, str], Package],
     ) -> tuple[Package, ...]:
-        """What a scope installs that is built here: what a scope below has is not installed again."""
-        there = {package for base in scope.chain for package in base.asks.packages}
-        python = scope.python.version
-        own = (package for package in requirements.packages if package not in there)
-        sources = (source.origin for source in self._sources.get(scope.lock, ()))
-        return (
-            *(packages[package, python] for package in own),
-            *(self._built[origin, python] for origin in sources if (origin, python) in self._built),
-        )
+        """The packages built here that a scope installs, without those of the scopes below it."""
+        version = scope.python.version
+        below = {package for base in scope.chain for package in base.asks.packages}
+        installed = []
+        for package in requirements.packages:
+            if package not in below:
+                installed.append(packages[package, version])
+        for source in self._sources.get(scope.lock, ()):
+            built = self._built_from_source.get((source.origin, version))
+            if built:
+                installed.append(built)
+        return tuple(installed)
 
     def _base(self, draft: BaseDraft, packages: Mapping[tuple[LocalPackage, str], Package]) -> Base:
-        scope = self._scopes[draft.name]
+        scope = self._base_scopes[draft.name]
         return Base(
             name=draft.name,
             scope=scope,
@@ -424,7 +438,7 @@ class _Resolution:
             copied=draft.copied,
             packages=self._installed(scope, draft.requirements, packages),
             system=draft.system,
-            optimize=self._optimized(draft.optimize),
+            optimize=self._is_optimized(draft.optimize),
             removal=draft.removal,
             bytecode=draft.bytecode,
         )
@@ -432,28 +446,34 @@ class _Resolution:
     def _service(
         self,
         draft: ServiceDraft,
-        stacks: Mapping[str, tuple[Base, ...]],
+        bases: tuple[Base, ...],
         packages: Mapping[tuple[LocalPackage, str], Package],
         weights: Mapping[WeightsDraft, Weights],
     ) -> Service:
-        scope, entry = self._service_scope(draft), draft.entry
-        user = entry.user or ("" if entry.dockerfile else USER)
+        entry = draft.entry
+        scope = self._service_scope(draft)
+        user = entry.user
+        if not user and not entry.dockerfile:
+            user = USER
+        container_values = container(entry)
+        container_values["user"] = user
+        container_values["home"] = _home(user, scope)
+        container_values["healthcheck"] = _healthcheck(entry)
+        container_values["publish"] = self._published[entry.name]
+        system = dict.fromkeys(entry.system)
+        if entry.shell:
+            system |= dict.fromkeys(SHELL)
+        start = entry.start or StartCheck("listens" if entry.port else "runs")
         return Service(
             name=draft.name,
             scope=scope,
             entry=entry.name,
             variant=draft.variant,
             copied=draft.copied,
-            bases=stacks[draft.base] if draft.base else (),
+            bases=bases,
             packages=self._installed(scope, draft.requirements, packages),
             context=entry.context or PROGRAMS,
-            **container(entry)
-            | {
-                "user": user,
-                "home": _home(user, scope),
-                "healthcheck": _health(entry),
-                "publish": self._published[entry.name],
-            },
+            **container_values,
             env=draft.env,
             secrets=entry.secrets,
             weights=weights[draft.weights] if draft.weights else None,
@@ -461,7 +481,7 @@ class _Resolution:
             inference=draft.inference,
             precision=draft.precision,
             parity=draft.parity,
-            start=entry.start or once(StartCheck("listens" if entry.port else "runs")),
+            start=once(start),
             depends_on=entry.depends_on,
             trivial=entry.trivial,
             smoke=entry.smoke,
@@ -474,8 +494,8 @@ class _Resolution:
             args=entry.args,
             labels=entry.labels,
             platforms=draft.platforms,
-            system=tuple(dict.fromkeys((*entry.system, *(SHELL if entry.shell else ())))),
-            optimize=self._optimized(entry.optimize),
+            system=tuple(system),
+            optimize=self._is_optimized(entry.optimize),
             removal=entry.removal,
             bytecode=entry.bytecode,
             ignore=entry.ignore,
@@ -484,15 +504,21 @@ class _Resolution:
         )
 
 
+def _lock_name(draft: Draft) -> str:
+    return base_target(draft.name) if isinstance(draft, BaseDraft) else draft.name
+
+
 def _home(user: str, scope: Scope) -> str:
-    """The home of a service's user: the runtime has one for its own, other images have none."""
+    """The home of a service's user: slimbake's runtime has one for its own user, an image none."""
     if not user:
         return ""
-    return NONROOT_HOME if user == USER and not scope.image else HOME
+    if user == USER and not scope.image:
+        return NONROOT_HOME
+    return HOME
 
 
-def _chain_of(draft: Draft, parent_of: Mapping[str, str | None]) -> set[str]:
-    """The bases that a draft stands on, by name."""
+def _bases_below(draft: Draft, parent_of: Mapping[str, str | None]) -> set[str]:
+    """The names of the bases below a draft, directly or not."""
     name = draft.extends if isinstance(draft, BaseDraft) else draft.base
     names: set[str] = set()
     while name:
@@ -501,12 +527,15 @@ def _chain_of(draft: Draft, parent_of: Mapping[str, str | None]) -> set[str]:
     return names
 
 
-def _wanted(asking: Iterable[Draft]) -> tuple[str, ...]:
-    """The Debian packages that build the wheels of these, sorted; a compiler comes with the headers
-    of the C library, without which it compiles nothing.
+def _build_packages(users: Iterable[Draft]) -> tuple[str, ...]:
+    """The Debian packages that these entries name to build wheels, sorted.
+
+    Where there are some, the C library's headers are among them: no compiler works without.
     """
-    packages = {name for draft in asking for name in draft.wheels}
-    return tuple(sorted(packages | {"libc6-dev"})) if packages else ()
+    packages = {name for draft in users for name in draft.wheels}
+    if packages:
+        packages.add("libc6-dev")
+    return tuple(sorted(packages))
 
 
 def _compression(manifest: Manifest) -> Compression:
@@ -514,14 +543,19 @@ def _compression(manifest: Manifest) -> Compression:
     return Compression(type_, manifest.compression.level or DEFAULT_LEVELS[type_])
 
 
-def _health(entry: ServiceEntry) -> Healthcheck | None:
-    """What is asked of a container. On top of a Dockerfile of the user's own only what the entry
-    says: that nothing is asked, or, without a test, other times for what the image asks.
+def _healthcheck(entry: ServiceEntry) -> Healthcheck | None:
+    """The health check of a service's containers; None where the image's own check stays.
+
+    A service with a port has a check by default: whether a connection is accepted. With a Dockerfile
+    of the user's own, only what the entry says counts: it may switch the image's check off, or
+    change its times.
     """
     healthcheck = entry.healthcheck or Healthcheck()
     if entry.dockerfile and not healthcheck.test:
         return healthcheck if healthcheck != Healthcheck() else None
-    test = healthcheck.test or (connects(entry.port) if entry.port else ())
+    test = healthcheck.test
+    if not test and entry.port:
+        test = connects(entry.port)
     if healthcheck.off or not test:
         return None
     return Healthcheck(
@@ -534,17 +568,22 @@ def _health(entry: ServiceEntry) -> Healthcheck | None:
 
 
 def connects(port: int) -> tuple[str, ...]:
-    """A probe that no package of the image can disturb: Python without site-packages."""
+    """The command of a health check that connects to a port of the container.
+
+    It runs Python without site-packages, so that no package of the image can disturb it.
+    """
     code = f"import socket; socket.create_connection(('localhost', {port}), 4)"
     return ("python", "-I", "-S", "-c", code)
 
 
-def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
-    """The port of the host for each service: as it is written, else that of the container, else,
-    where another service has that, a free one.
+def _published_ports(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
+    """The port of the host of each service, by its entry's name.
+
+    It is `publish`, or else the container's port. Where another service has that port already, it
+    is 0: a free one.
     """
-    ports = {service.name: service.publish for service in services}
-    taken = {service.publish for service in services}
+    ports = {entry.name: entry.publish for entry in services}
+    taken = {entry.publish for entry in services}
     for entry in services:
         if entry.port and not entry.publish:
             ports[entry.name] = 0 if entry.port in taken else entry.port
@@ -552,14 +591,16 @@ def _published(services: Sequence[ServiceEntry]) -> dict[str, int | None]:
     return ports
 
 
-def _names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
-    """Names of distinct weights that differ."""
-    slugs = {weight: _slug(weight) for weight in weights}
-    taken = Counter(slugs.values())
-    return {
-        draft: slug if taken[slug] == 1 else f"{slug}-{short(_identity(draft))}"
-        for draft, slug in slugs.items()
-    }
+def _weights_names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
+    """A name for each of these weights; no two are equal."""
+    slugs = {draft: _slug(draft) for draft in weights}
+    drafts_of_slug = Counter(slugs.values())
+    names = {}
+    for draft, slug in slugs.items():
+        names[draft] = slug
+        if drafts_of_slug[slug] > 1:
+            names[draft] = f"{slug}-{short(_identity(draft))}"
+    return names
 
 
 def _slug(weights: WeightsDraft) -> str:
@@ -568,13 +609,14 @@ def _slug(weights: WeightsDraft) -> str:
 
 
 def _identity(weights: WeightsDraft) -> str:
-    export = ""
+    """What distinguishes weights from all others."""
+    text = f"{weights.entry.source}:{weights.entry.value}"
     if weights.precision:
         settings = {"base": weights.base, "precision": weights.precision}
-        export = json.dumps(settings, sort_keys=True)
-    return f"{weights.entry.source}:{weights.entry.value}{export}"
+        text += json.dumps(settings, sort_keys=True)
+    return text
 
 
 def short(text: str) -> str:
-    """What tells two things apart whose names would be the same."""
+    """Six hexadecimal digits that distinguish two things whose names would be equal."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
