@@ -1,15 +1,20 @@
-"""Bases and services while they are resolved: one for each variant, and what exports need. Pure.
+"""Bases and services before their scopes are known: one for each variant, and what exports need.
 
-The first variant of a base or service keeps the name; the others are copies, named after the entry
-and the variant. A base `ml` of services that run on ONNX Runtime gives two others: `ml-onnx`, which
-these services stand on in its place, and `ml-export`, which no image holds. Both take the versions
-of `ml`: a graph is written and run by one version of ONNX Runtime, with one of numpy. `ml-export` is built on the runtime alone, so that a change of anything that exports do not need
-exports no model again, and no rule has taken anything that they do.
+The first variant of an entry keeps the entry's name; the others are copies, named after the entry
+and the variant.
+
+A base `ml` with services that run on ONNX Runtime gives two more bases. These services use `ml-onnx`
+in place of `ml`. Models are exported on `ml-export`, which no image holds. Both take the versions of
+`ml`, since one version of ONNX Runtime, with one of numpy, has to write a graph and run it.
+`ml-export` is built on the runtime alone: what exports do not need can change without a new export,
+and no rule has removed anything that they need.
+
+Pure: it starts no process and reads no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -30,13 +35,17 @@ from slimbake.config.model import (
 )
 from slimbake.config.naming import CPU, EXPORT, ONNX, derived
 
-# What runs a graph, and what writes one beside torch.
+# The packages that run a graph, and those that write one beside torch.
 RUNS = ("numpy", "onnxruntime", "tokenizers")
 WRITES = (
-    *("onnx", "onnx-ir", "onnxruntime", "onnxscript"),
-    *("safetensors", "tokenizers", "transformers"),
+    "onnx",
+    "onnx-ir",
+    "onnxruntime",
+    "onnxscript",
+    "safetensors",
+    "tokenizers",
+    "transformers",
 )
-
 
 NOTHING = Removal()
 BY_RULE = Bytecode()
@@ -120,152 +129,210 @@ class Drafts:
     @property
     def weights(self) -> tuple[WeightsDraft, ...]:
         """Distinct weights in the services' order, each export after what it is made from."""
-        used = (service.weights for service in self.services if service.weights)
-        return tuple(dict.fromkeys(draft for one in used for draft in (one.origin, one)))
+        distinct: dict[WeightsDraft, None] = {}
+        for service in self.services:
+            if service.weights:
+                distinct[service.weights.origin] = None
+                distinct[service.weights] = None
+        return tuple(distinct)
 
 
 def drafts(manifest: Manifest) -> Drafts:
-    """A base or service for each variant, and the bases that exports need.
+    """Return a base or service for each variant, and the bases that exports need.
 
-    What stands on a base with variants has the same ones. A variant with another Python or build of
-    torch than the family's is a family of its own, so what it uses is copied too; without one, it
-    stands on the very same bases.
+    Services and bases above a base with variants have the same variants. A variant with another
+    Python or another build of torch than its base gets its own copy of that base, and of those
+    below it; any other variant uses the very same bases.
     """
     return _with_exports(_Expansion(manifest).drafts())
 
 
-def _axis(chain: Sequence[BaseEntry | ServiceEntry]) -> tuple[str, ...]:
-    """The variants of the last of a chain, root first: those of the first that has some."""
-    axes = (tuple(variant.name for variant in entry.variants) for entry in chain if entry.variants)
-    return next(axes, ())
+Entry = BaseEntry | ServiceEntry
 
 
-def _said(entry: BaseEntry | ServiceEntry, variant: str) -> VariantEntry:
-    """What an entry says of a variant: nothing, where it leaves it to what it stands on."""
-    matches = (candidate for candidate in entry.variants if candidate.name == variant)
-    return next(matches, VariantEntry(variant))
+def _variant_names(chain: Sequence[Entry]) -> tuple[str, ...]:
+    """The names of the variants of the last of a chain, root first.
+
+    The lowest entry that has variants decides for all above it.
+    """
+    for entry in chain:
+        if entry.variants:
+            return tuple(variant.name for variant in entry.variants)
+    return ()
+
+
+def _variant_entry(entry: Entry, name: str) -> VariantEntry:
+    """The variant of an entry; one that says nothing where the entry has none of that name."""
+    for variant in entry.variants:
+        if variant.name == name:
+            return variant
+    return VariantEntry(name)
 
 
 class _Expansion:
+    """Bases and services of a manifest, expanded to their variants."""
+
     def __init__(self, manifest: Manifest) -> None:
-        self._whole = manifest
+        self._manifest = manifest
         self._bases = {base.name: base for base in manifest.bases}
-        self._torch: dict[str, str] = {}  # root -> the build that its family has by default
-        for base in manifest.bases:
-            chain = self._chain(base.name)
-            first = (_said(base, variant).torch for variant in _axis(chain)[:1])
-            if torch := next(first, None) or base.torch:
-                self._torch.setdefault(chain[0].name, torch)
+        self._torch_of_root = self._default_torch()
+        # Copies of a base, by the name of its entry and the variant.
         self._copies: dict[str, dict[str, BaseDraft]] = {name: {} for name in self._bases}
 
     def drafts(self) -> Drafts:
-        first = [self._plain(base) for base in self._whole.bases]
-        services = [draft for entry in self._whole.services for draft in self._services(entry)]
-        bases = [draft for base in first for draft in (base, *self._copies[base.name].values())]
+        """Expand bases first: services may add copies of them."""
+        originals = [self._original(base) for base in self._manifest.bases]
+        services: list[ServiceDraft] = []
+        for entry in self._manifest.services:
+            services += self._variants_of_service(entry)
+        bases: list[BaseDraft] = []
+        for base in originals:
+            bases += [base, *self._copies[base.name].values()]
         return Drafts(tuple(bases), tuple(services))
 
+    def _default_torch(self) -> dict[str, str]:
+        """The build of torch of the first variants, by the root of their bases."""
+        torch_of_root: dict[str, str] = {}
+        for base in self._manifest.bases:
+            chain = self._chain(base.name)
+            torch = base.torch
+            variants = _variant_names(chain)
+            if variants:
+                torch = _variant_entry(base, variants[0]).torch or torch
+            if torch:
+                torch_of_root.setdefault(chain[0].name, torch)
+        return torch_of_root
+
     def _chain(self, name: str | None) -> tuple[BaseEntry, ...]:
-        """A base and all that it stands on, root first."""
+        """A base and all bases below it, root first; () for None."""
         chain: list[BaseEntry] = []
         while name:
             chain.append(self._bases[name])
             name = chain[-1].extends
         return tuple(reversed(chain))
 
-    def _plain(self, base: BaseEntry) -> BaseDraft:
-        """A base under its own name: its first variant. Copies are made of the others."""
+    def _original(self, base: BaseEntry) -> BaseDraft:
+        """The first variant of a base, under the base's own name. Its others become copies."""
         chain = self._chain(base.name)
-        first, *rest = _axis(chain) or ("",)
-        for variant in rest:
+        first, *others = _variant_names(chain) or ("",)
+        for variant in others:
             self._copy(chain, variant)
-        return _base_draft(base, _said(base, first), self._python(chain, first), self._image(chain))
+        python = self._python(chain, first)
+        return _base_draft(base, _variant_entry(base, first), python, self._image(chain))
 
     def _copy(
-        self, chain: Sequence[BaseEntry], variant: str, own: VariantEntry | None = None
+        self, chain: Sequence[BaseEntry], variant: str, service: VariantEntry | None = None
     ) -> str:
-        """Copy a base for a variant, with as much of what it uses as needed; its name. `own`: of a
-        service, what decides then.
+        """Copy the last base of a chain for a variant, and those below it that differ too.
+
+        `service` is the variant of the service that the copy is for: its torch and its Python
+        decide before those of the bases. Return the name of the copy.
         """
-        said = [*([own] if own else []), *(_said(base, variant) for base in chain)]
-        torch = next((entry.torch for entry in said if entry.torch), None)
-        python = (own and own.python) or self._python(chain, variant)
-        own_family = self._is_other(chain, torch, python)
-        parent = None
+        deciding = [_variant_entry(base, variant) for base in chain]
+        if service:
+            deciding.insert(0, service)
+        torch = next((entry.torch for entry in deciding if entry.torch), None)
+        python = self._python(chain, variant)
+        if service and service.python:
+            python = service.python
+
+        differs_from_root = self._differs(chain, torch, python)
+        below = None
         for base in chain:
-            if not own_family and not _axis(self._chain(base.name)):
-                parent = base.name
+            has_variants = _variant_names(self._chain(base.name))
+            if not differs_from_root and not has_variants:
+                below = base.name
                 continue
-            base_draft = _base_draft(base, _said(base, variant), python, self._image(chain))
             name = derived(base.name, variant)
-            base_draft = replace(
-                base_draft, name=name, extends=parent, torch=torch or base_draft.torch, copied=True
+            variant_entry = _variant_entry(base, variant)
+            draft = _base_draft(base, variant_entry, python, self._image(chain))
+            draft = replace(
+                draft, name=name, extends=below, torch=torch or draft.torch, copied=True
             )
-            self._copies[base.name].setdefault(variant, base_draft)
-            parent = name
-        return parent or ""
+            self._copies[base.name].setdefault(variant, draft)
+            below = name
+        return below or ""
 
-    def _is_other(self, chain: Sequence[BaseEntry], torch: str | None, python: str) -> bool:
-        """Whether a variant has another torch or Python than the family that it stands on."""
-        family_torch = self._family_torch(chain)
-        family_python = self._python(chain, next(iter(_axis(chain)), ""))
-        return (torch or family_torch, python) != (family_torch, family_python)
+    def _differs(self, chain: Sequence[BaseEntry], torch: str | None, python: str) -> bool:
+        """Whether a variant has another torch or Python than the first variant of its bases."""
+        first_torch = self._torch_of_root.get(chain[0].name, CPU)
+        first_variant = next(iter(_variant_names(chain)), "")
+        first_python = self._python(chain, first_variant)
+        return (torch or first_torch, python) != (first_torch, first_python)
 
-    def _python(self, chain: Sequence[BaseEntry | ServiceEntry], variant: str) -> str:
-        """The Python of the last of a chain, root first: as it says, or what it stands on, or the
-        fleet.
+    def _python(self, chain: Sequence[Entry], variant: str) -> str:
+        """The Python of the last of a chain, root first.
+
+        The nearest entry that names one decides, its variant first; else the fleet.
         """
         for entry in reversed(chain):
-            if python := _said(entry, variant).python or entry.python:
+            python = _variant_entry(entry, variant).python or entry.python
+            if python:
                 return python
-        return self._whole.python
+        return self._manifest.python
 
-    def _image(self, chain: Sequence[BaseEntry | ServiceEntry]) -> str:
-        """The image of the user's that a chain starts from: all of it has the same."""
-        return next((entry.image for entry in chain if entry.image), self._whole.image)
+    def _image(self, chain: Sequence[Entry]) -> str:
+        """The image of the user's that a chain starts from; only one of its entries names one."""
+        return next((entry.image for entry in chain if entry.image), self._manifest.image)
 
-    def _family_torch(self, chain: Sequence[BaseEntry]) -> str:
-        return self._torch.get(chain[0].name, CPU)
-
-    def _services(self, entry: ServiceEntry) -> Iterator[ServiceDraft]:
+    def _variants_of_service(self, entry: ServiceEntry) -> list[ServiceDraft]:
         chain = self._chain(entry.base)
-        names = _axis((*chain, entry)) or ("",)
-        for variant in names:
-            yield self._service(entry, chain, variant, first=variant == names[0])
+        first, *others = _variant_names((*chain, entry)) or ("",)
+        services = [self._service(entry, chain, first, is_first=True)]
+        for variant in others:
+            services.append(self._service(entry, chain, variant, is_first=False))
+        return services
 
     def _service(
-        self, entry: ServiceEntry, chain: Sequence[BaseEntry], variant: str, *, first: bool
+        self, entry: ServiceEntry, chain: Sequence[BaseEntry], variant: str, *, is_first: bool
     ) -> ServiceDraft:
-        variant_entry = _said(entry, variant)
-        base = entry.base
+        variant_entry = _variant_entry(entry, variant)
         python = self._python((*chain, entry), variant)
-        if base and _axis(chain):
-            base = base if first else derived(base, variant)
-        elif base and self._is_other(chain, variant_entry.torch, python):
-            base = self._copy(chain, variant, variant_entry)
         requirements = entry.requirements
         if entry.variants:
-            # What another variant is read from is no code either.
-            both = _added(entry.requirements, variant_entry.requirements)
-            requirements = replace(both, files=_files(entry))
+            added = _joined(entry.requirements, variant_entry.requirements)
+            # The files of all variants: they are no code of this one either.
+            requirements = replace(added, files=_requirements_files(entry))
+        weights = None
+        if entry.weights:
+            # Weights in a layer and in an image of their own are the same files.
+            weights = WeightsDraft(replace(entry.weights, mount="layer"))
         return ServiceDraft(
             entry=entry,
-            name=entry.name if first else derived(entry.name, variant),
-            base=base,
+            name=entry.name if is_first else derived(entry.name, variant),
+            base=self._base_of_service(entry, chain, variant_entry, python, is_first=is_first),
             python=python,
             image=self._image((*chain, entry)),
             requirements=requirements,
-            env=_over(entry.env, variant_entry.env),
+            env=tuple((dict(entry.env) | dict(variant_entry.env)).items()),
             platforms=variant_entry.platforms or entry.platforms,
-            budget=_limits(entry.budget, variant_entry.budget),
+            budget=_budget(entry.budget, variant_entry.budget),
             torch=variant_entry.torch or entry.torch,
             inference=variant_entry.inference or entry.inference or "torch",
             precision=variant_entry.precision or entry.precision,
             parity=_parity(entry, variant_entry),
             variant=variant,
-            copied=not first,
-            # the same files, wherever they lie
-            weights=WeightsDraft(replace(entry.weights, mount="layer")) if entry.weights else None,
+            copied=not is_first,
+            weights=weights,
         )
+
+    def _base_of_service(
+        self,
+        entry: ServiceEntry,
+        chain: Sequence[BaseEntry],
+        variant_entry: VariantEntry,
+        python: str,
+        *,
+        is_first: bool,
+    ) -> str | None:
+        """The name of the base of a variant of a service, copied where it has to differ."""
+        if not entry.base:
+            return None
+        if _variant_names(chain):
+            return entry.base if is_first else derived(entry.base, variant_entry.name)
+        if self._differs(chain, variant_entry.torch, python):
+            return self._copy(chain, variant_entry.name, variant_entry)
+        return entry.base
 
 
 def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image: str) -> BaseDraft:
@@ -275,7 +342,7 @@ def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image
         extends=base.extends,
         python=python,
         image=image,
-        requirements=_added(base.requirements, variant_entry.requirements),
+        requirements=_joined(base.requirements, variant_entry.requirements),
         system=base.system,
         wheels=base.wheels,
         torch=variant_entry.torch or base.torch,
@@ -286,74 +353,77 @@ def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image
     )
 
 
-def _added(requirements: Requirements, more: Requirements) -> Requirements:
+def _joined(requirements: Requirements, more: Requirements) -> Requirements:
     collected = Collected()
     collected.add(requirements)
     collected.add(more)
     return collected.value()
 
 
-def _limits(budget: Budget, variant_budget: Budget) -> Budget:
-    if variant_budget == Budget():
-        return budget
-    return Budget(
-        *(getattr(variant_budget, f.name) or getattr(budget, f.name) for f in fields(Budget))
-    )
+def _budget(budget: Budget, variant_budget: Budget) -> Budget:
+    """The budget of a variant: limit by limit its own, or else the service's."""
+    limits = {}
+    for field in fields(Budget):
+        limits[field.name] = getattr(variant_budget, field.name) or getattr(budget, field.name)
+    return Budget(**limits)
 
 
-def _files(entry: ServiceEntry) -> tuple[str, ...]:
-    every = (entry.requirements, *(variant.requirements for variant in entry.variants))
-    return tuple(dict.fromkeys(file for requirements in every for file in requirements.files))
-
-
-def _over(pairs: Pairs, more: Pairs) -> Pairs:
-    return tuple({**dict(pairs), **dict(more)}.items()) if more else pairs
+def _requirements_files(entry: ServiceEntry) -> tuple[str, ...]:
+    """The requirements files of a service and of all its variants."""
+    files = dict.fromkeys(entry.requirements.files)
+    for variant in entry.variants:
+        files |= dict.fromkeys(variant.requirements.files)
+    return tuple(files)
 
 
 def _parity(entry: ServiceEntry, variant_entry: VariantEntry) -> Parity | None:
-    """What a variant of a service is held to: its own, key by key before the service's.
+    """The parity of a variant: limit by limit its own, or else the service's.
 
-    A check that only another variant is measured with is kept without texts: it is no code of this
-    one either.
+    Where only another variant has a parity check, the result names that check but no texts: the
+    file of the check is no code of this variant either.
     """
-    reported = [parity for parity in (variant_entry.parity, entry.parity) if parity]
+    own = [parity for parity in (variant_entry.parity, entry.parity) if parity]
     others = [variant.parity for variant in entry.variants if variant.parity]
-    check = next((parity.check for parity in (*reported, *others) if parity.check), "")
+    check = next((parity.check for parity in (*own, *others) if parity.check), "")
     if not check:
         return None
-    merged = {key: value for parity in reversed(reported) for key, value in parity.limits}
-    texts = next((parity.texts for parity in reported if parity.texts), "")
-    return Parity(check, texts, tuple(merged.items()))
+    texts = next((parity.texts for parity in own if parity.texts), "")
+    limits: dict[str, float] = {}
+    for parity in reversed(own):
+        limits |= dict(parity.limits)
+    return Parity(check, texts, tuple(limits.items()))
 
 
-def _with_exports(fleet_drafts: Drafts) -> Drafts:
-    """With all that an export needs as bases and weights.
+def _with_exports(written: Drafts) -> Drafts:
+    """Add the bases and weights that exports need.
 
-    A base that is written under the name of the derived one to run on is taken as it is.
+    A base of the manifest that has the name of one that would be added, such as `ml-onnx`, is
+    taken as it is.
     """
-    written = {base.name: base for base in fleet_drafts.bases}
-    derived_of: dict[str, dict[str, BaseDraft]] = {name: {} for name in written}
+    base_of = {base.name: base for base in written.bases}
+    added: dict[str, dict[str, BaseDraft]] = {name: {} for name in base_of}
     services = []
-    for service in fleet_drafts.services:
+    for service in written.services:
         if service.inference == ONNX and service.base and service.weights:
-            base_draft = written[service.base]
-            onnx, export = derived(base_draft.name, ONNX), derived(base_draft.name, EXPORT)
-            agrees: tuple[str, ...] = (base_draft.name,)
-            if onnx not in written:
-                derived_of[base_draft.name].setdefault(onnx, _running(base_draft))
-                agrees = (base_draft.name, onnx)
-            derived_of[base_draft.name].setdefault(export, _writing(base_draft, agrees))
-            weights = replace(service.weights, base=export, precision=service.precision or "fp32")
-            service = replace(service, base=onnx, weights=weights)
+            base = base_of[service.base]
+            runs_on, exported_on = derived(base.name, ONNX), derived(base.name, EXPORT)
+            agrees: tuple[str, ...] = (base.name,)
+            if runs_on not in base_of:
+                added[base.name].setdefault(runs_on, _running(base))
+                agrees = (base.name, runs_on)
+            added[base.name].setdefault(exported_on, _writing(base, agrees))
+            precision = service.precision or "fp32"
+            weights = replace(service.weights, base=exported_on, precision=precision)
+            service = replace(service, base=runs_on, weights=weights)
         services.append(service)
-    bases = (
-        draft for base in fleet_drafts.bases for draft in (base, *derived_of[base.name].values())
-    )
+    bases: list[BaseDraft] = []
+    for base in written.bases:
+        bases += [base, *added[base.name].values()]
     return Drafts(tuple(bases), tuple(services))
 
 
 def _running(base: BaseDraft) -> BaseDraft:
-    """The base that services stand on in place of `base`."""
+    """The base that services which run on ONNX Runtime use in place of `base`."""
     return replace(
         _derived(base, ONNX),
         requirements=Requirements(RUNS),
@@ -394,8 +464,9 @@ def parents_first(bases: Iterable[BaseDraft]) -> tuple[BaseDraft, ...]:
     ordered: dict[str, BaseDraft] = {}
 
     def visit(base: BaseDraft) -> None:
-        for parent in filter(None, (base.extends, *base.agrees)):
-            visit(by_name[parent])
+        for parent in (base.extends, *base.agrees):
+            if parent:
+                visit(by_name[parent])
         ordered.setdefault(base.name, base)
 
     for base in by_name.values():
