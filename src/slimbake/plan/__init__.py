@@ -1,8 +1,8 @@
-"""The plan stage: a Fleet in, every target and edge decided. Pure."""
+"""Decide the bake targets of a fleet and their edges. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from slimbake.config.model import container
@@ -23,15 +23,13 @@ def plan(
     locks: Mapping[str, str] = {},
     layering: Layering = NO_LAYERS,
 ) -> Plan:
-    """Decide the targets of the whole fleet.
+    """Decide the targets of the whole fleet, each after the targets that it needs.
 
-    One for what steps mount, one runtime, one per layer of packages, per base, per local package,
-    per distinct weights, per service, per smoke and per parity, each after the targets that it needs.
-    `locks`: lock file -> its text; `layering`: the layers of packages.
+    `locks` maps a lock file to its text; `layering` has the layers of packages.
     """
-    targets = _with_platforms(ordered(_targets(fleet, layering)), fleet.platforms)
-    targets = tuple(with_origin(targets, fleet.externals, locks))
-    targets = (*targets, *make.inventories(targets, layering))
+    built = _with_platforms(ordered(_targets(fleet, layering)), fleet.platforms)
+    labelled = tuple(with_origin(built, fleet.externals, locks))
+    targets = (*labelled, *make.inventories(labelled, layering))
     return Plan(
         manifest=fleet.manifest.file.name,
         project=fleet.project,
@@ -41,56 +39,71 @@ def plan(
         externals=fleet.externals,
         targets=targets,
         groups=_groups(fleet, targets),
-        services=tuple(map(_running, fleet.services)),
+        services=tuple(_running(service) for service in fleet.services),
         pipeline=pipeline(fleet),
     )
 
 
 def _targets(fleet: Fleet, layering: Layering) -> Iterator[Target]:
-    """All but the inventories, which are made from these."""
-    models = {weight.scope.name: make.weights(weight, fleet) for weight in fleet.weights}
+    """All targets but the inventories, which are made from these."""
     checks = make.checks(fleet.services)
     yield make.inside(fleet, layering)
-    yield from (make.runtime(fleet, runtime) for runtime in fleet.runtimes)
-    yield from (make.wheel(package, fleet) for package in fleet.packages)
-    yield from (make.layer(layer, fleet) for layer in layering.layers)
-    yield from (make.base(base, fleet, layering) for base in fleet.bases)
-    yield from models.values()
-    yield from (make.stage(stage, fleet) for stage in fleet.stages)
-    yield from (make.service(service, fleet, layering, checks) for service in fleet.services)
-    yield from (make.smoke(service) for service in fleet.services if service.smoke)
+    for runtime in fleet.runtimes:
+        yield make.runtime(fleet, runtime)
+    for package in fleet.packages:
+        yield make.wheel(package, fleet)
+    for layer in layering.layers:
+        yield make.layer(layer, fleet)
+    for base in fleet.bases:
+        yield make.base(base, fleet, layering)
+    for weights in fleet.weights:
+        yield make.weights(weights, fleet)
+    for stage in fleet.stages:
+        yield make.stage(stage, fleet)
+    for service in fleet.services:
+        yield make.service(service, fleet, layering, checks)
+    for service in fleet.services:
+        if service.smoke:
+            yield make.smoke(service)
     yield from parities(fleet)
 
 
 def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
-    """Where nothing is named, one image of each service is built; every variant is a group of its
-    own.
+    """The groups of the bake file.
+
+    `default` builds the first variant of each service. Every variant has a group of its own name.
+    Both have one more group for each kind of check: `smoke`, `cuda-smoke`.
     """
-    variants = dict.fromkeys(service.variant for service in fleet.services if service.variant)
-    chosen = {"default": [s.name for s in fleet.services if not s.copied]}
-    chosen |= {
-        variant: [s.name for s in fleet.services if s.variant == variant] for variant in variants
+    services_of = {"default": [service for service in fleet.services if not service.copied]}
+    for service in fleet.services:
+        if service.variant:
+            services_of.setdefault(service.variant, []).append(service)
+
+    groups = {
+        "default": [service.name for service in services_of["default"]],
+        "bases": _default_bases(targets, services_of["default"]),
     }
-    # No group for inventories: every one is built with what it checks.
-    kinds = (kind for kind in CHECKS if kind != "inventory")
-    checks = {kind: {t.service: t.name for t in targets if t.kind == kind} for kind in kinds}
-    needed_targets = needed(targets, chosen["default"])
-    bases = [
-        t.name
-        for t in targets
-        if t.kind in ("runtime", "base") and (t in needed_targets or not t.suffix)
-    ]
-    groups = {"default": chosen["default"], "bases": bases}
-    mounted = {s.name: s.weights.scope.name for s in fleet.services if s.weights and s.mounts}
-    for name, services in chosen.items():
-        weights = dict.fromkeys(mounted[service] for service in services if service in mounted)
-        groups[name] = [*services, *weights]
-        for kind, named in checks.items():
+    kinds = [kind for kind in CHECKS if kind != "inventory"]  # built with what they check
+    check_of = {(target.kind, target.service): target.name for target in targets}
+    for name, services in services_of.items():
+        mounted = [s.weights.scope.name for s in services if s.weights and s.mounts]
+        groups[name] = [*(service.name for service in services), *dict.fromkeys(mounted)]
+        for kind in kinds:
             group = kind if name == "default" else f"{name}-{kind}"
-            groups[group] = [named[service] for service in services if service in named]
-    return tuple(
-        Group(name=name, targets=tuple(members)) for name, members in groups.items() if members
-    )
+            checks = [check_of.get((kind, service.name)) for service in services]
+            groups[group] = [check for check in checks if check]
+    return tuple(Group(name=name, targets=tuple(found)) for name, found in groups.items() if found)
+
+
+def _default_bases(targets: Sequence[Target], services: Iterable[Service]) -> list[str]:
+    """The runtimes and bases of these services, and all others that are no copy for a variant."""
+    needed_names = {target.name for target in needed(targets, [s.name for s in services])}
+    bases = []
+    for target in targets:
+        is_base = target.kind in ("runtime", "base")
+        if is_base and (target.name in needed_names or not target.suffix):
+            bases.append(target.name)
+    return bases
 
 
 def _running(service: Service) -> Running:
@@ -112,19 +125,23 @@ def _running(service: Service) -> Running:
 
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:
-    """The targets, each of those that are shared for all that anything on it is built for."""
-    leaf_kinds = ("service", *CHECKS)
-    whole = frozenset(fleet)
-    on: dict[str, frozenset[str]] = {}
-    for target in reversed(targets):  # what needs a target comes after it
-        every = on.get(target.name, frozenset())
-        if target.kind in leaf_kinds:
-            every = every.union(target.platforms or fleet)
+    """Set the platforms of the targets that others need: all that anything above is built for.
+
+    A target that is built for all platforms of the fleet has none of its own.
+    """
+    no_target_needs = ("service", *CHECKS)
+    platforms_above: dict[str, set[str]] = {target.name: set() for target in targets}
+    for target in reversed(targets):  # a target comes after those that it needs
+        above = platforms_above[target.name]
+        if target.kind in no_target_needs:
+            above = above.union(target.platforms or fleet)
         for name in target.needs:
-            on[name] = every | on.get(name, every)
-    return tuple(
-        target
-        if target.kind in leaf_kinds or (on.get(target.name) or whole) == whole
-        else replace(target, platforms=tuple(sorted(on[target.name])))
-        for target in targets
-    )
+            platforms_above[name].update(above)
+
+    completed = []
+    for target in targets:
+        above = platforms_above[target.name]
+        if target.kind not in no_target_needs and above and above != set(fleet):
+            target = replace(target, platforms=tuple(sorted(above)))
+        completed.append(target)
+    return tuple(completed)

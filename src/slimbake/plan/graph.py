@@ -1,23 +1,28 @@
-"""The targets of a whole fleet as a graph: put in order, and what each stands on. Pure."""
+"""The targets of a fleet as a graph: their order, and what each one needs. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.plan.model import Links, Plan, Recipe, Target, needing
+from slimbake.plan.model import LINK, Links, Plan, Recipe, Target, needing
 
 
 def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """The targets in their order, but each after all that it stands on; nothing stands on itself."""
-    waiting = list(targets)[::-1]
+    """Return the targets in their order, but each after all that it needs.
+
+    The targets have no cycle.
+    """
+    waiting = list(targets)
+    waiting.reverse()
     by_name = {target.name: target for target in waiting}
     placed: dict[str, Target] = {}
     while waiting:
         target = waiting.pop()
-        first = [by_name[name] for name in target.needs if name not in placed]
-        if first:
-            waiting += [target, *reversed(first)]
+        missing = [by_name[name] for name in target.needs if name not in placed]
+        if missing:
+            waiting.append(target)
+            waiting.extend(reversed(missing))
         else:
             placed.setdefault(target.name, target)
     return tuple(placed.values())
@@ -26,80 +31,83 @@ def ordered(targets: Iterable[Target]) -> tuple[Target, ...]:
 def standing(
     targets: Sequence[Target], links: Links = needing
 ) -> Iterator[tuple[Target, tuple[Target, ...]]]:
-    """Each of these targets with what `needed` says of it, for all of them in one go: a fleet of
-    thousands has no time else.
+    """Yield each target with all that it is linked to, directly or not, and itself, in order.
 
-    `targets`: each after all that it stands on.
+    The result for one target is that of `needed`. Calling that for each target would take time
+    that grows with the square of their number.
+
+    `targets`: each after all that it is linked to.
     """
     places_of: dict[str, tuple[int, ...]] = {}
     for place, target in enumerate(targets):
-        places = sorted({place}.union(*(places_of[name] for name in links(target))))
-        places_of[target.name] = tuple(places)
-        yield target, tuple(targets[index] for index in places)
+        places = {place}
+        for name in links(target):
+            places.update(places_of[name])
+        places_of[target.name] = tuple(sorted(places))
+        yield target, tuple(targets[index] for index in places_of[target.name])
 
 
 IMAGE = "docker-image://"
 
 
 def relinked(plan: Plan, pushed: Mapping[str, str]) -> Plan:
-    """The plan without the targets that are `pushed`, target -> REPOSITORY@DIGEST: what was linked
-    to them has these.
+    """Return the plan without the targets of `pushed`; what needed them takes their images instead.
 
-    What is decided of the others, and their order, stays.
+    `pushed` maps a target to its image, as REPOSITORY@DIGEST.
     """
     if not pushed:
         return plan
-    kept = (target for target in plan.targets if target.name not in pushed)
-    return replace(plan, targets=tuple(_on(target, pushed) for target in kept))
-
-
-def _on(target: Target, pushed: Mapping[str, str]) -> Target:
-    contexts = tuple((name, _context(value, pushed)) for name, value in target.contexts)
-    return replace(target, contexts=contexts) if contexts != target.contexts else target
+    targets = []
+    for target in plan.targets:
+        if target.name not in pushed:
+            contexts = tuple((name, _context(value, pushed)) for name, value in target.contexts)
+            targets.append(replace(target, contexts=contexts))
+    return replace(plan, targets=tuple(targets))
 
 
 def _context(value: str, pushed: Mapping[str, str]) -> str:
-    name = value.removeprefix("target:")
-    return f"{IMAGE}{pushed[name]}" if value != name and name in pushed else value
+    """The value of a context: the pushed image, if it is the link to a target that has one."""
+    if value.startswith(LINK):
+        name = value.removeprefix(LINK)
+        if name in pushed:
+            return f"{IMAGE}{pushed[name]}"
+    return value
 
 
 def layers(plan: Plan, service: str, count: int = 0) -> tuple[str, ...]:
-    """The name of the target that lays each layer, bottom first: runtime, packages of bases, and what
-    the service adds.
+    """Return the name of the target that adds each layer of a service's image, bottom first.
 
-    () where a Dockerfile of the user's own lays some of them: their number is not known here.
-    `count`: how many its image has. On an image of `from`, what the others do not lay is its own.
+    () for an image of a Dockerfile of the user's own: slimbake does not know its layers. `count` is
+    the number of layers of the image. On an image of `from`, those that no target adds count as the
+    runtime's.
     """
     names: list[str] = []
-    runtime = None
+    from_image = ""  # the runtime, where it is an image of the user's
     for target in plan.held((service,)):
         if target.kind == "runtime":
-            runtime = target
             names += (target.name, target.name)  # its files, and the folder that it works in
+            if target.runtime and target.runtime.image:
+                from_image = target.name
         elif target.kind in ("base", "service"):
             if target.recipe is None:
                 return ()
-            names += _own(target, target.recipe)
-    if runtime and runtime.runtime and runtime.runtime.image:
-        names = [runtime.name] * (count - len(names)) + names
+            names += _own_layers(target, target.recipe)
+    if from_image:
+        names = [from_image] * (count - len(names)) + names
     return tuple(names)
 
 
-def _own(target: Target, recipe: Recipe) -> list[str]:
-    """In the order of the templates `base` and `service`."""
+def _own_layers(target: Target, recipe: Recipe) -> list[str]:
+    """The layers that a base or a service adds, in the order of the templates of those names."""
     names = [link.target for link in recipe.chain]
-    if recipe.system:
-        names.append(target.name)
-    if recipe.bytecode:
-        names.append(target.name)
-    if recipe.local:
-        names.append(target.name)
-    names += [target.name for _ in recipe.copies]
-    if recipe.folders and recipe.early:
-        names.append(target.name)
-    if target.kind == "service" and recipe.code:
-        names.append(target.name)
-    names += [target.name for _ in recipe.steps]
-    if recipe.folders and not recipe.early:
-        names.append(target.name)
-    return names
+    adds = [
+        bool(recipe.system),
+        bool(recipe.bytecode),
+        bool(recipe.local),
+        *(True for _ in recipe.copies),
+        bool(recipe.folders) and recipe.early,
+        target.kind == "service" and recipe.code,
+        *(True for _ in recipe.steps),
+        bool(recipe.folders) and not recipe.early,
+    ]
+    return names + [target.name] * sum(adds)

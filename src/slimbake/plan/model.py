@@ -1,8 +1,7 @@
-"""The plan as values: every target with everything decided, so that templates and bake only lay it
-out.
+"""The plan as values: every target with everything decided. Templates only write it down.
 
-Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. A tuple that is
-empty, or a text that is empty, means "has none": nothing here means "default".
+Paths are POSIX, relative to the repository root. Mappings are tuples of pairs. An empty tuple or
+text means "has none"; nothing here means "default".
 """
 
 from __future__ import annotations
@@ -35,17 +34,17 @@ Kind = Literal[
     "smoke",
     "parity",
 ]
-"""`export`: what models are exported on, a base that no image holds; `reference`: what parity is
-measured against; `stage`: one of a Dockerfile of the user's own, whose files services take;
-`control`: what parity must notice, which nothing stands on and nobody builds who
-does not ask for it.
+"""`export`: a base that models are exported on, which no image holds. `reference`: the answers that
+parity compares with. `stage`: a stage of a Dockerfile of the user's own, which services copy from.
 """
 
+LINK = "target:"  # begins the value of a context that is another target
+
 SMOKE, REFERENCE = "SLIMBAKE_SMOKE", "SLIMBAKE_REFERENCE"
-"""Arguments of a smoke's target: names that no image has for a variable of its own."""
+"""Arguments of a smoke's target: no image has a variable of its own with such a name."""
 
 CHECKS: tuple[Kind, ...] = ("inventory", "smoke", "parity")
-"""Of a service, or of a base: what is built after its image, and before it has a name."""
+"""The checks of a service or a base: they are built after its image, and before it is tagged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +57,9 @@ class ExportStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step of `build`: a stage, and another that takes its outputs. Without outputs, the command
-    runs in the image itself.
+    """One step of `build`: a stage that runs a command, and another that takes its outputs.
+
+    Without outputs, the command runs in the image itself.
     """
 
     run: tuple[str, ...]
@@ -74,7 +74,7 @@ class PlannedStep:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The same, as `run-step` takes them."""
+        """The variables as `run-step` takes them: VARIABLE=ARGUMENT."""
         return tuple(f"{name}={argument}" for name, argument in self.env)
 
 
@@ -89,7 +89,7 @@ class PlannedCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(Container):
-    """What the Dockerfile of a target does, in the order in which its layers lie."""
+    """What the Dockerfile of a target does, in the order of the layers."""
 
     template: str  # file name under templates/
     system: tuple[str, ...] = ()  # Debian packages
@@ -108,19 +108,19 @@ class Recipe(Container):
     # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
     source: str = ""
     env: Pairs = ()
-    copies: tuple[PlannedCopy, ...] = ()  # what comes of stages and images: `copy`
-    steps: tuple[PlannedStep, ...] = ()  # what `build` runs
-    interpreter: str = ""  # of a runtime of the user's image: what starts its Python
+    copies: tuple[PlannedCopy, ...] = ()  # files of stages and images: `copy`
+    steps: tuple[PlannedStep, ...] = ()  # commands of `build`
+    interpreter: str = ""  # the program of Python, in a runtime that is an image of the user's
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """What its image has to have beside its code, owned by its user."""
-        outside_app = self.workdir and not f"{self.workdir}/".startswith("/app/")
-        return (
-            *(path for _, path in self.volumes),
-            *((self.workdir,) if outside_app else ()),
-            *((HOME,) if self.home == HOME else ()),
-        )
+        """Folders that its image has beside the code, owned by its user."""
+        folders = [path for _, path in self.volumes]
+        if self.workdir and not f"{self.workdir}/".startswith("/app/"):
+            folders.append(self.workdir)
+        if self.home == HOME:
+            folders.append(HOME)
+        return tuple(folders)
 
     @property
     def links_interpreter(self) -> bool:
@@ -129,20 +129,23 @@ class Recipe(Container):
 
     @property
     def copies_to_code(self) -> bool:
-        """Whether some of these copies lie where the code does."""
-        return any(overlap(each.to.rstrip("/") or "/", "/app") for each in self.copies)
+        """Whether an entry of `copy` writes into the folder of the code."""
+        return any(overlap(copy.to.rstrip("/") or "/", "/app") for copy in self.copies)
 
     @property
     def early(self) -> bool:
-        """Whether folders come before its code: none lies in the folder that has it."""
+        """Whether folders are made before the code is copied: none is in the folder of the code."""
         return not any(f"{path}/".startswith("/app/") for path in self.folders)
 
 
 def home_in_memory(of: Container) -> tuple[str, ...]:
-    """The home of its user, which programs write to at their first start; () where it is on a volume
-    or in memory already.
+    """Return the home that containers keep in memory, since programs write to it when they start.
+
+    () where there is no home, or where it is on a volume or in memory already.
     """
-    return () if of.home in {"", *of.writable} else (of.home,)
+    if not of.home or of.home in of.writable:
+        return ()
+    return (of.home,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,7 @@ class Target:
 
     @property
     def lock(self) -> str:
-        """The lock of what it installs or holds, without `.txt`; "" where that is nothing locked."""
+        """The name of the lock of what it installs or holds, without `.txt`; "" = it has none."""
         return self.recipe.lock.removesuffix(".txt") if self.recipe else ""
 
     @property
@@ -182,50 +185,46 @@ class Target:
 
     @property
     def system_lock(self) -> str:
-        """What its Debian packages are named in, likewise."""
+        """The name of the lock of its Debian packages, without `.txt`; "" = it has none."""
         return self.recipe.system_lock.removesuffix(".txt") if self.recipe else ""
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
-        linked = "target:"
-        return tuple([v[len(linked) :] for _, v in self.contexts if v.startswith(linked)])
+        linked = [value for _, value in self.contexts if value.startswith(LINK)]
+        return tuple([value.removeprefix(LINK) for value in linked])
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """Of these, the ones whose layers lie in its image: what files alone are taken from stays
-        outside.
-        """
-        return () if self.kind in ("weights", "wheel", "layer", "reference") else self.needs
+        """The targets whose layers its image has; of others it only takes files."""
+        if self.kind in ("weights", "wheel", "layer", "reference"):
+            return ()
+        return self.needs
 
     @property
     def checked(self) -> str:
-        """The target that it checks; "" of what is no check."""
-        return dict(self.contexts).get("image", "").removeprefix("target:")
+        """The target whose image it checks; "" = it is no check."""
+        return dict(self.contexts).get("image", "").removeprefix(LINK)
 
     @property
     def smoke_files(self) -> tuple[str, str]:
-        """Of a smoke: its file and that of its reference, relative to the context."""
+        """The files of a smoke and of its reference, relative to the context."""
         arguments = dict(self.args)
         return arguments[SMOKE], arguments.get(REFERENCE, "reference.json")
 
     @property
     def checked_with(self) -> Pairs:
-        """Of a smoke: the variables that its program reads."""
+        """The variables that the program of a smoke reads."""
         return tuple((key, value) for key, value in self.args if key.startswith("SLIMBAKE_"))
 
     @property
     def shared(self) -> bool:
-        """Whether it is built once in all and pushed, and whoever stands on it takes it from there
-        by its digest.
-        """
+        """Whether it is built and pushed once, and whatever needs it takes it by its digest."""
         return bool(self.repository) and self.kind != "service"
 
     @property
     def released(self) -> bool:
-        """Whether a release has its image under a name of its own: a service's, or weights that are
-        mounted.
-        """
+        """Whether a release tags its image: a service, or weights that containers mount."""
         return bool(self.repository) and (self.kind == "service" or self.mounted)
 
 
@@ -250,28 +249,33 @@ class Running(Container):
 
     @property
     def python(self) -> str:
-        """The Python that checks run in the image with: Debian's, for one, is `python3` alone."""
+        """The program of Python that checks start; Debian, for one, has only `python3`."""
         return "python3" if self.own_dockerfile else "python"
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """What runs in place of the CMD of an image that has a Dockerfile of its own; () = nothing."""
+        """The command that replaces the CMD of an image with a Dockerfile of its own; () = none."""
         return self.command if self.own_dockerfile else ()
 
     @property
     def by_hand(self) -> bool:
-        """Whether people start it, or `up`. A program that takes arguments says so in `start`: it is
-        checked with some, or not at all. Without that, `up` starts an `entrypoint` as a bake does.
+        """Whether people start it, and `up` does not.
+
+        A program that takes arguments is started by hand, unless `start` says that it is checked
+        without any.
         """
+        if not self.up:
+            return True
         takes_arguments = bool(self.entrypoint) and not self.command and not self.port
-        started_alone = self.start.how != "none" and not self.start.arguments
-        return not self.up or (takes_arguments and not started_alone)
+        starts_without = self.start.how != "none" and not self.start.arguments
+        return takes_arguments and not starts_without
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """What it may write to beside its volumes, as Docker and Compose take it: as in a build."""
-        home = () if self.own_dockerfile else home_in_memory(self)
-        paths = ("/tmp", *self.tmpfs, *home)  # noqa: S108
+        """The folders in memory that it may write to, as Docker and Compose take them."""
+        paths = ["/tmp", *self.tmpfs]  # noqa: S108
+        if not self.own_dockerfile:
+            paths += home_in_memory(self)
         return tuple(f"{path}:mode=1777,exec" for path in paths)
 
 
@@ -332,12 +336,16 @@ class Plan:
     pipeline: Pipeline
 
     def in_lane(self, name: str, lane: Lane) -> bool:
-        """Whether something of an image is built in a lane."""
-        return not {*lane.platforms}.isdisjoint(self.target(name).platforms or self.platforms)
+        """Whether an image is built in a lane, for at least one platform."""
+        platforms = self.target(name).platforms or self.platforms
+        return not set(lane.platforms).isdisjoint(platforms)
 
     def group(self, name: str) -> tuple[str, ...]:
-        """The targets of a group; none where there is no such group."""
-        return next((group.targets for group in self.groups if group.name == name), ())
+        """The targets of a group; () where there is no group of that name."""
+        for group in self.groups:
+            if group.name == name:
+                return group.targets
+        return ()
 
     def target(self, name: str) -> Target:
         """The target of that name; KeyError where there is none."""
@@ -352,8 +360,8 @@ class Plan:
         return {target.name: place for place, target in enumerate(self.targets)}
 
     @cached_property
-    def _checks(self) -> dict[str, list[str]]:
-        """The checks of each service, and of each base."""
+    def _checks_of(self) -> dict[str, list[str]]:
+        """The checks of each service and of each base."""
         checks_of: dict[str, list[str]] = {}
         for target in self.targets:
             if target.kind in CHECKS:
@@ -361,94 +369,110 @@ class Plan:
         return checks_of
 
     def with_checks(self, services: tuple[str, ...]) -> tuple[str, ...]:
-        """These services and all that checks them and the bases below them, as targets."""
-        bases = (t.name for t in self.needed(services) if t.kind == "base")
-        checks = (name for owner in {*services, *bases} for name in self._checks.get(owner, ()))
+        """These services, and the checks of them and of the bases below them, as targets."""
+        checked = set(services)
+        checked.update(target.name for target in self.needed(services) if target.kind == "base")
+        checks: list[str] = []
+        for owner in checked:
+            checks += self._checks_of.get(owner, ())
         return (*services, *sorted(checks, key=self._places.__getitem__))
 
     def with_weights(self, services: tuple[str, ...]) -> tuple[str, ...]:
-        """These services and the images of weights that they mount, as targets."""
+        """These services, and the images of weights that they mount, as targets."""
         chosen = set(services)
-        mounted = (s.weights for s in self.services if s.weights and s.service in chosen)
-        return tuple(dict.fromkeys((*services, *mounted)))
+        targets = dict.fromkeys(services)
+        for service in self.services:
+            if service.weights and service.service in chosen:
+                targets[service.weights] = None
+        return tuple(targets)
 
     @cached_property
     def variants(self) -> dict[str, list[Running]]:
-        """By host: every variant of a service, the first one first."""
+        """Every variant of a service by its host, the first one first."""
         by_host: dict[str, list[Running]] = {}
         for service in self.services:
             by_host.setdefault(service.host, []).append(service)
         return by_host
 
     def starting(
-        self, services: Collection[str], there: Collection[str] = ()
+        self, services: Collection[str], preferred: Collection[str] = ()
     ) -> tuple[Running, ...]:
-        """What `up` starts for these services: those that people do not start, and what they depend
-        on or start beside, in the variants among these services or else among those that are
-        `there`, or else in the first.
+        """Return what `up` starts for these services.
+
+        That is those of them which people do not start by hand, and whatever these depend on or
+        start beside. Of a service that is needed, the variants among `services` start, or else
+        those among `preferred`, or else the first.
         """
-        waiting = [service for service in self.services if service.service in services]
-        hosts, started = {running.host for running in waiting}, set[str]()
+        waiting = [running for running in self.services if running.service in services]
+        hosts = {running.host for running in waiting}
+        started: set[str] = set()
         while waiting:
             candidate = waiting.pop()
             if candidate.by_hand or candidate.service in started:
                 continue
             started.add(candidate.service)
-            needed = (*(host for host, _ in candidate.depends_on), *candidate.start.fleet)
-            for host in (host for host in needed if host not in hosts):
+            needed_hosts = [host for host, _ in candidate.depends_on]
+            needed_hosts += candidate.start.fleet
+            for host in needed_hosts:
+                if host in hosts:
+                    continue
                 hosts.add(host)
                 variants = self.variants[host]
-                waiting += [one for one in variants if one.service in there] or variants[:1]
-        return tuple(service for service in self.services if service.service in started)
+                chosen = [variant for variant in variants if variant.service in preferred]
+                waiting += chosen or variants[:1]
+        return tuple(running for running in self.services if running.service in started)
 
     def company(self, service: Running) -> tuple[Running, ...]:
-        """The services that a start check of this one starts beside it: those that it names, and
-        those that they name in turn; of each the variant of the same name, else the first.
+        """The services that a start check of this one starts beside it, by host.
+
+        They are those that `start` names, and those that these name in turn; of each, the variant
+        of the same name, or else the first.
         """
         by_host: dict[str, Running] = {}
-        waiting = [*service.start.fleet]
+        waiting = list(service.start.fleet)
         while waiting:
-            if (host := waiting.pop()) not in by_host:
-                variants = self.variants[host]
-                same = (variant for variant in variants if variant.variant == service.variant)
-                by_host[host] = next(same, variants[0])
-                waiting += by_host[host].start.fleet
+            host = waiting.pop()
+            if host in by_host:
+                continue
+            variants = self.variants[host]
+            same = (variant for variant in variants if variant.variant == service.variant)
+            by_host[host] = next(same, variants[0])
+            waiting += by_host[host].start.fleet
         return tuple(by_host[host] for host in sorted(by_host))
 
     def needs_beside(self, service: Running) -> tuple[str, ...]:
-        """The services of the repository's own compose file that its start check needs, and those
-        of the fleet that start beside it.
-        """
-        every = (service, *self.company(service))
-        return tuple(dict.fromkeys(name for running in every for name in running.start.beside))
+        """The services of the repository's compose file that its start check needs."""
+        names: dict[str, None] = {}
+        for running in (service, *self.company(service)):
+            names |= dict.fromkeys(running.start.beside)
+        return tuple(names)
 
     def awaited(self, service: Running, started: Collection[str]) -> dict[str, str]:
-        """What a service waits for: of those that are started, each that it depends on, and
-        Compose's condition.
+        """What a service waits for: each service that it depends on, with Compose's condition.
+
+        Only services of `started` are among them.
         """
-        return {
-            variant.service: condition
-            for host, condition in service.depends_on
-            for variant in self.variants[host]
-            if variant.service in started
-        }
+        conditions = {}
+        for host, condition in service.depends_on:
+            for variant in self.variants[host]:
+                if variant.service in started:
+                    conditions[variant.service] = condition
+        return conditions
 
     def shared_by(self, services: tuple[str, ...]) -> tuple[Target, ...]:
-        """What is shared of all that these services and their checks stand on, each after what it
-        stands on itself.
-        """
+        """The shared targets that these services and their checks need, in the plan's order."""
         return tuple(target for target in self.needed(self.with_checks(services)) if target.shared)
 
     def needed(self, names: tuple[str, ...]) -> tuple[Target, ...]:
-        """The targets named and all that they stand on, each once, in the plan's order."""
-        return self._reached(names, needing)
+        """These targets and all that they need, directly or not, in the plan's order."""
+        return self._linked(names, needing)
 
     def held(self, names: tuple[str, ...]) -> tuple[Target, ...]:
-        """Of these, the ones that lie in the images of the targets named, and those themselves."""
-        return self._reached(names, holding)
+        """These targets and all whose layers lie in their images, in the plan's order."""
+        return self._linked(names, holding)
 
-    def _reached(self, names: Iterable[str], links: Links) -> tuple[Target, ...]:
-        # Not a look at all targets: of thousands of services, each asks for its own.
+    def _linked(self, names: Iterable[str], links: Links) -> tuple[Target, ...]:
+        # It visits only what is linked: a plan may have thousands of services.
         reached = _reached(self._by_name, names, links)
         return tuple(self._by_name[name] for name in sorted(reached, key=self._places.__getitem__))
 
@@ -461,7 +485,7 @@ holding: Links = attrgetter("holds")
 def needed(
     targets: Sequence[Target], names: Iterable[str], links: Links = needing
 ) -> tuple[Target, ...]:
-    """Of these targets, those named and all that they are linked to, each once, in the same order."""
+    """Return the targets named and all that they are linked to, in the order of `targets`."""
     reached = _reached({target.name: target for target in targets}, names, links)
     return tuple(target for target in targets if target.name in reached)
 

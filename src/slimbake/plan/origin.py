@@ -1,6 +1,4 @@
-"""What images say of their origin, as labels: the external that they were distilled from, and their
-locks. Pure.
-"""
+"""Labels of the origin of an image: the external that it was made from, and its locks. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +16,10 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 def locks(plan: Plan, target: str) -> tuple[str, ...]:
-    """The lock files of what lies in a target's image: its bases', its weights', its own.
+    """Return the lock files of what lies in a target's image: of its bases, its weights, itself.
 
-    Not those of what builds a local package: that stays outside.
+    The locks of what builds a package of the repository are not among them: that is not in the
+    image.
     """
     return _locks(plan.held((target,)))
 
@@ -29,45 +28,42 @@ def _locks(targets: Iterable[Target]) -> tuple[str, ...]:
     lock_files: list[str] = []
     for target in targets:
         if target.recipe and target.kind not in ("wheel", "layer"):
-            lock_files += filter(None, (target.recipe.system_lock, target.recipe.lock))
+            for lock_file in (target.recipe.system_lock, target.recipe.lock):
+                if lock_file:
+                    lock_files.append(lock_file)
     return tuple(lock_files)
 
 
 def exports(plan: Plan, target: str) -> dict[str, str]:
-    """Of these, the locks of weights that lie in the image in another form: lock file -> what that
-    is called.
-    """
-    recipes = (held_target.recipe for held_target in plan.held((target,)) if held_target.recipe)
-    return {recipe.lock: recipe.export.model for recipe in recipes if recipe.export}
+    """Return the lock files of the weights that lie in an image exported, each with their name."""
+    names = {}
+    for held in plan.held((target,)):
+        if held.recipe and held.recipe.export:
+            names[held.recipe.lock] = held.recipe.export.model
+    return names
 
 
 def is_ours(target: Target) -> bool:
-    """Whether a target is an image of Python that slimbake lays out; of the user's own Dockerfiles
-    nothing is known.
-    """
+    """Whether slimbake writes the Dockerfile of a target that is an image of Python."""
     return bool(target.recipe) and target.kind in ("runtime", "base", "service")
 
 
 def with_origin(
     targets: Sequence[Target], externals: Iterable[External], texts: Mapping[str, str]
 ) -> Iterator[Target]:
-    """The targets, each after all that it needs, with these labels on the images.
+    """Yield the targets, with the labels of their origin on those that slimbake writes.
 
-    `externals`: which digest each has is known when it is baked, and is given to it then. `texts`: lock file -> its text; without one of them, no digest.
+    `targets`: each after all that it needs. `externals`: their digests are no part of a label here;
+    a bake adds them. `texts`: lock file -> its text. An image of which one is missing has no label
+    of its locks.
     """
-    names = {each.name: each.reference.partition("@")[0] for each in externals}
-    for target, held_targets in standing(targets, holding):
+    image_of = {each.name: each.reference.partition("@")[0] for each in externals}
+    for target, held in standing(targets, holding):
         if is_ours(target) and target.runtime:
-            base = (BASE_NAME, names[target.runtime.external])
-            target = _labelled(target, base, _locks(held_targets), texts)
+            labels = {BASE_NAME: image_of[target.runtime.external]}
+            lock_files = _locks(held)
+            if lock_files and all(name in texts for name in lock_files):
+                labels[LOCK] = lock_digest(texts[name] for name in lock_files)
+            labels.update(target.labels)
+            target = replace(target, labels=tuple(sorted(labels.items())))
         yield target
-
-
-def _labelled(
-    target: Target, base: tuple[str, str], names: Sequence[str], texts: Mapping[str, str]
-) -> Target:
-    complete = names and all(name in texts for name in names)
-    lock = ((LOCK, lock_digest(texts[name] for name in names)),) if complete else ()
-    label_names = {name for name, _ in target.labels}
-    new_labels = (pair for pair in (base, *lock) if pair[0] not in label_names)
-    return replace(target, labels=tuple(sorted((*target.labels, *new_labels))))

@@ -14,7 +14,7 @@ from slimbake.config.parity import LIMITS as KEYS
 from slimbake.fleet.model import Fleet, Python, Service
 from slimbake.fleet.resolve import short
 from slimbake.host.dockerignore import literal
-from slimbake.plan.model import Recipe, Target
+from slimbake.plan.model import LINK, Recipe, Target
 from slimbake.plan.targets import (
     FROM_INSIDE,
     NEVER_BUILT_IN,
@@ -48,18 +48,27 @@ class _Reference:
 
 
 def parities(fleet: Fleet) -> tuple[Target, ...]:
-    """The references, each once for all that are measured against it; the parity of each service
-    that has one.
+    """Return the targets that measure parity.
+
+    These are the references, one for all services that compare with the same, then the parity check
+    of each service that has one.
     """
-    measured = [(service, reference) for service in fleet.services if (reference := _of(service))]
-    bases = {base.scope.name: base.name for base in fleet.bases}
-    names = _names(dict.fromkeys(reference for _, reference in measured), bases)
-    references = (_reference(reference, name, fleet) for reference, name in names.items())
-    checks = (_parity(service, names[reference]) for service, reference in measured)
-    return (*references, *checks)
+    reference_of: dict[str, _Reference] = {}
+    for service in fleet.services:
+        reference = _reference_of(service)
+        if reference:
+            reference_of[service.name] = reference
+    base_of_scope = {base.scope.name: base.name for base in fleet.bases}
+    names = _names(dict.fromkeys(reference_of.values()), base_of_scope)
+
+    targets = [_reference(reference, name, fleet) for reference, name in names.items()]
+    for service in fleet.services:
+        if service.name in reference_of:
+            targets.append(_parity(service, names[reference_of[service.name]]))
+    return tuple(targets)
 
 
-def _of(service: Service) -> _Reference | None:
+def _reference_of(service: Service) -> _Reference | None:
     parity, weights = service.parity, service.weights
     if not (parity and parity.texts and weights and weights.export and weights.origin):
         return None
@@ -69,18 +78,19 @@ def _of(service: Service) -> _Reference | None:
 
 
 def _names(references: Iterable[_Reference], bases: Mapping[str, str]) -> dict[_Reference, str]:
-    """What each is called. `bases`: layer -> name."""
-    slugs = {
-        reference: f"reference-{reference.weights}-{_slug(reference.texts) or short(reference.texts)}"
-        for reference in references
-    }
-    taken = Counter(slugs.values())
-    return {
-        reference: slug
-        if taken[slug] == 1
-        else f"{slug}-{short(f'{reference.texts}:{bases[reference.base]}')}"
-        for reference, slug in slugs.items()
-    }
+    """The name of each reference; no two are equal. `bases`: name of a scope -> name of its base."""
+    slugs = {}
+    for reference in references:
+        texts = _slug(reference.texts) or short(reference.texts)
+        slugs[reference] = f"reference-{reference.weights}-{texts}"
+    references_of_slug = Counter(slugs.values())
+    names = {}
+    for reference, slug in slugs.items():
+        names[reference] = slug
+        if references_of_slug[slug] > 1:
+            identity = f"{reference.texts}:{bases[reference.base]}"
+            names[reference] = f"{slug}-{short(identity)}"
+    return names
 
 
 def _slug(texts: str) -> str:
@@ -99,8 +109,8 @@ def _reference(reference: _Reference, name: str, fleet: Fleet) -> Target:
         recipe=Recipe(template="reference.Dockerfile.j2"),
         contexts=(
             FROM_INSIDE,
-            ("base", f"target:{reference.base}"),
-            ("source", f"target:{reference.layer}"),
+            ("base", f"{LINK}{reference.base}"),
+            ("source", f"{LINK}{reference.layer}"),
         ),
         args=(("TEXTS", texts.name),),
         labels=labels(fleet, name),
@@ -124,8 +134,8 @@ def _parity(service: Service, reference: str) -> Target:
         recipe=recipe,
         contexts=(
             FROM_INSIDE,
-            ("image", f"target:{service.scope.name}"),
-            ("reference", f"target:{reference}"),
+            ("image", f"{LINK}{service.scope.name}"),
+            ("reference", f"{LINK}{reference}"),
             *mounted_context(service),
         ),
         args=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from slimbake.config.model import Ci
 from slimbake.fleet.model import Fleet
@@ -13,26 +14,13 @@ ANY = {"github": "ubuntu-latest", "gitlab": "", "none": ""}
 
 
 def pipeline(fleet: Fleet) -> Pipeline:
-    """Decide the pipeline: a platform with runners of its own has a lane; the first lane emulates
-    all others. A manifest without `ci` has none, and `slimbake ci plan` gives the jobs all the same.
+    """Decide the lanes of the generated pipeline, and what its jobs need.
+
+    A manifest without `ci` has no pipeline, but the lanes all the same: `slimbake ci plan` prints
+    the jobs of any fleet.
     """
     ci = fleet.manifest.ci or Ci()
     provider = ci.provider or "github"
-    platforms = tuple(dict.fromkeys((*fleet.platforms, *fleet.every_platform)))
-    labels = {HOST: ANY[provider], **dict(ci.runners)}
-    native = tuple(platform for platform in platforms if platform in labels)
-    rest = tuple(platform for platform in platforms if platform not in labels)
-    if native:
-        first, *others = native
-        lanes = (
-            Lane(platforms=(first, *rest), runner=labels[first], emulates=bool(rest)),
-            *(
-                Lane(platforms=(platform,), runner=labels[platform], emulates=False)
-                for platform in others
-            ),
-        )
-    else:
-        lanes = (Lane(platforms=rest, runner=labels[HOST], emulates=True),)
     cache = ci.cache or ("registry" if fleet.manifest.registry else "none")
     return Pipeline(
         provider=provider if fleet.manifest.ci else "none",
@@ -41,24 +29,48 @@ def pipeline(fleet: Fleet) -> Pipeline:
         upgrade=ci.upgrade if provider == "github" else "",
         scanner=fleet.manifest.scan.scanner if fleet.manifest.scan else "",
         sign=ci.sign,
-        lanes=lanes,
+        lanes=_lanes(fleet, {HOST: ANY[provider], **dict(ci.runners)}),
     )
 
 
+def _lanes(fleet: Fleet, runners: Mapping[str, str]) -> tuple[Lane, ...]:
+    """One lane for each platform that has a runner; the first one emulates all other platforms.
+
+    `runners`: platform -> the label of its runners.
+    """
+    platforms = tuple(dict.fromkeys((*fleet.platforms, *fleet.every_platform)))
+    native = [platform for platform in platforms if platform in runners]
+    emulated = [platform for platform in platforms if platform not in runners]
+    if not native:
+        return (Lane(platforms=tuple(emulated), runner=runners[HOST], emulates=True),)
+    first, *others = native
+    lanes = [
+        Lane(platforms=(first, *emulated), runner=runners[first], emulates=bool(emulated)),
+    ]
+    for platform in others:
+        lanes.append(Lane(platforms=(platform,), runner=runners[platform], emulates=False))
+    return tuple(lanes)
+
+
 def caches(plan: Plan, lane: str, push: bool) -> dict[str, str]:
-    """Where a job reads the caches of targets and where it writes them, as the bake file has it: in
-    the registry, one for each target and lane.
+    """Return the bake file's variables that say where a job reads and writes caches of builds.
+
+    The registry has one cache for each target and lane. {} where the pipeline has no cache.
     """
     if plan.pipeline.cache == "none":
         return {}
-    place = f"type=registry,ref={plan.registry}/{{target}}:buildcache.{lane}"
-    more = f"compression={plan.compression.type},ignore-error=true"
-    to = f"{place},mode=max,image-manifest=true,oci-mediatypes=true,{more}"
-    return {"CACHE_FROM": place, "CACHE_TO": to if push else ""}
+    cache = f"type=registry,ref={plan.registry}/{{target}}:buildcache.{lane}"
+    written = (
+        f"{cache},mode=max,image-manifest=true,oci-mediatypes=true,"
+        f"compression={plan.compression.type},ignore-error=true"
+    )
+    return {"CACHE_FROM": cache, "CACHE_TO": written if push else ""}
 
 
 def image_tag(name: str) -> str:
-    """A tag of images, of one that Git has: `-` replaces what a registry does not allow. A lane and
-    a variant may follow, and a registry takes 128 characters.
+    """Return the tag of images for a branch or tag of Git.
+
+    `-` replaces each character that a registry refuses. A registry takes tags of 128 characters; a
+    lane and a variant may follow these 100.
     """
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip(".-")[:100]

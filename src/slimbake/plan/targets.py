@@ -1,10 +1,9 @@
-"""One function per kind of target: what it is built from, and what its Dockerfile does."""
+"""Make each kind of target: what it is built from, and what its Dockerfile does. Pure."""
 
 from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -24,11 +23,12 @@ from slimbake.config.naming import (
     step_image,
 )
 from slimbake.config.shells import reaped
-from slimbake.fleet.model import Base, Fleet, Package, Runtime, Service, Weights
+from slimbake.fleet.model import Base, Export, Fleet, Package, Runtime, Service, Weights
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
 from slimbake.layers.model import Layer, Layering
 from slimbake.plan.model import (
+    LINK,
     REFERENCE,
     SMOKE,
     ExportStep,
@@ -40,29 +40,34 @@ from slimbake.plan.model import (
 )
 
 PROMISE = "slimbake.promise"  # the label that says whether the manifest removes files of an image
-FROM_INSIDE = ("inside", "target:inside")  # the link to the programs that steps run
+FROM_INSIDE = ("inside", f"{LINK}inside")  # the link to the programs that steps run
 
 NEVER_BUILT_IN = ("**/.*", "**/__pycache__", "**/*.pyc")
 # What lies in a service's folder for people and tools, not for the container.
 NOT_CODE = (
-    *(*NEVER_BUILT_IN, "**/Dockerfile*", "**/*.Dockerfile", "**/tests"),
-    *("**/compose.y*ml", "**/compose.*.y*ml", "**/docker-compose*.y*ml"),
+    *NEVER_BUILT_IN,
+    "**/Dockerfile*",
+    "**/*.Dockerfile",
+    "**/tests",
+    "**/compose.y*ml",
+    "**/compose.*.y*ml",
+    "**/docker-compose*.y*ml",
 )
 
 
 def inside(fleet: Fleet, layering: Layering) -> Target:
-    """What steps mount and no image has: slimbake's programs and, where something is installed, the
-    locks, what each layer is made of, and uv.
+    """The target with the files that steps mount, and that no image has.
 
-    One target, so that these are sent to the engine once and not once for each target: of a bake
-    that finds everything built, that was a fifth of the time. A step mounts single files of it and
-    is cached by their content: an edit of one lock rebuilds no other layer.
+    These are slimbake's programs and, where something is installed, the locks, what each layer is
+    made of, and uv. As one target, they are sent to the engine once, not once for each target: that
+    was a fifth of the time of a bake that finds everything built. A step mounts single files of it
+    and is cached by their content, so that an edit of one lock rebuilds no other layer.
     """
-    owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    packages = any(map(_installs, owners))
-    installs = packages or any(owner.system for owner in owners) or bool(fleet.weights)
-    # A lock may name no package: that of a service with packages of the repository alone.
-    layers = (("layers", LAYERS),) if layering.layers else ()
+    contexts: Pairs = ()
+    if _installs_anything(fleet):
+        # A lock names no package where a service has packages of the repository alone.
+        layers = (("layers", LAYERS),) if layering.layers else ()
+        contexts = (("locks", LOCKS), *layers, external(fleet, "uv"))
     return Target(
         name="inside",
         kind="inside",
@@ -71,10 +76,15 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
         context=PROGRAMS,
         dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=(("locks", LOCKS), *layers, external(fleet, "uv")) if installs else (),
+        contexts=contexts,
         labels=labels(fleet, "inside"),
         ignore=NEVER_BUILT_IN,
     )
+
+
+def _installs_anything(fleet: Fleet) -> bool:
+    owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
+    return bool(fleet.weights) or any(_installs(owner) or owner.system for owner in owners)
 
 
 def runtime(fleet: Fleet, runtime: Runtime) -> Target:
@@ -83,7 +93,7 @@ def runtime(fleet: Fleet, runtime: Runtime) -> Target:
     contexts = [FROM_INSIDE, external(fleet, runtime.external)]
     if runtime.image:
         interpreter = fleet.interpreter(runtime)
-        # Before the first lock; nothing is baked without one.
+        # Before the first `lock` the path of its Python is not known; nothing is baked without.
         program = interpreter.path if interpreter else python.program
         recipe = Recipe(template="from.Dockerfile.j2", interpreter=program)
         if recipe.links_interpreter:
@@ -105,7 +115,12 @@ def runtime(fleet: Fleet, runtime: Runtime) -> Target:
 
 
 def wheel(package: Package, fleet: Fleet) -> Target:
-    name, source, python = package.scope.name, package.source, package.scope.python
+    name = package.scope.name
+    source = package.source
+    python = package.scope.python
+    archive = ""
+    if source:
+        archive = _checkout(source) if source.git else source.file
     return Target(
         name=name,
         kind="wheel",
@@ -118,7 +133,7 @@ def wheel(package: Package, fleet: Fleet) -> Target:
             lock=f"{package.scope.lock}.txt",
             system=package.system,
             system_lock=f"{package.scope.system_lock}.txt" if package.system else "",
-            source="" if not source else _checkout(source) if source.git else source.file,
+            source=archive,
         ),
         contexts=(FROM_INSIDE, external(fleet, python.image if package.system else python.builder)),
         labels=labels(fleet, name),
@@ -130,13 +145,15 @@ def wheel(package: Package, fleet: Fleet) -> Target:
 def _checkout(source: Source) -> str:
     """A commit as BuildKit's ADD takes it."""
     address, commit, subfolder = source.repository
-    plain = address.removesuffix(".git") + ".git" if address.startswith("http") else address
-    return f"{plain}#{commit}{f':{subfolder}' if subfolder else ''}"
+    if address.startswith("http"):
+        address = address.removesuffix(".git") + ".git"
+    checkout = f"{address}#{commit}"
+    return f"{checkout}:{subfolder}" if subfolder else checkout
 
 
 def layer(layer: Layer, fleet: Fleet) -> Target:
-    """The step that makes a layer of packages. It depends on nothing of an image."""
-    # One file for all but those with wheels that are built here.
+    """The target that makes a layer of packages. It depends on nothing of an image."""
+    # One Dockerfile for all layers but those with wheels that are built here.
     name = layer.name if layer.wheels else f"layer{layer.python.suffix}"
     arguments = [("LAYER", layer.name)]
     if layer.torch:
@@ -152,7 +169,7 @@ def layer(layer: Layer, fleet: Fleet) -> Target:
         contexts=(
             FROM_INSIDE,
             external(fleet, layer.python.builder),
-            *((target, f"target:{target}") for target in layer.wheels),
+            *_linked(layer.wheels),
         ),
         args=tuple(arguments),
         online=True,
@@ -184,8 +201,8 @@ def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
         contexts=(
             *_step_contexts(base, fleet, builder=bool(local)),
             _below(base),
-            *((link.target, f"target:{link.target}") for link in chain),
-            *_wheel_contexts(local),
+            *_linked(link.target for link in chain),
+            *_linked(target for _, target in local),
         ),
         labels=labels(fleet, name, ((PROMISE, _promise(fleet, name)),)),
         repository="" if exports else base_target(base.entry),
@@ -197,7 +214,7 @@ def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
 def weights(weights: Weights, fleet: Fleet) -> Target:
     """Weights as they came, or exported."""
     if weights.export and weights.origin:
-        return _exported(weights, fleet)
+        return _exported(weights, weights.export, weights.origin, fleet)
     name = weights.scope.name
     packaged = weights.source == "package"
     return Target(
@@ -217,9 +234,8 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
     )
 
 
-def _exported(weights: Weights, fleet: Fleet) -> Target:
-    name, export, origin = weights.scope.name, weights.export, weights.origin
-    assert export and origin  # noqa: S101 - for the type checker
+def _exported(weights: Weights, export: Export, origin: Weights, fleet: Fleet) -> Target:
+    name = weights.scope.name
     return Target(
         name=name,
         kind="weights",
@@ -229,17 +245,14 @@ def _exported(weights: Weights, fleet: Fleet) -> Target:
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
         recipe=Recipe(
             template="export.Dockerfile.j2",
-            export=ExportStep(
-                model=weights.name,
-                precision=export.precision,
-            ),
-            lock=f"{weights.scope.lock}.txt",  # it is those weights, in another form
+            export=ExportStep(model=weights.name, precision=export.precision),
+            lock=f"{weights.scope.lock}.txt",  # of the weights that it exports
         ),
         contexts=(
             FROM_INSIDE,
             external(fleet, export.base.python.builder),
-            ("base", f"target:{export.base.name}"),
-            ("source", f"target:{origin.scope.name}"),
+            ("base", f"{LINK}{export.base.name}"),
+            ("source", f"{LINK}{origin.scope.name}"),
         ),
         labels=labels(fleet, name),
         mounted=name in fleet.mounted,
@@ -264,8 +277,9 @@ def stage(stage: OwnStage, fleet: Fleet) -> Target:
 
 
 def checks(services: Sequence[Service]) -> dict[str, list[str]]:
-    """The files that check images, by each context above them: one folder may be the code of
-    several services.
+    """The files that only check images, by each context that they lie in.
+
+    One folder may be the context of several services, and one context may lie in another.
     """
     checks_of: dict[str, list[str]] = {service.context: [] for service in services}
     for path in {path for service in services for path in service.checks}:
@@ -280,7 +294,7 @@ def checks(services: Sequence[Service]) -> dict[str, list[str]]:
 def service(
     service: Service, fleet: Fleet, layering: Layering, checks: Mapping[str, Sequence[str]]
 ) -> Target:
-    """One image. `checks`: see above; they are no code of its context."""
+    """The image of a service. `checks`: as the function of that name gives them; they are no code."""
     local = _local(service)
     chain = layering.chains.get(service.scope.name, ())
     recipe = Recipe(
@@ -294,11 +308,20 @@ def service(
         code=service.has_code,
         env=service.env,
         **container(service),
-        copies=tuple(PlannedCopy(_origin(each), each.source, each.to) for each in service.copy),
+        copies=tuple(PlannedCopy(_origin(copy), copy.source, copy.to) for copy in service.copy),
         steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
     )
-    own = service.dockerfile is not None
-    builder = bool(local or recipe.code or recipe.bytecode) and not own
+    own_dockerfile = service.dockerfile is not None
+    needs_builder = bool(local or recipe.code or recipe.bytecode) and not own_dockerfile
+    contexts = (
+        *_step_contexts(service, fleet, builder=needs_builder),
+        _below(service),
+        *_linked(link.target for link in chain),
+        *_weights_context(service.laid if own_dockerfile else None),
+        *_linked(target for _, target in local),
+        *_build_contexts(service, fleet),
+        *service.contexts,
+    )
     return Target(
         name=service.scope.name,
         kind="service",
@@ -308,29 +331,9 @@ def service(
         context=service.context,
         dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
         stage=service.target,
-        recipe=None if own else recipe,
-        contexts=once(
-            (
-                *_step_contexts(service, fleet, builder=builder),
-                _below(service),
-                *((link.target, f"target:{link.target}") for link in chain),
-                *_weights_context(service.laid if own else None),
-                *_wheel_contexts(local),
-                *_build_contexts(service, fleet),
-                *service.contexts,
-            )
-        ),
-        args=once(
-            (
-                *(once((service_argument(name), value)) for name, value in service.env),
-                *(
-                    (step_argument(number, name), value)
-                    for number, step in enumerate(service.build, 1)
-                    for name, value in step.env
-                ),
-                *service.args,
-            )
-        ),
+        recipe=None if own_dockerfile else recipe,
+        contexts=once(contexts),
+        args=once(_arguments(service)),
         labels=labels(
             fleet,
             service.name,
@@ -345,22 +348,45 @@ def service(
     )
 
 
+def _arguments(service: Service) -> Pairs:
+    """The build arguments of a service: the values of variables, and those of its own Dockerfile."""
+    arguments = [once((service_argument(name), value)) for name, value in service.env]
+    for number, step in enumerate(service.build, 1):
+        for name, value in step.env:
+            arguments.append((step_argument(number, name), value))
+    return (*arguments, *service.args)
+
+
 def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
-    same_context = step.image and step.context == service.context
-    # In the service's own image it has the service's variables, too.
-    env = {} if step.image else {name: service_argument(name) for name, _ in service.env}
+    env = {}
+    image = ""
+    context = ""
+    folder = "/app"
+    if step.image:
+        image = step_image(step.image)
+        folder = "/build"
+        if step.context != service.context:
+            context = _step_context(number)
+    else:
+        # In the service's own image, the step has the service's variables.
+        env = {name: service_argument(name) for name, _ in service.env}
     env |= {name: step_argument(number, name) for name, _ in step.env}
     return PlannedStep(
         run=step.run,
-        image=step_image(step.image) if step.image else "",
-        context=f"{STEPS}context-{number}" if step.image and not same_context else "",
-        folder="/build" if step.image else "/app",
+        image=image,
+        context=context,
+        folder=folder,
         outputs=step.outputs,
         into=str(PurePosixPath("/app", step.below)),
         network=step.network,
         secrets=step.secrets,
         env=tuple(env.items()),
     )
+
+
+def _step_context(number: int) -> str:
+    """The context of a step that runs in another folder than the service's."""
+    return f"{STEPS}context-{number}"
 
 
 def service_argument(variable: str) -> str:
@@ -379,26 +405,25 @@ def _origin(copy: FileCopy) -> str:
 
 
 def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
-    """The images that steps run in and files come of, the stages that files come of, and the folders
-    of steps that are not the build context.
+    """The contexts of `build` and `copy`.
+
+    These are the images of both, the stages that files are copied from, and the folders that steps
+    have in place of the build context.
     """
     used = [step.image for step in service.build]
     used += [copy.image for copy in service.copy]
     images = dict.fromkeys(step_image(image) for image in used if image)
     stages = dict.fromkeys(_origin(copy) for copy in service.copy if copy.stage)
-    folders = (
-        (f"{STEPS}context-{number}", step.context)
-        for number, step in enumerate(service.build, 1)
-        if step.image and step.context != service.context
-    )
-    return (
-        *(external(fleet, name) for name in images),
-        *((name, f"target:{name}") for name in stages),
-        *folders,
-    )
+    contexts = [external(fleet, name) for name in images]
+    contexts += _linked(stages)
+    for number, step in enumerate(service.build, 1):
+        if step.image and step.context != service.context:
+            contexts.append((_step_context(number), step.context))
+    return tuple(contexts)
 
 
-# A fleet of thousands has each of these once: by its name, and whether it mounts weights.
+# The Dockerfile and recipe of each check, made once for all services of a large fleet: by the
+# check's name, and whether it mounts weights.
 _CHECKS = {
     (name, mounts): (
         f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}.Dockerfile",
@@ -412,9 +437,13 @@ _INVENTORY = Recipe(template="inventory.Dockerfile.j2")
 
 
 def smoke(service: Service) -> Target:
-    reference = ((REFERENCE, service.reference),) if service.reference else ()
-    # of an image with a Dockerfile of its own, neither Python nor user are known
+    # Neither the Python nor the user of an image with a Dockerfile of its own is known.
     dockerfile, recipe = check_file("smoke-own" if service.dockerfile else "smoke", service)
+    arguments = [(SMOKE, service.smoke or "")]
+    if service.reference:
+        arguments.append((REFERENCE, service.reference))
+    arguments += _script(service)
+    arguments += surroundings(service)
     return Target(
         name=f"{service.name}-smoke",
         kind="smoke",
@@ -425,12 +454,10 @@ def smoke(service: Service) -> Target:
         recipe=recipe,
         contexts=(
             FROM_INSIDE,
-            ("image", f"target:{service.scope.name}"),
+            ("image", f"{LINK}{service.scope.name}"),
             *mounted_context(service),
         ),
-        args=once(
-            ((SMOKE, service.smoke or ""), *reference, *_script(service), *surroundings(service))
-        ),
+        args=once(tuple(arguments)),
         platforms=service.platforms,
         ignore=NEVER_BUILT_IN,
     )
@@ -447,27 +474,26 @@ def mounted_context(service: Service) -> Pairs:
 
 
 def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Target]:
-    """Of each base and service that installs packages, the check of what no layer shows alone: that
-    all are there, that none overwrites another, and that none lacks a library.
+    """The inventory of each base and service that installs packages.
 
-    A Dockerfile of the user's own may do what it likes with files, so such a service has none, but
-    its bases do.
+    It checks in the image what no layer shows alone: that all packages are there, that none
+    overwrites another, and that none lacks a library. A service with a Dockerfile of the user's own
+    has none, since that may do anything with files, but its bases have.
     """
-    layers = {layer.name: layer for layer in layering.layers}
+    layer_of = {layer.name: layer for layer in layering.layers}
     for target in targets:
         if target.kind not in ("base", "service") or not target.recipe:
             continue
-        own = [layers[link.target] for link in target.recipe.chain if not link.weights]
-        pins = [pin for layer in own for pin in layer.pins]
-        packages = {*dict(target.recipe.local), *(pin.name for pin in pins if not pin.marker)}
-        # One with a marker is for some machines only: `fast@aarch64`.
-        packages |= {f"{pin.name}@{machine}" for pin in pins for machine in pin.machines}
-        if not own and not packages:
+        layers = [layer_of[link.target] for link in target.recipe.chain if not link.weights]
+        packages = {name for name, _ in target.recipe.local}
+        for layer in layers:
+            packages |= _packages_for_machines(layer)
+        if not layers and not packages:
             continue
         arguments = [("CHECKED", target.name), ("PACKAGES", " ".join(sorted(packages)))]
-        rules = (rule for layer in own for rule in layer.rules)
-        if lines := sorted({rule.name for rule in rules if rule.requested}):
-            arguments.append(("REMOVES", json.dumps(lines)))
+        removes = sorted({rule.name for layer in layers for rule in layer.rules if rule.requested})
+        if removes:
+            arguments.append(("REMOVES", json.dumps(removes)))
         yield Target(
             name=inventory_name(target.name),
             kind="inventory",
@@ -476,31 +502,49 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             context=PROGRAMS,
             dockerfile=_INVENTORY_FILE,
             recipe=_INVENTORY,
-            contexts=(FROM_INSIDE, ("image", f"target:{target.name}")),
+            contexts=(FROM_INSIDE, ("image", f"{LINK}{target.name}")),
             args=once(tuple(map(once, arguments))),
             platforms=target.platforms,
         )
 
 
+def _packages_for_machines(layer: Layer) -> set[str]:
+    """The names of a layer's packages; one for some machines only is `fast@aarch64`."""
+    packages = set()
+    for pin in layer.pins:
+        if not pin.marker:
+            packages.add(pin.name)
+        for machine in pin.machines:
+            packages.add(f"{pin.name}@{machine}")
+    return packages
+
+
 def inventory_name(target: str) -> str:
-    """The target that shows that no file of an image's packages is lost."""
+    """The name of the inventory of an image."""
     return f"{target}-{INVENTORY}"
 
 
 def _script(service: Service) -> Pairs:
-    """The program that its container starts, where a package of the repository may have it."""
+    """The program that its container starts, where a package of the repository may install it."""
     word = next(iter(reaped((*service.entrypoint, *service.command))), "")
-    has_packages = any(layer.asks.packages for layer in (*service.scope.chain, service.scope))
-    return (("SLIMBAKE_SCRIPT", word),) * (has_packages and not re.search(r"/|^python", word))
+    has_packages = any(scope.asks.packages for scope in service.scope.closure)
+    if not has_packages or "/" in word or word.startswith("python"):
+        return ()
+    return (("SLIMBAKE_SCRIPT", word),)
 
 
 def surroundings(service: Service) -> Pairs:
-    """What a check in a build's step knows of how a service's container runs."""
-    home = () if service.dockerfile else home_in_memory(service)
+    """The variables that describe a service's container to a check that runs in a build."""
+    in_memory = list(service.tmpfs)
+    user = service.user
+    if not service.dockerfile:
+        in_memory += home_in_memory(service)
+        if user == USER:
+            user = ""
     variables = {
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
-        "SLIMBAKE_TMPFS": ":".join((*service.tmpfs, *home)),
-        "SLIMBAKE_USER": "" if service.user == USER and not service.dockerfile else service.user,
+        "SLIMBAKE_TMPFS": ":".join(in_memory),
+        "SLIMBAKE_USER": user,
         "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
     return tuple((key, value) for key, value in variables.items() if value)
@@ -523,15 +567,16 @@ def _lock(asker: Base | Service) -> str:
 
 
 def _local(asker: Base | Service) -> Pairs:
-    """The packages of the repository that it installs, each with the target of its wheel; others are
-    in its layers.
+    """The packages of the repository that it installs, each with the target of its wheel.
+
+    All other packages are in its layers.
     """
-    own = (package for package in asker.packages if not package.source)
-    return tuple(sorted((package.name, package.scope.name) for package in own))
+    local = [package for package in asker.packages if not package.source]
+    return tuple(sorted((package.name, package.scope.name) for package in local))
 
 
 def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pairs:
-    """The contexts of the steps that install and copy: only those that there are."""
+    """The contexts of the steps that install and copy."""
     contexts = [FROM_INSIDE]
     if asker.system and not asker.scope.image:
         contexts.append(external(fleet, asker.scope.python.image))
@@ -541,17 +586,19 @@ def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pai
 
 
 def _below(asker: Base | Service) -> tuple[str, str]:
-    """What an image lies on."""
+    """The context that an image starts from: the base below it, or else its runtime."""
     chain = asker.scope.chain
-    return "base", f"target:{chain[-1].name if chain else asker.scope.runtime.name}"
+    below = chain[-1].name if chain else asker.scope.runtime.name
+    return "base", f"{LINK}{below}"
 
 
 def _weights_context(weights: Weights | None) -> Pairs:
-    return (("weights", f"target:{weights.scope.name}"),) if weights else ()
+    return (("weights", f"{LINK}{weights.scope.name}"),) if weights else ()
 
 
-def _wheel_contexts(packages: Pairs) -> Pairs:
-    return tuple((target, f"target:{target}") for _, target in packages)
+def _linked(targets: Iterable[str]) -> Pairs:
+    """The contexts that are these targets, each under its own name."""
+    return tuple((target, f"{LINK}{target}") for target in targets)
 
 
 def external(fleet: Fleet, name: str) -> tuple[str, str]:
@@ -560,7 +607,7 @@ def external(fleet: Fleet, name: str) -> tuple[str, str]:
 
 
 def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
-    """Labels never vary per commit: two builds of the same inputs have the same configuration."""
+    """The labels of a target. They do not depend on the commit: the same inputs give one digest."""
     defaults = {
         "org.opencontainers.image.title": target,
         "slimbake.project": fleet.project,
@@ -570,30 +617,37 @@ def labels(fleet: Fleet, target: str, extra: Pairs = ()) -> Pairs:
 
 
 def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str, ...]:
-    """The context less what is not code: the user's .dockerignore first, so that nothing there undoes
-    the rest by chance, as `!app` would for `app/.env`. What it keeps by that very name is kept.
+    """The lines of a service's .dockerignore: they leave out of the context what is not code.
+
+    The user's own lines come first, so that none of them undoes ours by chance, as `!app` would for
+    `app/.env`. A line that keeps a file of NOT_CODE by its very name comes again after ours.
     """
     if not service.has_code:
         return ("*",)
-    context, weights = service.context, service.weights
-    folders = [weights.value] if weights and weights.source == "path" else []
-    files = (*service.scope.asks.files, *service.env_file, *folders, *checks)
+    context = service.context
+    not_code = [*service.scope.asks.files, *service.env_file, *checks]
+    if service.weights and service.weights.source == "path":
+        not_code.append(service.weights.value)
     prefix = "" if context == "." else f"{context}/"
-    within = [
-        "." if path == context else path.removeprefix(prefix)
-        for path in files
-        if path and f"{path}/".startswith(prefix)
-    ]
-    # In the folder that has the manifest, what slimbake writes is no code either.
-    ours = (BAKE, "docker-bake.hcl", fleet.manifest.file.name) if context == "." else ()
-    beside = sorted(map(literal, (*within, *ours)))
-    kept = tuple(pattern for pattern in service.ignore if _keeps(pattern))
-    return once((*service.ignore, *NOT_CODE, *kept, *beside))
+    ignored = []
+    for path in not_code:
+        if path == context:
+            ignored.append(".")
+        elif path and path.startswith(prefix):
+            ignored.append(path.removeprefix(prefix))
+    if context == ".":
+        # The folder of the manifest has the files that slimbake writes, too.
+        ignored += [BAKE, "docker-bake.hcl", fleet.manifest.file.name]
+    kept = [pattern for pattern in service.ignore if _keeps(pattern)]
+    return once((*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, ignored))))
 
 
 def _keeps(pattern: str) -> bool:
     """Whether a line of a .dockerignore keeps something that NOT_CODE names, such as `!.streamlit`."""
-    names = pattern.removeprefix("!").strip("/").split("/")
-    left_out = [ignored.removeprefix("**/") for ignored in NOT_CODE]
-    named = any(fnmatchcase(name, ignored) for name in names for ignored in left_out)
-    return pattern.startswith("!") and named
+    if not pattern.startswith("!"):
+        return False
+    ignored = [line.removeprefix("**/") for line in NOT_CODE]
+    for name in pattern.removeprefix("!").strip("/").split("/"):
+        if any(fnmatchcase(name, line) for line in ignored):
+            return True
+    return False
