@@ -1,5 +1,7 @@
-"""Services of a repository's own compose file, started for one check: in a project of their own, so
-that neither their data nor their ports are those of the containers that somebody works with.
+"""Services of a repository's own compose file, started for one check.
+
+They are a Compose project of their own: neither their data nor their ports are those of the
+containers that somebody works with.
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ from slimbake.host.names import manifest_name
 
 LAST_LINES = 12
 _REQUIRED = re.compile(r"required variable (\w+) is missing a value")
-# What would leave something behind, be in the way of another container, or reach further.
+# Keys of a service that leave something behind, conflict with another container, or reach further.
 _OTHER_NETWORKS = ("networks", "network_mode", "profiles")
 _LEFT_OUT = ("build", "container_name", "ports", "restart", *_OTHER_NETWORKS)
 
 
 class NotBeside(CheckError):
-    """What a check needs beside it did not start."""
+    """The services that a check needs beside it did not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,115 +38,155 @@ class Neighbour:
     """A service of the fleet that a check starts beside it."""
 
     host: str  # its name in the manifest
-    said: Mapping[str, Any]  # what a compose file has of it, beside the rest of this
+    said: Mapping[str, Any]  # its entry in a compose file, but for what the other fields say
     env_files: tuple[Path, ...] = ()
-    fixed: Mapping[str, str] = field(default_factory=dict)  # variables above all others
-    after: tuple[str, ...] = ()  # that start before it: of the compose file, and hosts
+    fixed: Mapping[str, str] = field(default_factory=dict)  # variables that override all others
+    after: tuple[str, ...] = ()  # services of the compose file, and hosts, that start before it
 
 
 @dataclass(frozen=True, slots=True)
 class OwnServices:
     """The services of a repository's own compose file, as Compose reads it: `$` is written `$$`."""
 
-    said: Mapping[str, Any]
+    said: Mapping[str, Any]  # the document
 
     def needed(self, services: Iterable[str], fleet: Collection[str] = ()) -> tuple[str, ...]:
-        """These services and all that they depend on, less those of the fleet, by its names."""
-        names, left = set[str](), list(services)
-        while left:
-            if (name := left.pop()) not in names and manifest_name(name) not in fleet:
-                names.add(name)
-                left += self.services[name].get("depends_on", ())
+        """These services and all that they depend on, without those that are in the fleet.
+
+        `fleet`: names in the manifest.
+        """
+        names: set[str] = set()
+        waiting = list(services)
+        while waiting:
+            name = waiting.pop()
+            if name in names or manifest_name(name) in fleet:
+                continue
+            names.add(name)
+            waiting += self.services[name].get("depends_on", ())
         return tuple(sorted(names))
 
     def images(self, services: Iterable[str]) -> dict[str, str]:
-        """The image of each of these services; none of one that is built."""
-        return {n: self.services[n]["image"] for n in services if "build" not in self.services[n]}
+        """The image of each of these services; a service that is built has none."""
+        images = {}
+        for name in services:
+            if "build" not in self.services[name]:
+                images[name] = self.services[name]["image"]
+        return images
 
     def variables(self, host: str) -> dict[str, str]:
         """The variables of the service that has this name in a manifest."""
-        variables: dict[str, str | None] = self._named(host).get("environment") or {}
-        return {key: value for key, value in variables.items() if value is not None}
+        variables: dict[str, str | None] = self._entry(host).get("environment") or {}
+        return {name: value for name, value in variables.items() if value is not None}
 
     def alone(self, services: Iterable[str]) -> dict[str, Any]:
-        """A compose file of these services without a way out, that leaves nothing behind."""
+        """A compose file of these services that has no network to the outside and leaves no data."""
         return {
             **self._files(),
-            "services": {service: _alone(self.services[service]) for service in services},
+            "services": {name: _without_traces(self.services[name]) for name in services},
             "networks": {"default": {"internal": True, "labels": owned()}},
         }
 
     def neighbours(self, fleet: Iterable[Neighbour]) -> dict[str, Any]:
-        """These services for the same file: each by all names that it has in either file, with the
-        variables that a container of it gets where people run it.
+        """The services of the fleet for the same compose file.
+
+        Each one answers to its name in the manifest and to those that it has in the compose file,
+        and gets the variables that its entry there has.
         """
-        every = {neighbour.host: neighbour for neighbour in fleet}
-        named = {host: [n for n in self.services if manifest_name(n) == host] for host in every}
-        keys = {host: (*names, host)[0] for host, names in named.items()}
+        neighbours = {neighbour.host: neighbour for neighbour in fleet}
+        names_of: dict[str, list[str]] = {host: [] for host in neighbours}
+        for name in self.services:
+            if manifest_name(name) in names_of:
+                names_of[manifest_name(name)].append(name)
+        key_of = {host: names[0] if names else host for host, names in names_of.items()}
+
         entries = {}
-        for host, other in every.items():
-            theirs = self.variables(host)
-            more = {k: v for k, v in other.said.get("environment", {}).items() if k not in theirs}
-            after = [keys.get(n, n) for n in other.after]
-            entries[keys[host]] = {
-                **other.said,
-                "labels": owned(),
-                "env_file": [
-                    {"path": str(file.absolute()).replace("$", "$$"), "required": False}
-                    for file in other.env_files
-                ],
-                "environment": {**more, **theirs, **other.fixed},
-                "depends_on": self.awaits(host, after),
-                "networks": {"default": {"aliases": sorted({host, *named[host]} - {keys[host]})}},
+        for host, neighbour in neighbours.items():
+            env_files = []
+            for file in neighbour.env_files:
+                path = str(file.absolute()).replace("$", "$$")
+                env_files.append({"path": path, "required": False})
+            aliases = {host, *names_of[host]} - {key_of[host]}
+            waits_for = [key_of.get(name, name) for name in neighbour.after]
+            entry = dict(neighbour.said)
+            entry["labels"] = owned()
+            entry["env_file"] = env_files
+            entry["environment"] = {
+                **neighbour.said.get("environment", {}),
+                **self.variables(host),
+                **neighbour.fixed,
             }
+            entry["depends_on"] = self.awaits(host, waits_for)
+            entry["networks"] = {"default": {"aliases": sorted(aliases)}}
+            entries[key_of[host]] = entry
         return entries
 
     def joined(self, services: Collection[str]) -> dict[str, Any]:
-        """What these services and their volumes are in a compose file of the fleet."""
+        """These services and their volumes, as a part of a compose file of the fleet."""
         entries = {}
-        for service in services:
-            entry = {k: v for k, v in self.services[service].items() if k not in _OTHER_NETWORKS}
-            needs = {n: how for n, how in entry.pop("depends_on", {}).items() if n in services}
-            entries[service] = {**entry, **({"depends_on": needs} if needs else {})}
-        mounts = [mount for entry in entries.values() for mount in entry.get("volumes", ())]
-        named = {mount.get("source") for mount in mounts if mount["type"] == "volume"}
-        volumes = {k: v for k, v in self.said.get("volumes", {}).items() if k in named}
+        used_volumes = set()
+        for name in services:
+            entry = dict(self.services[name])
+            for key in _OTHER_NETWORKS:
+                entry.pop(key, None)
+            # Compose refuses a dependency on a service that is not in the file.
+            depends_on = entry.pop("depends_on", {})
+            waits_for = {other: how for other, how in depends_on.items() if other in services}
+            if waits_for:
+                entry["depends_on"] = waits_for
+            for mount in entry.get("volumes", ()):
+                if mount["type"] == "volume":
+                    used_volumes.add(mount.get("source"))
+            entries[name] = entry
+        volumes = {}
+        for name, volume in self.said.get("volumes", {}).items():
+            if name in used_volumes:
+                volumes[name] = volume
         return {**self._files(), "services": entries, "volumes": volumes}
 
     def awaits(self, host: str, services: Iterable[str]) -> dict[str, Any]:
-        """`depends_on` of the service that has this name in a manifest: these services, each as the
-        file says, or started.
+        """`depends_on` for the service that has this name in a manifest.
+
+        Each of `services` has the condition that the compose file gives it, or else that it has
+        started.
         """
-        depends_on = self._named(host).get("depends_on") or {}
-        return {
-            service: depends_on.get(service, {"condition": "service_started"})
-            for service in services
-        }
+        depends_on = self._entry(host).get("depends_on") or {}
+        started = {"condition": "service_started"}
+        return {service: depends_on.get(service, started) for service in services}
 
     @property
     def services(self) -> Any:
-        """Each as a mapping, by its name in the file."""
+        """Each service as a mapping, by its name in the file."""
         return self.said["services"]
 
-    def _named(self, host: str) -> Any:
-        named = (service for n, service in self.services.items() if manifest_name(n) == host)
-        return self.services.get(host) or next(named, {})
+    def _entry(self, host: str) -> Any:
+        """The entry of the service that has this name in a manifest; {} where there is none."""
+        if self.services.get(host):
+            return self.services[host]
+        for name, entry in self.services.items():
+            if manifest_name(name) == host:
+                return entry
+        return {}
 
     def _files(self) -> dict[str, Any]:
         return {key: self.said[key] for key in ("secrets", "configs") if key in self.said}
 
 
 def own_services(file: Path, project: str = "") -> OwnServices:
-    """Have Compose read a compose file; `project`: whose volumes it names, "" for its own, as a check
-    does: for that a variable without which Compose reads nothing (`${KEY:?}`) has a placeholder.
+    """Let Compose read a compose file.
+
+    `project` is the Compose project whose volumes it names. Without one, a check is to use the
+    file: a variable that the file demands (`${KEY:?}`) then gets a placeholder.
 
     Raises SetupError where there is no Compose, or where it cannot read the file.
     """
     require_compose()
-    # Compose shows what it cannot read of them.
-    for path in filter(Path.exists, (file, file.with_name(".env"))):
-        content(file.parent, path.name)
-    options = (f"--file={file}", *((f"--project-name={project}",) if project else ()))
+    # Compose prints parts of files that it cannot read, so they have to lie in the repository.
+    for path in (file, file.with_name(".env")):
+        if path.exists():
+            content(file.parent, path.name)
+    options = [f"--file={file}"]
+    if project:
+        options.append(f"--project-name={project}")
     placeholders: dict[str, str] = {}
     while True:
         try:
@@ -159,7 +201,7 @@ def own_services(file: Path, project: str = "") -> OwnServices:
             if project:
                 hint = f"{error.hint}\nset {missing[1]} in the shell or in `.env`"
                 raise SetupError(error.message, hint) from None
-            placeholders[missing[1]] = "1"  # may be a port, too
+            placeholders[missing[1]] = "1"  # a number, since it may be a port
 
 
 @contextlib.contextmanager
@@ -172,25 +214,28 @@ def beside(
     environment: Mapping[str, str] = {},
     fleet: Sequence[Neighbour] = (),
 ) -> Iterator[tuple[str, ...]]:
-    """These services of a compose file and what they depend on, and those of the fleet, well, on a
-    network without a way out; they have gone afterwards, with all that they wrote. Gives options of
-    `docker run`, for a container beside them.
+    """Start services of a compose file, all that they depend on, and services of the fleet.
 
-    `name`: of their project; `file`: its folder, where there is none and all are of the fleet;
-    `variables`: files of those that the check gets, below `environment`, for Compose to fill in,
-    and the ones of `host`, a service of the compose file. Raises SetupError where Compose cannot
-    read a file, NotBeside for what does not start.
+    They share a network without a way out. When the context ends, they are removed with all that
+    they wrote. It gives the options of `docker run` for a container beside them.
+
+    `name` is the name of their project. `file` is the compose file, or its folder if there is none
+    and all services are of the fleet. The container gets the variables of `environment`, then of
+    the files `variables`, then of `host`, a service of the compose file; later ones count. Raises
+    SetupError where Compose cannot read a file, and NotBeside for what does not start.
     """
     compose_services = own_services(file) if file.is_file() else OwnServices({"services": {}})
+    repository = file if file.is_dir() else file.parent
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
-        theirs = compose_services.variables(host)
-        more = {key: value for key, value in environment.items() if key not in theirs}
-        filled = (file if file.is_dir() else file.parent) / ".env"
-        named = {**variables_of(variables, Path(folder), more, filled), **theirs}
+        of_host = compose_services.variables(host)
+        others = {key: value for key, value in environment.items() if key not in of_host}
+        dotenv = repository / ".env"
+        container_variables = variables_of(variables, Path(folder), others, dotenv) | of_host
         path = Path(folder, "compose.json")
         path.write_text(json.dumps(_together(compose_services, services, fleet)), "utf-8")
-        env_file = (f"--env-file={filled}",) if fleet and filled.is_file() else ()
-        project = ("compose", f"--project-name={name}", f"--file={path}", *env_file)
+        project = ["compose", f"--project-name={name}", f"--file={path}"]
+        if fleet and dotenv.is_file():
+            project.append(f"--env-file={dotenv}")
         try:
             try:
                 call(*project, "up", "--detach", "--wait", "--quiet-pull")
@@ -201,10 +246,10 @@ def beside(
                     f"what its start check needs did not start: {needs}",
                     f"{error.hint.splitlines()[-1]}\n{output}",
                 ) from None
-            yield (
-                f"--network={name}_default",
-                *(f"--env={k}={v}".replace("$$", "$") for k, v in named.items()),
-            )
+            options = [f"--network={name}_default"]
+            for key, value in container_variables.items():
+                options.append(f"--env={key}={value}".replace("$$", "$"))
+            yield tuple(options)
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
 
@@ -213,25 +258,31 @@ def _together(
     compose_services: OwnServices, services: Sequence[str], fleet: Sequence[Neighbour]
 ) -> dict[str, Any]:
     """The compose file of a check."""
-    others = compose_services.neighbours(fleet)
-    mounts = (mount for other in others.values() for mount in other.get("volumes", ()))
-    volumes = {mount["source"]: {"external": True} for mount in mounts if "source" in mount}
-    document = compose_services.alone(
-        compose_services.needed(services, [neighbour.host for neighbour in fleet])
-    )
-    document["services"] |= others
-    return {**document, **({"volumes": volumes} if volumes else {})}
+    hosts = [neighbour.host for neighbour in fleet]
+    document = compose_services.alone(compose_services.needed(services, hosts))
+    neighbours = compose_services.neighbours(fleet)
+    document["services"] |= neighbours
+    volumes = {}
+    for entry in neighbours.values():
+        for mount in entry.get("volumes", ()):
+            if "source" in mount:
+                volumes[mount["source"]] = {"external": True}
+    if volumes:
+        document["volumes"] = volumes
+    return document
 
 
 def variables_of(
     files: Sequence[Path],
     folder: Path,
     environment: Mapping[str, str] = {},
-    filled: Path = Path(".env"),
+    dotenv: Path = Path(".env"),
 ) -> dict[str, str]:
-    """The variables of these files as Compose reads them, with quotes and `export`, which
-    `docker run --env-file` takes for text, and of `environment`, which it fills in from the shell
-    or the file `filled`; `$` is written `$$`. `folder`: for a file of this call.
+    """The variables of these files and of `environment`, as Compose reads them.
+
+    Compose knows quotes and `export` in such files; `docker run --env-file` takes both for text. It
+    replaces `${NAME}` in `environment` by the variables of the shell or of the file `dotenv`. `$` is
+    written `$$` in the result. `folder` is for a file of this call.
     """
     if not files and not environment:
         return {}
@@ -242,21 +293,23 @@ def variables_of(
         "environment": dict(environment),
     }
     path.write_text(json.dumps({"services": {"one": service}}), "utf-8")
-    options = ("--project-name=slimbake", f"--file={path}", "config", "--format=json")
-    env_file = (f"--env-file={filled}",) if environment and filled.is_file() else ()
-    return OwnServices(json.loads(call("compose", *env_file, *options))).variables("one")
+    options = ["--project-name=slimbake", f"--file={path}"]
+    if environment and dotenv.is_file():
+        options.append(f"--env-file={dotenv}")
+    text = call("compose", *options, "config", "--format=json")
+    return OwnServices(json.loads(text)).variables("one")
 
 
-def _alone(service: dict[str, Any]) -> dict[str, Any]:
-    """A service whose named volumes are empty ones of this check's own, and whose files of the
-    repository cannot be written.
-    """
-    mounts = [
-        {**mount, "read_only": True}
-        if mount["type"] == "bind"
-        else {"type": mount["type"], "target": mount["target"]}
-        for mount in service.get("volumes", ())
-    ]
-    kept = {key: value for key, value in service.items() if key not in _LEFT_OUT}
-    kept["labels"] = {**service.get("labels", {}), **owned()}
-    return {**kept, **({"volumes": mounts} if mounts else {})}
+def _without_traces(service: Mapping[str, Any]) -> dict[str, Any]:
+    """A service whose named volumes are empty ones, and that cannot write to the repository."""
+    entry = {key: value for key, value in service.items() if key not in _LEFT_OUT}
+    entry["labels"] = {**service.get("labels", {}), **owned()}
+    mounts = []
+    for mount in service.get("volumes", ()):
+        if mount["type"] == "bind":
+            mounts.append({**mount, "read_only": True})
+        else:
+            mounts.append({"type": mount["type"], "target": mount["target"]})
+    if mounts:
+        entry["volumes"] = mounts
+    return entry

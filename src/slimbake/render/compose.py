@@ -24,70 +24,92 @@ _HEAD = """\
 
 
 def compose(plan: Plan) -> Iterator[bytes]:
-    """The file, in pieces: what runs every service as `slimbake up` does.
+    """Yield the file in pieces. It runs every service as `slimbake up` does.
 
-    The first variant of each service runs where nothing is named. The others stand in for it, and
-    are in a profile of the variant's name; programs that take arguments are in the profile `tools`.
-    A service waits for every variant of what it depends on that starts.
+    The first variant of each service runs where nothing is named. The others replace it, and are in
+    a profile of the variant's name. Programs that take arguments are in the profile `tools`. A
+    service waits for every started variant of the services that it depends on.
     """
     head = _HEAD.format(manifest=comment(plan.manifest), file=COMPOSE_FILE)
-    volumes: dict[str, Any] = {name: {} for service in plan.services for name, _ in service.volumes}
     yield (head + document({"name": plan.project})).encode()
     yield _SERVICES.encode() if plan.services else b"services: {}\n"
-    for running in plan.services:  # one by one: as values they would take as much as the whole plan
+    volumes: dict[str, Any] = {}
+    # One service at a time: all together would take as much memory as the whole plan.
+    for running in plan.services:
         text = document({"services": {running.service: _service(running, plan)}})
         yield text.removeprefix(_SERVICES).encode()
-    yield document({"volumes": volumes}).encode() if volumes else b""
+        volumes |= {name: {} for name, _ in running.volumes}
+    if volumes:
+        yield document({"volumes": volumes}).encode()
 
 
 def _service(service: Running, plan: Plan) -> dict[str, Any]:
-    alias = {"default": {"aliases": [service.host]}} if service.copied else {}
-    profiles = [service.variant] if service.copied else [TOOLS] if service.by_hand else []
-    port = f"127.0.0.1:{service.publish or ''}:{service.port}" if service.port else ""
+    environment = {name: literal(value) for name, value in service.env}
+    environment |= dict(service.environment)
+    volumes: list[Any] = [f"{name}:{literal(path)}" for name, path in service.volumes]
+    if service.weights:
+        volumes.append(mount("image", _image(plan, service.weights)))
+    ports = []
+    if service.port:
+        ports.append(f"127.0.0.1:{service.publish or ''}:{service.port}")
+    profiles = []
+    networks: dict[str, Any] = {}
+    if service.copied:
+        profiles.append(service.variant)
+        networks = {"default": {"aliases": [service.host]}}
+    elif service.by_hand:
+        profiles.append(TOOLS)
     entry = {
         "image": _image(plan, service.service),
         "command": [literal(word) for word in service.replaced],
-        "environment": {
-            **{name: literal(value) for name, value in service.env},
-            **dict(service.environment),
-        },
+        "environment": environment,
         "profiles": profiles,
-        "depends_on": {
-            variant.service: {"condition": condition}
-            | ({"required": False} if variant.copied else {})
-            for host, condition in service.depends_on
-            for variant in plan.variants[host]
-        },
+        "depends_on": _depends_on(service, plan),
         "user": service.user,
         "read_only": True,
         "cap_drop": ["ALL"],
         "cap_add": list(service.cap_add),
         "security_opt": [SECURITY],
         "tmpfs": list(service.in_memory),
-        "volumes": [
-            *(f"{name}:{literal(path)}" for name, path in service.volumes),
-            *([mount("image", _image(plan, service.weights))] if service.weights else ()),
-        ],
-        "ports": [port] if port else [],
+        "volumes": volumes,
+        "ports": ports,
         "expose": [str(number) for number in service.expose],
-        "networks": alias,
-        # `.env` is in few repositories: without it Compose still reads this file, and `up` names it
-        "env_file": [
-            {"path": f"../{literal(path)}"} | ({"required": False} if path == ".env" else {})
-            for path in service.env_file
-        ],
+        "networks": networks,
+        "env_file": [_env_file(path) for path in service.env_file],
         "stop_signal": service.stop_signal,
         "healthcheck": service.healthcheck and _health(service.healthcheck),
     }
     return {key: value for key, value in entry.items() if value}
 
 
+def _depends_on(service: Running, plan: Plan) -> dict[str, Any]:
+    depends_on = {}
+    for host, condition in service.depends_on:
+        for variant in plan.variants[host]:
+            awaited: dict[str, Any] = {"condition": condition}
+            if variant.copied:
+                awaited["required"] = False
+            depends_on[variant.service] = awaited
+    return depends_on
+
+
+def _env_file(path: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": f"../{literal(path)}"}
+    # Few repositories have `.env` in Git. Compose reads this file without; `up` reports it missing.
+    if path == ".env":
+        entry["required"] = False
+    return entry
+
+
 def alone(service: Running, plan: Plan) -> dict[str, Any]:
-    """What a service is in a compose file that has neither images nor data of others, nor a way
-    out: all but its image, its files of variables and what it waits for.
+    """The entry of a service in the compose file of a check.
+
+    It has no images or data of other services and no way out. Its image, its files of variables and
+    what it waits for are left to the caller.
     """
-    left_out = {"image", "profiles", "depends_on", "ports", "networks", "env_file"}
-    entry = {k: v for k, v in _service(service, plan).items() if k not in left_out}
+    entry = _service(service, plan)
+    for key in ("image", "profiles", "depends_on", "ports", "networks", "env_file"):
+        entry.pop(key, None)
     volumes = [{"type": "volume", "target": literal(path)} for _, path in service.volumes]
     if service.weights_volume:
         volumes.append(mount("volume", service.weights_volume))
@@ -95,7 +117,7 @@ def alone(service: Running, plan: Plan) -> dict[str, Any]:
 
 
 def _health(health: Healthcheck) -> dict[str, Any]:
-    """What is left open is as the image has it."""
+    """The health check of a service; what it leaves open is as the image has it."""
     settings = {
         "disable": health.off,
         "test": ["CMD", *map(literal, health.test)] if health.test else [],
@@ -117,10 +139,10 @@ def _image(plan: Plan, name: str) -> str:
 
 
 def mount(kind: str, source: str) -> dict[str, Any]:
-    """How a service mounts its weights. `image` takes Docker 28 and a Compose that knows it."""
+    """The mount of a service's weights. The kind `image` needs Docker 28."""
     return {"type": kind, "source": source, "target": WEIGHTS_FOLDER, "read_only": True}
 
 
 def literal(text: str) -> str:
-    """A text in which Compose replaces no variable."""
+    """Escape a text so that Compose replaces no variable in it."""
     return text.replace("$", "$$")
