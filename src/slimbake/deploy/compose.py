@@ -1,4 +1,4 @@
-"""The fleet in containers, through Docker Compose: started, awaited, run, read and removed."""
+"""Start the fleet in containers through Docker Compose, wait for it, run a service, restart it."""
 
 from __future__ import annotations
 
@@ -44,29 +44,31 @@ def up(
     console: Console,
     code: Mapping[str, Path] = {},
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Start these services, what they depend on and what their `start: {with: ...}` names, and wait
-    until each is well: healthy, alive, or ended without a fault. Gives what was started of the
-    fleet, and of the repository's own compose file.
+    """Start services, what they depend on and what their `start: {with: ...}` names.
 
-    `code`: service -> a folder that is mounted in place of the code of its image. Left out: programs
-    that take arguments, which are for `run`. Raises SetupError for an image that
-    is missing or what Compose cannot start, and removes what it started then; CheckError for what
-    dies or gets unhealthy.
+    It waits until each is well: healthy, alive, or ended with exit code 0. Programs that take
+    arguments are left out; `run` starts them. `images`: service -> its image; `environment`:
+    variables for all; `code`: service -> a folder that is mounted over the code of its image.
+
+    Returns the services of the fleet that it started, and those of the repository's own compose
+    file. Raises SetupError for an image that is missing or for what Compose cannot start, and
+    CheckError for a service that dies or gets unhealthy.
     """
-    chosen = project.plan.starting(services, _there(project))
+    chosen = project.plan.starting(services, _running(project))
     names = tuple(service.service for service in chosen)
-    with _given(project, chosen, images, environment, console, code) as (together, beside):
+    with _compose_project(project, chosen, images, environment, console, code) as (
+        together,
+        beside,
+    ):
         _start(together, names)
         states = _awaited(together, names, beside, console)
     for service in chosen:
         state = states[service.service]
         if state.published:
-            more = (
-                ""
-                if service.publish
-                else f" (another has {service.port}; `publish: PORT` sets one)"
-            )
-            console.say(f"{service.service}: 127.0.0.1:{state.published}{more}")
+            line = f"{service.service}: 127.0.0.1:{state.published}"
+            if not service.publish:
+                line += f" (another has {service.port}; `publish: PORT` sets one)"
+            console.say(line)
         elif state.code is not None:
             console.say(f"{service.service}: finished with exit code 0")
         elif not service.port:
@@ -74,8 +76,8 @@ def up(
     return names, beside
 
 
-def _there(project: Project) -> frozenset[str]:
-    """The services that run, where it matters: a variant that runs stands for its service."""
+def _running(project: Project) -> frozenset[str]:
+    """The services that run now. Only a fleet with variants needs them: () for others."""
     if not any(service.copied for service in project.plan.services):
         return frozenset()
     with started(project) as together:
@@ -83,8 +85,10 @@ def _there(project: Project) -> frozenset[str]:
 
 
 def _start(together: ComposeProject, services: Sequence[str]) -> None:
-    """Have Compose start these services, those that others wait for first. Raises CheckError for one
-    of these that dies or gets unhealthy; else SetupError, with the ports that are taken.
+    """Let Compose start these services, those that others wait for first.
+
+    Raises CheckError for one of these that dies or gets unhealthy, and SetupError for any other
+    failure, with the ports that are taken.
     """
     try:
         together.up(services)
@@ -92,27 +96,24 @@ def _start(together: ComposeProject, services: Sequence[str]) -> None:
         states = together.states()
         ports = {name: state.taken for name, state in states.items() if state.taken}
         if not ports:
-            ran = {n: states[n] for n in services if n in states and not states[n].error}
+            ran = {}
+            for name in services:
+                if name in states and not states[name].error:
+                    ran[name] = states[name]
             _expect_well(together, ran)
-        users = {port: docker.publishing(port) for port in ports.values()}
-        what = [
-            f"{name}: port {port} of this machine is in use by {users[port]}"
-            for name, port in ports.items()
-        ]
-        hints = [
-            f"end that, or give {name} another port: "
-            + (
-                "`publish:` in the manifest"
-                if name in services
-                else "`ports:` in your own compose file"
-            )
-            for name in ports
-        ]
-        rest = "`slimbake down` removes what was started"
-        raise SetupError(
-            "\n".join(what or [error.message]),
-            "\n".join(filter(None, (*(hints or [error.hint]), rest))),
-        ) from None
+        messages, hints = [], []
+        for name, port in ports.items():
+            user = docker.publishing(port)
+            messages.append(f"{name}: port {port} of this machine is in use by {user}")
+            key = "`ports:` in your own compose file"
+            if name in services:
+                key = "`publish:` in the manifest"
+            hints.append(f"end that, or give {name} another port: {key}")
+        if not ports:
+            messages = [error.message]
+            hints = [error.hint] if error.hint else []
+        hints.append("`slimbake down` removes what was started")
+        raise SetupError("\n".join(messages), "\n".join(hints)) from None
 
 
 def run(
@@ -123,58 +124,68 @@ def run(
     arguments: Sequence[str],
     console: Console,
 ) -> int:
-    """Run one service in the foreground, beside what is up; its exit code."""
+    """Run one service in the foreground, beside those that are up, and return its exit code."""
     chosen = tuple(running for running in project.plan.services if running.service == service)
-    with _given(project, chosen, images, environment, console) as (together, _):
+    with _compose_project(project, chosen, images, environment, console) as (together, _):
         return together.run(service, arguments)
 
 
 @contextlib.contextmanager
 def started(project: Project) -> Iterator[ComposeProject]:
-    """The fleet as it was started, to be looked at or ended: files of variables may have gone, and
-    what set those without which Compose reads nothing (`${KEY:?}`).
+    """The Compose project of a fleet that was started, to look at it or to end it.
+
+    Compose reads its files even if files of variables, or variables that they demand (`${KEY:?}`),
+    are gone by now: the services get no such file, and the variables a placeholder.
     """
-    with_files = (service.service for service in project.plan.services if service.env_file)
-    without = "".join(f"  {name}: {{env_file: !reset []}}\n" for name in with_files)
-    values = (value for service in project.plan.services for _, value in service.environment)
-    named = {name for value in values for name in re.findall(r"\$\{(\w+)", value)}
+    override = "services:\n"
+    demanded: set[str] = set()
+    for service in project.plan.services:
+        if service.env_file:
+            override += f"  {service.service}: {{env_file: !reset []}}\n"
+        for _, value in service.environment:
+            demanded.update(re.findall(r"\$\{(\w+)", value))
+    if override == "services:\n":
+        override = "services: {}\n"
     with (
         tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file,
         tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".env") as placeholders,
     ):
-        file.write(f"services:\n{without}" if without else "services: {}\n")
+        file.write(override)
         file.flush()
-        placeholders.writelines(f"{name}=-\n" for name in sorted(named))
+        placeholders.writelines(f"{name}=-\n" for name in sorted(demanded))
         placeholders.flush()
-        together = _prepared(project)
-        files = (*together.files, Path(file.name))
+        together = _written_project(project)
         yield replace(
-            together, files=files, env_files=(Path(placeholders.name), *together.env_files)
+            together,
+            files=(*together.files, Path(file.name)),
+            env_files=(Path(placeholders.name), *together.env_files),
         )
 
 
-def _to_start(project: Project) -> ComposeProject:
-    """The fleet for Compose. Raises SetupError where a file of variables is missing."""
-    missing = [
-        f"services.{service.service}.env_file: there is no {name}"
-        for service in project.plan.services
-        for name in service.env_file
-        if not (project.root / name).is_file()
-    ]
+def _expect_env_files(project: Project) -> None:
+    """Raise SetupError where a file of variables is missing."""
+    missing = []
+    for service in project.plan.services:
+        for name in service.env_file:
+            if not (project.root / name).is_file():
+                missing.append(f"services.{service.service}.env_file: there is no {name}")
     if missing:
         raise SetupError("\n".join(missing), "write it, with lines NAME=VALUE, or remove the key")
-    return _prepared(project)
 
 
-def _prepared(project: Project) -> ComposeProject:
-    """The fleet for Compose, its file written. Raises SetupError where there is no Compose, and
-    where the containers of that name are another repository's.
+def _written_project(project: Project) -> ComposeProject:
+    """The Compose project of the fleet, with its file written.
+
+    Raises SetupError where there is no Compose, and where the containers or volumes of that name
+    are another repository's.
     """
     require_compose()
-    filled = any(service.environment for service in project.plan.services)
-    env_files = (project.root / ".env",) if filled and (project.root / ".env").is_file() else ()
+    dotenv = project.root / ".env"
+    has_values = any(service.environment for service in project.plan.services)
+    env_files = (dotenv,) if has_values and dotenv.is_file() else ()
     together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
-    if elsewhere := together.elsewhere:
+    elsewhere = together.elsewhere
+    if elsewhere:
         raise SetupError(
             f"there are containers of another project '{together.name}', of {elsewhere}",
             "run `slimbake down` there, or `docker compose --project-name"
@@ -192,7 +203,7 @@ def _prepared(project: Project) -> ComposeProject:
 
 
 @contextlib.contextmanager
-def _given(
+def _compose_project(
     project: Project,
     services: Sequence[Running],
     images: Mapping[str, str],
@@ -200,83 +211,108 @@ def _given(
     console: Console,
     code: Mapping[str, Path] = {},
 ) -> Iterator[tuple[ComposeProject, tuple[str, ...]]]:
-    """The fleet with the images and variables of this call, which may be secret: nobody else can
-    read them, and they are gone afterwards. With it, what these services need of the repository's
-    own compose file; of the fleet they wait for one another alone.
+    """The fleet as a Compose project in which these services can start; volumes are made.
 
-    Volumes are made. Raises SetupError for an image that is missing.
+    A file that only its owner can read, and that is removed in the end, has what this call adds:
+    images, variables, which may be secret, and what the services need of the repository's own
+    compose file. The names of the latter are the second value. Raises SetupError for an image or a
+    file of variables that is missing.
     """
-    together = _to_start(project)
-    needed = project.plan.with_weights(tuple(service.service for service in services))
-    _tell_outdated(project, docker.image_ids({name: images[name] for name in needed}), console)
-    needs = {service.service: service.start.beside for service in services if service.start.beside}
-    compose_services = _own(project, needs, console)
-    fleet = {name for service in project.plan.services for name in (service.service, service.host)}
-    beside = compose_services.needed(itertools.chain(*needs.values()), fleet)
-    added = compose_services.joined(beside)
+    _expect_env_files(project)
+    together = _written_project(project)
     names = tuple(service.service for service in services)
+    used_images = {name: images[name] for name in project.plan.with_weights(names)}
+    _warn_outdated(project, docker.image_ids(used_images), console)
+
+    needs = {service.service: service.start.beside for service in services if service.start.beside}
+    own = _own_services(project, needs, console)
+    fleet = set()
+    for running in project.plan.services:
+        fleet |= {running.service, running.host}
+    beside = own.needed(itertools.chain(*needs.values()), fleet)
+    added = own.joined(beside)
+    created_volumes = []
+    for name, volume in added["volumes"].items():
+        if volume == {"name": f"{together.name}_{name}"}:
+            created_volumes.append(name)
+
+    # A volume replaces `type: image`, which old engines lack.
     plan = mounted(project.plan, images, names)
-    volumes = {service.service: service.weights_volume for service in plan.services}
+    weights_volume_of = {running.service: running.weights_volume for running in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
     for service in services:
-        on_top: dict[str, Any] = {"image": literal(images[service.service]), "pull_policy": "never"}
-        on_top["environment"] = variables
-        awaited = plan.awaited(service, names).items()
-        first: dict[str, Any] = {name: {"condition": how} for name, how in awaited}
+        entry: dict[str, Any] = {
+            "image": literal(images[service.service]),
+            "pull_policy": "never",
+            "environment": dict(variables),
+            "volumes": [],
+        }
+        depends_on: dict[str, Any] = {}
+        # Of the fleet, a service waits only for services that this call starts.
+        for name, condition in project.plan.awaited(service, names).items():
+            depends_on[name] = {"condition": condition}
         if service.start.beside:
-            on_top["environment"] = {**compose_services.variables(service.host), **variables}
-            first |= compose_services.awaits(
-                service.host, compose_services.needed(service.start.beside, fleet)
-            )
-        if first or service.depends_on:
-            on_top["depends_on"] = Override(first)
-        on_top["volumes"] = []
+            entry["environment"] = {**own.variables(service.host), **variables}
+            depends_on |= own.awaits(service.host, own.needed(service.start.beside, fleet))
+        if depends_on or service.depends_on:
+            entry["depends_on"] = Override(depends_on)
         if service.service in code:
-            folder = {
-                "type": "bind",
-                "source": literal(str(code[service.service])),
-                "target": "/app",
-            }
-            on_top["volumes"].append({**folder, "read_only": True})
-        if volume := volumes[service.service]:  # in place of `type: image`, which old engines lack
-            on_top["volumes"].append(mount("volume", volume))
+            folder = literal(str(code[service.service]))
+            entry["volumes"].append(
+                {"type": "bind", "source": folder, "target": "/app", "read_only": True}
+            )
+        volume = weights_volume_of[service.service]
+        if volume:
+            entry["volumes"].append(mount("volume", volume))
             added["volumes"][volume] = {"name": volume, "external": True}
-        added["services"][service.service] = on_top
+        added["services"][service.service] = entry
+
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(document(added))
         file.flush()
-        theirs = (k for k, v in added["volumes"].items() if v == {"name": f"{together.name}_{k}"})
-        # of all services: Compose makes those of the ones that do not start, too
-        every = (volume for service in project.plan.services for volume, _ in service.volumes)
-        together.make_volumes((*every, *theirs))
+        # Compose wants the volumes of the services that do not start, too.
+        for running in project.plan.services:
+            created_volumes += [name for name, _ in running.volumes]
+        together.make_volumes(created_volumes)
         yield replace(together, files=(*together.files, Path(file.name))), beside
 
 
-def _tell_outdated(project: Project, images: Mapping[str, str], console: Console) -> None:
-    """Say which images were baked here before something that goes into them was edited."""
-    with contextlib.suppress(SetupError):  # no build would work here, and images start
-        if names := outdated(project, images, console):
+def _warn_outdated(project: Project, images: Mapping[str, str], console: Console) -> None:
+    """Say which of these images were baked here before an edit of what goes into them."""
+    # What would stop a build stops no start of an image that is there.
+    with contextlib.suppress(SetupError):
+        names = outdated(project, images, console)
+        if names:
             console.say(
                 f"{', '.join(names)}: edited since the last bake, whose image starts:"
                 f" `slimbake bake {' '.join(names)}` makes a new one"
             )
 
 
-def _own(project: Project, needs: Mapping[str, Sequence[str]], console: Console) -> OwnServices:
-    """The repository's own compose file, where services need something of it."""
+def _own_services(
+    project: Project, needs: Mapping[str, Sequence[str]], console: Console
+) -> OwnServices:
+    """The services of the repository's own compose file, with the images of `needs` pulled.
+
+    `needs`: service -> the services of that file that start beside it; {} reads no file.
+    """
     if not needs:
         return OwnServices({"services": {}})
     file = project.root / own_compose(project.root).name
-    file_services = own_services(file, project.plan.project)
-    pull(lacking(beside_images(file, file_services, needs)), console)
-    return file_services
+    own = own_services(file, project.plan.project)
+    pull(lacking(beside_images(file, own, needs)), console)
+    return own
 
 
 def restart(project: Project, services: Collection[str]) -> None:
-    """Restart the containers of these services, in the order of what they depend on, and wait until
-    each is well. Raises as `up` does.
+    """Restart the containers of these services, and wait until each is well.
+
+    They restart in the order of what they depend on. Raises as `up` does.
     """
-    names = [s.service for s in project.plan.services if s.service in services and not s.by_hand]
+    names = []
+    for service in project.plan.services:
+        if service.service in services and not service.by_hand:
+            names.append(service.service)
     with started(project) as together:
         together.restart(names)
         _awaited(together, names, settle=SETTLED)
@@ -289,13 +325,16 @@ def written(project: Project) -> None:
 
 
 def variables(given: Iterable[str]) -> dict[str, str]:
-    """What `--env` names: NAME=VALUE, or NAME alone for this process's own."""
+    """The variables that `--env` names: NAME=VALUE, or NAME with the value of this process."""
     values = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals and name not in os.environ:
+        if equals:
+            values[name] = value
+        elif name in os.environ:
+            values[name] = os.environ[name]
+        else:
             raise UsageError(f"--env {name}: there is no such variable here", "--env NAME=VALUE")
-        values[name] = value if equals else os.environ[name]
     return values
 
 
@@ -306,73 +345,80 @@ def _awaited(
     console: Console = QUIET,
     settle: float = ALIVE,
 ) -> dict[str, ContainerState]:
-    """Wait until all are well, and have been for so many seconds: some listen before they can work.
-    Say of which the health check fails meanwhile. Raises CheckError, with the last words of one that
-    dies or gets unhealthy.
+    """Wait until all services have been well for `settle` seconds: some listen before they work.
+
+    Meanwhile it reports health checks that fail. Raises CheckError, with the last lines of the log,
+    for a service that dies or gets unhealthy.
     """
-    began, reported = time.monotonic(), set[str]()
+    began = time.monotonic()
+    reported: set[str] = set()
     well_since: float | None = None
     while True:
         containers = together.states()
         states = {service: containers[service] for service in (*services, *beside)}
         _expect_well(together, states, beside)
+        starting = {name: state for name, state in states.items() if state.health == "starting"}
         now = time.monotonic()
-        for name, state in states.items() if now > began + PATIENCE else ():
-            if state.health == "starting" and state.check and name not in reported:
-                console.say(
-                    f"{name} is not healthy yet: its health check says:"
-                    f" {state.check.splitlines()[-1]}"
-                )
-                reported.add(name)
-        if any(state.health == "starting" and state.code is None for state in states.values()):
+        if now > began + PATIENCE:
+            for name, state in starting.items():
+                if state.check and name not in reported:
+                    says = state.check.splitlines()[-1]
+                    console.say(f"{name} is not healthy yet: its health check says: {says}")
+                    reported.add(name)
+        if any(state.code is None for state in starting.values()):
             well_since = None
-        else:
-            well_since = now if well_since is None else well_since
-            if now >= well_since + settle or all(s.code == 0 for s in states.values()):
+        elif well_since is None:
+            well_since = now
+        if well_since is not None:
+            all_ended = all(state.code == 0 for state in states.values())
+            if all_ended or now >= well_since + settle:
                 return states
         time.sleep(EVERY)
 
 
 def _why_ill(service: str, state: ContainerState, together: ComposeProject) -> str:
-    """How a service ended, or what its health check said, and its last words."""
-    how = f"{service} {f'ended with exit code {state.code}' if state.code else 'is unhealthy'}"
-    if state.check and not state.code:
-        how += f": its health check says\n{state.check}\nand the service"
-    return f"{how}\n{together.last_words(service, LAST_WORDS)}".rstrip()
+    """How a service ended, or what its health check said, and the last lines of its log."""
+    if state.code:
+        message = f"{service} ended with exit code {state.code}"
+    else:
+        message = f"{service} is unhealthy"
+        if state.check:
+            message += f": its health check says\n{state.check}\nand the service"
+    return f"{message}\n{together.last_words(service, LAST_WORDS)}".rstrip()
 
 
 def _expect_well(
     together: ComposeProject, states: Mapping[str, ContainerState], beside: Sequence[str] = ()
 ) -> None:
-    """Raise CheckError for those that died or are unhealthy, with their last words."""
-    ill = {n: state for n, state in states.items() if state.code or state.health == "unhealthy"}
-    if ill:
-        logs = (
-            f"`docker logs {state.name}`" if name in beside else f"`slimbake logs {name}`"
-            for name, state in ill.items()
-        )
+    """Raise CheckError for services that died or are unhealthy, with the last lines of their logs."""
+    messages, logs = [], []
+    for name, state in states.items():
+        if state.code or state.health == "unhealthy":
+            messages.append(_why_ill(name, state, together))
+            program = f"docker logs {state.name}" if name in beside else f"slimbake logs {name}"
+            logs.append(f"`{program}`")
+    if messages:
         raise CheckError(
-            "\n".join(_why_ill(name, state, together) for name, state in ill.items()),
+            "\n".join(messages),
             f"{', '.join(logs)}: all that they wrote; `slimbake down` removes the others",
         )
 
 
 def joining(project: Project) -> tuple[str, ...]:
-    """What to write into a compose file of one's own for the fleet to be part of it."""
+    """The lines to write into a compose file of one's own for the fleet to be part of it."""
     compose_file = own_compose(project.root)
-    lines = (f"in {compose_file.name or 'compose.yaml'}:", "", f"include: [{COMPOSE_FILE}]")
-    both = [
-        service.service
-        for service in project.plan.services
-        if service.service in compose_file.services
-    ]
-    if not both:
-        return lines
-    return (
-        *lines,
-        "",
-        f"and without your own {', '.join(both)}; or keep them, and in place of `include`, below each",
-        f"service: extends: {{file: {COMPOSE_FILE}, service: {both[0]}}}",
-        "without those of its keys that slimbake's file has: build, image, command, entrypoint,",
-        "healthcheck, ports, user, working_dir, security_opt.",
-    )
+    lines = [f"in {compose_file.name or 'compose.yaml'}:", "", f"include: [{COMPOSE_FILE}]"]
+    both = []
+    for service in project.plan.services:
+        if service.service in compose_file.services:
+            both.append(service.service)
+    if both:
+        lines += [
+            "",
+            f"and without your own {', '.join(both)}; or keep them, and in place of `include`, below"
+            " each",
+            f"service: extends: {{file: {COMPOSE_FILE}, service: {both[0]}}}",
+            "without those of its keys that slimbake's file has: build, image, command, entrypoint,",
+            "healthcheck, ports, user, working_dir, security_opt.",
+        ]
+    return tuple(lines)

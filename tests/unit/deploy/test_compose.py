@@ -86,7 +86,7 @@ def test_compose_fills_in_from_the_dot_env_beside_the_manifest_and_ends_without_
     with compose.started(project) as together:
         assert together.env_files[1:] == (tmp_path / ".env",), "it wins"
     project.plan = planned(service("api"))
-    assert compose._prepared(project).env_files == ()
+    assert compose._written_project(project).env_files == ()
 
 
 def test_variants_and_tools_start_only_where_they_are_named() -> None:
