@@ -1,7 +1,11 @@
-"""Resolves the requirements of one scope, with the versions of the scopes beneath."""
+"""Resolve the requirements of one scope with uv, for each platform.
+
+The versions of the scopes below are taken as they are.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
@@ -24,9 +29,9 @@ from slimbake.lock.digests import Digests
 from slimbake.lock.explain import no_solution, refuse_hashes
 from slimbake.lock.model import Pin, merged
 
-# What PyTorch's indexes have a build of for each kind of machine.
+# The packages of which PyTorch's indexes have one build for each kind of machine.
 TORCH = frozenset({"torch", "torchaudio", "torchvision"})
-_BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # how such an index's address ends, and a mirror's
+_BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # the end of the address of such an index or a mirror of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +44,18 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """One package of a resolution, and what needs it there."""
+    """One package of a resolution, and the packages that need it."""
 
     name: str
     version: str  # or its address
-    via: tuple[str, ...]  # names of packages; "" = a requirement of ours
+    via: tuple[str, ...]  # names of packages; "" = a requirement of the scope itself
 
 
-# Reads what uv answers: requirements with annotations.
-
+# A line of what uv prints: a requirement with annotations.
 _LINE = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)[^#]*(?:# via"
     r" (?P<via>.*))?$"
 )
-
-
 _ADDRESSED = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*"
     r"(?:(?<=\s)# via (?P<via>.*))?$"
@@ -61,21 +63,27 @@ _ADDRESSED = re.compile(
 
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
-    """`uv pip compile --annotation-style line`: `anyio==4.16.0  # via httpx, -r api.in`."""
-    matches = (_LINE.match(line) or _ADDRESSED.match(line) for line in text.splitlines())
-    return tuple(
-        Needed(line["name"], line["version"], _via(line["via"] or "")) for line in matches if line
-    )
+    """Parse the output of `uv pip compile --annotation-style line`.
+
+    A line is `anyio==4.16.0  # via httpx, -r api.in`.
+    """
+    packages = []
+    for line in text.splitlines():
+        match = _LINE.match(line) or _ADDRESSED.match(line)
+        if match:
+            packages.append(Needed(match["name"], match["version"], _via(match["via"] or "")))
+    return tuple(packages)
 
 
 def _via(text: str) -> tuple[str, ...]:
-    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
-    named = {
-        "" if entry.startswith("-r ") else entry
-        for entry in entries
-        if not entry.startswith(("-c ", "--override"))
-    }
-    return tuple(sorted(named))
+    names = set()
+    for entry in text.split(","):
+        entry = entry.strip()
+        if entry.startswith("-r "):
+            names.add("")
+        elif entry and not entry.startswith(("-c ", "--override")):
+            names.add(entry)
+    return tuple(sorted(names))
 
 
 class Uv(PipCompile):
@@ -91,90 +99,95 @@ class Uv(PipCompile):
         pinned: Mapping[str, str] = {},
     ) -> None:
         """`pinned`: the versions, or addresses, that the scope takes as they are."""
-        self._root, self._scope, self._below = root, scope, pinned
-        requirements = [Requirement(spec) for spec in scope.asks.specs]
+        self._root = root
+        self._scope = scope
+        self._pinned = pinned
         machine = _for_build(machine, scope.torch)
-        folders = machine.packages.find_links_folders
-        files = [file.name for folder in folders for file in folder.glob("torch*.whl")]
-        torch = _build(files, scope, platform)
-        mirrored = any(_BUILD.search(url) for url in machine.packages.extra_index_urls)
-        there = mirrored or any(constraint.startswith("torch==") for constraint in torch)
-        # uv would ask PyTorch's index for triton too, which a scope for CPUs must not have: where
-        # it is asked for, all comes from the package index, and is refused with its size.
-        triton = any(canonicalize_name(each.name) == "triton" for each in requirements)
-        on_index = scope.torch == CUDA or (scope.torch == CPU and triton)
+        torch_constraints = _torch_constraints(_torch_wheels(machine), scope, platform)
         super().__init__(
             machine,
             scope.python.version,
             platform,
             work,
-            sources=[
-                canonicalize_name(requirement.name)
-                for requirement in requirements
-                if requirement.url and not requirement.url.partition("#")[0].endswith(".whl")
-            ],
+            sources=_source_packages(scope),
             prereleases=bool(scope.asks.prereleases),
-            torch="" if there or on_index else scope.torch,
+            torch=_torch_backend(scope, machine, torch_constraints),
         )
-        self.constraints = (
-            *(constraint for constraint in torch if name_of(constraint) not in pinned),
-            *(exactly(*pin) for pin in pinned.items()),
-        )
+        constraints = [line for line in torch_constraints if name_of(line) not in pinned]
+        constraints += [exactly(name, version) for name, version in pinned.items()]
+        self.constraints = tuple(constraints)
 
     def resolve(self, locked: Mapping[str, str]) -> tuple[Needed, ...]:
-        """The packages of the scope and of the scopes beneath it.
+        """The packages of the scope and of the scopes below it.
 
         `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """
         asks = self._scope.asks
-        extras = {name: f"[{','.join(more)}]" for name, more in asks.extras}
-        local = [
-            f"{package.name}{extras.get(package.name, '')} @ {(self._root / package.path).as_uri()}"
-            for package in asks.packages
-        ]
-        specs = {spec: self._at_commit(spec, locked) for spec in asks.specs}
-        every = (*specs.values(), *local)
-        local_names = {package.name for package in asks.packages}
-        options = [
-            word
-            for name in sorted(local_names)
-            for word in ("--no-binary", name, "--no-emit-package", name)
-        ]
-        options += ["--no-deps"] if self._scope.kind == "weights" else []
+        line_of = {spec: self._at_commit(spec, locked) for spec in asks.specs}
+        local_lines = []
+        local_names = set()
+        extras = dict(asks.extras)
+        for package in asks.packages:
+            local_names.add(package.name)
+            name = package.name
+            if package.name in extras:
+                name += f"[{','.join(extras[package.name])}]"
+            local_lines.append(f"{name} @ {(self._root / package.path).as_uri()}")
+        options: list[str] = []
+        for name in sorted(local_names):
+            options += ["--no-binary", name, "--no-emit-package", name]
+        if self._scope.kind == "weights":
+            options.append("--no-deps")
+
+        lines = [*line_of.values(), *local_lines]
         try:
-            needed = self._solved(every, locked, options)
+            needed = self._solved(lines, locked, options)
         except NoSolution:
             if len(asks.by_file) < 2:
                 raise
-            listed = {spec for file in asks.by_file for spec in file}
-            # What the manifest itself asks for moves for no file.
-            own = [*(line for spec, line in specs.items() if spec not in listed), *local]
-            files = ([*(specs[spec] for spec in file), *own] for file in asks.by_file)
-            pins = self._one_by_one(files, locked, options)
-            path = self._work / "overrides.in"
-            path.write_text("\n".join(pins))
-            # An override drops the extras that are asked for: what they need is asked for itself.
-            over = self._solved((*every, *pins), {}, [*options, "--overrides", str(path)])
-            asked = {*map(name_of, every)}
-            needed = tuple(
-                replace(package, via=tuple(n for n in package.via if n or package.name in asked))
-                for package in over
-            )
+            # What the manifest itself asks for holds for every file.
+            in_files = set(itertools.chain(*asks.by_file))
+            own = [line for spec, line in line_of.items() if spec not in in_files] + local_lines
+            files = [[*(line_of[spec] for spec in file), *own] for file in asks.by_file]
+            needed = self._as_pip_would(lines, files, locked, options)
         return tuple(package for package in needed if package.name not in local_names)
+
+    def _as_pip_would(
+        self,
+        lines: Sequence[str],
+        files: Iterable[Iterable[str]],
+        locked: Mapping[str, str],
+        options: Sequence[str],
+    ) -> tuple[Needed, ...]:
+        """The packages that there are when pip installs requirements files one after another."""
+        pins = self._one_by_one(files, locked, options)
+        path = self._work / "overrides.in"
+        path.write_text("\n".join(pins))
+        # uv drops the extras of a requirement that is overridden, and with them what they need. So
+        # the pins are required, too, and none of them counts as required by the user for that.
+        solved = self._solved([*lines, *pins], {}, [*options, "--overrides", str(path)])
+        required = {name_of(line) for line in lines}
+        needed = []
+        for package in solved:
+            if package.name not in required:
+                package = replace(package, via=tuple(name for name in package.via if name))
+            needed.append(package)
+        return tuple(needed)
 
     def _solved(
         self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str]
     ) -> tuple[Needed, ...]:
-        path, output = self._work / f"{self._scope.name}.in", self._work / "needed.txt"
+        path = self._work / f"{self._scope.name}.in"
         path.write_text("\n".join(lines))
-        kept = (f"{name}=={version}\n" for name, version in locked.items() if "://" not in version)
+        # uv keeps the versions of an output file that exists.
+        output = self._work / "needed.txt"
+        kept = [f"{name}=={pin}\n" for name, pin in locked.items() if "://" not in pin]
         output.write_text("".join(kept))
-        # What lies below has its version: the lock of a library does not count.
-        constraints = dict.fromkeys(
-            constraint.spec
-            for constraint in self._scope.asks.constraints
-            if not (constraint.library and name_of(constraint.spec) in self._below)
-        )
+        constraints: dict[str, None] = {}
+        for constraint in self._scope.asks.constraints:
+            # A package of a scope below has its version: the lock of a library cannot change it.
+            if not (constraint.library and name_of(constraint.spec) in self._pinned):
+                constraints[constraint.spec] = None
         self.compile([path], output, [*options, "--annotation-style", "line"], [*constraints])
         return parse_compiled(output.read_text())
 
@@ -184,61 +197,103 @@ class Uv(PipCompile):
         locked: Mapping[str, str],
         options: Iterable[str],
     ) -> list[str]:
-        """What there is when pip installs files one after another, as requirements: each keeps what
-        fits it of what those before it brought, and moves the rest. Says what was moved.
+        """The versions that there are when pip installs files one after another, as requirements.
+
+        Each file keeps the versions of those before it where they fit, and changes the others. A
+        warning names what changed.
         """
-        versions, moved = dict[str, str](), set[str]()
+        versions: dict[str, str] = {}
+        changed: set[str] = set()
         for lines in files:
-            needed = self._solved(lines, {**locked, **versions}, options)
-            new = {package.name: package.version for package in needed}
-            moved |= {name for name in new if versions.get(name, new[name]) != new[name]}
-            versions |= new
-        names = ", ".join(f"{name} {versions[name]}" for name in sorted(moved))
+            for package in self._solved(lines, {**locked, **versions}, options):
+                if versions.get(package.name, package.version) != package.version:
+                    changed.add(package.name)
+                versions[package.name] = package.version
+        names = ", ".join(f"{name} {versions[name]}" for name in sorted(changed))
         self.warnings.add(
             f"{self._scope.name}: its requirements files have no solution together. A later one moves"
             f" what an earlier one brought, as with pip, and `pip check` may object: {names}"
         )
-        return [exactly(*pin) for pin in versions.items()]
+        return [exactly(name, version) for name, version in versions.items()]
 
     def _at_commit(self, spec: str, locked: Mapping[str, str]) -> str:
-        """A requirement of a Git source with the commit that it has by now, so that a branch which
-        moves meanwhile is one commit.
+        """A requirement of a Git source at the commit that is locked.
+
+        A branch may move while slimbake locks: without, two platforms could get two commits.
         """
-        name, at, address = spec.partition(" @ ")
         commit = locked.get(name_of(spec), "")
-        return (
-            f"{name} @ {commit}{''.join(address.partition(' ; ')[1:])}"
-            if at and "git+" in commit
-            else spec
-        )
+        name, is_source, address = spec.partition(" @ ")
+        if not is_source or "git+" not in commit:
+            return spec
+        _, semicolon, condition = address.partition(" ; ")
+        return f"{name} @ {commit}{semicolon}{condition}"
 
 
 def _for_build(machine: Machine, torch: str) -> Machine:
-    """The machine's settings without the indexes of other builds of torch; one of this build comes
-    first, since uv takes a package from the first index that has it.
+    """The machine's settings without the indexes of other builds of torch.
+
+    An index of this build comes first, since uv takes a package from the first index that has it.
     """
-    every = machine.packages.extra_index_urls
-    builds = {url: match[1] for url in every if (match := _BUILD.search(url))}
-    urls = sorted(
-        (url for url in every if builds.get(url, torch) == torch), key=lambda u: u not in builds
-    )
-    return replace(machine, packages=replace(machine.packages, extra_index_urls=tuple(urls)))
+    of_build, others = [], []
+    for url in machine.packages.extra_index_urls:
+        build = _BUILD.search(url)
+        if build is None:
+            others.append(url)
+        elif build[1] == torch:
+            of_build.append(url)
+    packages = replace(machine.packages, extra_index_urls=(*of_build, *others))
+    return replace(machine, packages=packages)
 
 
-def _build(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]:
-    """Constraints by which uv takes, of the wheels in folders, the newest of the scope's build of
-    torch that its requirements allow, and none of another build.
+def _source_packages(scope: Scope) -> list[str]:
+    """The packages that a scope asks for by an address that is no wheel's."""
+    names: list[str] = []
+    for spec in scope.asks.specs:
+        requirement = Requirement(spec)
+        if requirement.url and not requirement.url.partition("#")[0].endswith(".whl"):
+            names.append(canonicalize_name(requirement.name))
+    return names
+
+
+def _torch_wheels(machine: Machine) -> list[str]:
+    """The names of the wheels of torch that lie in folders of this machine."""
+    folders = machine.packages.find_links_folders
+    return [file.name for folder in folders for file in folder.glob("torch*.whl")]
+
+
+def _torch_backend(scope: Scope, machine: Machine, constraints: Iterable[str]) -> str:
+    """The build of torch for which uv asks PyTorch's own index; "" = it asks no such index."""
+    if scope.torch == CUDA:
+        return ""
+    if any(_BUILD.search(url) for url in machine.packages.extra_index_urls):
+        return ""  # a mirror of it
+    if any(line.startswith("torch==") for line in constraints):
+        return ""  # a wheel in a folder
+    # That index has triton, too, which no scope for CPUs may have. If one asks for it, it has to
+    # come from the package index: slimbake then refuses it with its size.
+    names = [canonicalize_name(Requirement(spec).name) for spec in scope.asks.specs]
+    if scope.torch == CPU and "triton" in names:
+        return ""
+    return scope.torch
+
+
+def _torch_constraints(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]:
+    """Constraints for the wheels of torch in folders.
+
+    uv then takes the newest of the scope's build that the requirements allow, and none of another
+    build.
     """
     requirements = [Requirement(spec) for spec in scope.asks.specs]
     requirements += [Requirement(constraint.spec) for constraint in scope.asks.constraints]
-    specifier_of = {
-        name: Requirement(name).specifier for name in sorted(TORCH) if scope.torch != CUDA
-    }
+    specifier_of: dict[str, SpecifierSet] = {}
+    if scope.torch != CUDA:
+        specifier_of = {name: SpecifierSet() for name in sorted(TORCH)}
     for requirement in requirements:
         name = canonicalize_name(requirement.name)
-        specifier_of[name] = requirement.specifier & specifier_of.get(name, requirement.specifier)
+        specifier_of[name] = requirement.specifier & specifier_of.get(name, SpecifierSet())
+
     newest: dict[str, Version] = {}
-    others: dict[str, None] = {}
+    other_builds: dict[str, None] = {}
     for file in files:
         name, version, _, _ = parse_wheel_filename(file)
         if name not in specifier_of or version.local is None:
@@ -248,12 +303,13 @@ def _build(files: Iterable[str], scope: Scope, platform: str) -> tuple[str, ...]
             if fits and specifier_of[name].contains(version, prereleases=True):
                 newest[name] = max(version, newest.get(name, version))
         elif scope.torch == CUDA and "+" not in str(specifier_of[name]):
-            others[f"{name}!={version}"] = None
-    return (*(f"{name}=={version}" for name, version in newest.items()), *others)
+            other_builds[f"{name}!={version}"] = None
+    return (*(f"{name}=={version}" for name, version in newest.items()), *other_builds)
 
 
 def exact(pins: Iterable[Pin], sources: Mapping[str, Source], platform: str) -> dict[str, str]:
-    """Of the pins of a platform: name -> version; of a Git source, the address with its commit.
+    """The versions of the pins of a platform, by name; of a Git source, its address with the commit.
+
     `sources`: by their origins.
     """
     versions = {}
@@ -273,63 +329,65 @@ def resolve_scope(
     console: Console,
     sources: Mapping[str, Source] = {},
 ) -> tuple[tuple[Pin, ...], list[Source]]:
-    """The pins of what a scope needs besides the scopes beneath it, and the sources of what has no
-    wheel.
+    """Return the pins of a scope without those of the scopes below it, and the sources to build.
 
-    `kept`: of an earlier lock, which stay where they still fit; `sources`: of `kept` and `taken`, by
-    their origins. Raises ResolutionError where requirements contradict each other, and SetupError
-    where uv or an index fails.
+    `kept`: pins of an earlier lock, which stay where they still fit; `sources`: of `kept` and
+    `taken`, by their origins. Raises ResolutionError where requirements contradict each other, and
+    SetupError where uv or an index fails.
     """
-    needs: dict[str, tuple[Pin, ...]] = {}  # by the marker of a platform
-    own: dict[str, list[Pin]] = {}
+    all_pins: dict[str, tuple[Pin, ...]] = {}  # by the marker of a platform
+    own_pins: dict[str, list[Pin]] = {}
     built: dict[str, Source] = {}
-    still = still_asked(scope, sources)
+    same_sources = still_asked(scope, sources)
     digests = Digests(machine, console)
     for platform in scope.platforms:
-        locked = exact(kept, still, platform)
-        beneath = exact(taken.beneath, sources, platform)
+        locked = exact(kept, same_sources, platform)
+        below = exact(taken.beneath, sources, platform)
+        pinned = {**below, **exact(taken.agreed, sources, platform)}
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
-            under = {**beneath, **exact(taken.agreed, sources, platform)}
-            uv = Uv(scope, root, platform, machine, Path(scratch), under)
+            uv = Uv(scope, root, platform, machine, Path(scratch), pinned)
             try:
                 needed = uv.resolve(locked)
                 versions = [(package.name, package.version) for package in needed]
-                there = uv.locate(versions, "wheels") if versions else Found({}, {})
+                found = uv.locate(versions, "wheels") if versions else Found({}, {})
             except NoSolution as error:
                 raise no_solution(scope, str(error)) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
-        there = digests.complete(there, {package.name for package in needed})
-        built |= {source.origin: source for source in there.sources.values()}
-        pins = tuple(_pin(package, there) for package in needed)
-        needs[marker(platform)] = pins
-        own[marker(platform)] = [pin for pin in pins if pin.name not in beneath]
-    refuse_hashes(scope, merged(needs), built)
-    return merged(own), with_asked(scope, built.values())
+        found = digests.complete(found, {package.name for package in needed})
+        built |= {source.origin: source for source in found.sources.values()}
+        pins = tuple(_pin(package, found) for package in needed)
+        all_pins[marker(platform)] = pins
+        own_pins[marker(platform)] = [pin for pin in pins if pin.name not in below]
+    refuse_hashes(scope, merged(all_pins), built)
+    return merged(own_pins), with_asked(scope, built.values())
 
 
-def _pin(needed: Needed, there: Found) -> Pin:
-    if source := there.sources.get(needed.name):
+def _pin(needed: Needed, found: Found) -> Pin:
+    source = found.sources.get(needed.name)
+    if source:
         return Pin(needed.name, source.version, (), needed.via, built=source.origin)
-    wheel = there.wheels[needed.name][0].wheel
+    wheel = found.wheels[needed.name][0].wheel
     return Pin(needed.name, needed.version, (wheel,), needed.via)
 
 
 def still_asked(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
-    """Of these sources, those whose address is asked for as it was: they stay at their commit."""
+    """The sources whose address is required as before: they stay at their commit."""
     addresses = _addresses(scope).values()
     return {origin: source for origin, source in sources.items() if source.asked in addresses}
 
 
 def with_asked(scope: Scope, sources: Iterable[Source]) -> list[Source]:
-    """Sources, with the address by which a scope asks for each."""
+    """The sources, each with the address by which the scope requires it."""
     address_of = _addresses(scope)
     return [replace(source, asked=address_of.get(source.name, "")) for source in sources]
 
 
 def _addresses(scope: Scope) -> dict[str, str]:
-    return {
-        name_of(spec): spec.partition(" @ ")[2].partition(" ; ")[0]
-        for spec in scope.asks.specs
-        if " @ " in spec
-    }
+    """The addresses that a scope requires, by the name of the package."""
+    addresses = {}
+    for spec in scope.asks.specs:
+        _, is_source, rest = spec.partition(" @ ")
+        if is_source:
+            addresses[name_of(spec)] = rest.partition(" ; ")[0]
+    return addresses
