@@ -1,4 +1,4 @@
-"""Synthetic fleets: a repository of N services, as slimbake wants it and as posit-bakery wants it.
+"""Synthetic fleets: a repository of N services.
 
 The same N gives the same bytes. Everything is written as it is made, so that a fleet of 10,000
 costs no memory: what a child process is said to have used at its peak can never be less than what
@@ -20,8 +20,6 @@ DELTAS = (
 )
 FIRST_PORT = 10_000
 PYTHONS = ("3.11", "3.12", "3.13")
-CONTAINERFILE = "Containerfile.debian13"
-"""As posit-bakery's plan names it for an image on Debian 13."""
 
 _MANIFEST = """\
 # yaml-language-server: $schema=services.schema.json
@@ -46,47 +44,13 @@ _BASES_OF = """\
     torch: cpu
 """
 
-_BAKERY = """\
-repository:
-  url: "https://example.com/fleet"
-  vendor: "Example"
-  maintainer: "Fleet <fleet@example.com>"
-  authors: []
-
-registries:
-  - host: "registry.example.com"
-    namespace: "fleet"
-
-images:
-"""
-
-# From the same facts as slimbake's own Dockerfile of a service, and shorter: 16 lines, not 39.
-_CONTAINERFILE = """\
-# Rendered by posit-bakery.
-FROM {{ base }} AS build
-COPY services/{{ Image.Name }}/requirements.txt /tmp/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/pip \\
-    pip install --target /opt/packages -r /tmp/requirements.txt
-
-FROM {{ base }}
-COPY --from=build /opt/packages /opt/packages
-COPY services/{{ Image.Name }} /app
-WORKDIR /app
-ENV PYTHONPATH=/opt/packages \\
-    LOG_LEVEL={{ log_level }} \\
-    OMP_NUM_THREADS={{ threads }}
-EXPOSE {{ port }}
-USER 65532:65532
-ENTRYPOINT ["python", "-m", "{{ package }}"]
-"""
-
 _SMOKE = """\
 def imports() -> None:
     import {package}  # noqa: F401
 """
 
 
-def write_slimbake(root: Path, count: int, pythons: int = 1) -> None:
+def write_fleet(root: Path, count: int, pythons: int = 1) -> None:
     """Write a repository with a manifest of `count` services below `root`, which must not exist.
 
     `pythons`: how many versions of Python they have, each as many services and a family of bases.
@@ -117,30 +81,6 @@ def write_slimbake(root: Path, count: int, pythons: int = 1) -> None:
             (folder / package / "__main__.py").write_text(f'print("{name}")\n')
             (folder / "requirements.txt").write_text(f"# {name}\n{DELTAS[index % len(DELTAS)]}\n")
             (folder / "smoke.py").write_text(_SMOKE.format(package=package))
-
-
-def write_bakery(root: Path, count: int) -> None:
-    """Write a repository of `count` images for posit-bakery below `root`, which must not exist."""
-    root.mkdir(parents=True)
-    with (root / "bakery.yaml").open("w", encoding="utf-8") as config:
-        config.write(_BAKERY)
-        for index, name, package, base in _services(count):
-            config.write(
-                f"  - name: {name}\n"
-                f"    versions:\n"
-                f"      - name: 1.0.0\n"
-                f"        latest: true\n"
-                f"        os: [{{name: Debian 13, primary: true}}]\n"
-                f"        values:\n"
-                f"          base: registry.example.com/fleet/base-{base or 'none'}\n"
-                f"          package: {package}\n"
-                f'          port: "{FIRST_PORT + index}"\n'
-                f"          log_level: info\n"
-                f'          threads: "{1 + index % 4}"\n'
-            )
-            template = root / name / "template"
-            template.mkdir(parents=True)
-            (template / f"{CONTAINERFILE}.jinja2").write_text(_CONTAINERFILE)
 
 
 def _services(count: int) -> Iterator[tuple[int, str, str, str]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import tables
-from bench.fleet import write_slimbake
+from bench.fleet import write_fleet
 from bench.timed import FailedError, Run, run, say
 
 LOCKS = Path(__file__).with_name("made_up_locks.py")
@@ -39,7 +39,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
             root = Path(scratch) / "fleet"
             say(f"{size:,} services: writing")
-            write_slimbake(root, size)
+            write_fleet(root, size)
             run((sys.executable, LOCKS), root)
             run(slimbake("generate"), root)
             for number in range(arguments.runs):

@@ -19,7 +19,6 @@ _PICTURES = {
     "layers": pictures.layers,
     "sizes": pictures.sizes,
     "sharing": pictures.sharing,
-    "serving": pictures.serving,
     "builds": pictures.builds,
 }
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,6 +19,17 @@ WRITEUP = Path(__file__).parents[1] / "writeup.json"
 MANIFEST = "services.yaml"
 RESULTS = "bench/results"
 ONNX = "-onnx"  # how the variants of the example end that run without torch
+_RECORDS = (
+    "techniques",
+    "census",
+    "bake",
+    "starts",
+    "stacks",
+    "suites",
+    "sharing",
+    "precision",
+    "generation",
+)
 OURS, BY_HAND = "slimbake", "one by one"  # sides of bench/bake.py
 
 
@@ -37,8 +48,6 @@ class Inputs:
     )  # bake/parity.json: `slimbake check --images --record`
     census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
-    prune: Json = field(default_factory=dict)  # bench/results/prune.json: bench/prune.py
-    serving: Json = field(default_factory=dict)  # bench/results/serving.json: bench/serving.py
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
     # bench/results/stacks.json: bench/starts.py --fleet stacks
     stacks: Json = field(default_factory=dict)
@@ -73,21 +82,7 @@ def read(root: Path) -> Inputs:
             bases={service.name: service.base.name for service in services if service.base},
             sizes=_json(root / SIZES),
             parity=_json(root / PARITY),
-            **{
-                name: _json(results / f"{name}.json")
-                for name in (
-                    *("techniques", "census", "bake", "prune"),
-                    *(
-                        "serving",
-                        "starts",
-                        "stacks",
-                        "suites",
-                        "sharing",
-                        "precision",
-                        "generation",
-                    ),
-                )
-            },
+            **{name: _json(results / f"{name}.json") for name in _RECORDS},
         )
     )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slimbake.console.tables import UNMEASURED
 
-from .cells import difference, ratio, seconds, table
+from .cells import ratio, seconds, table
 from .inputs import Inputs
-
-COLD_AT_MOST = 5.0  # seconds that optimisation may add to a cold bake of the eight
 
 
 def _machine(found: Mapping[str, Any], where: str) -> str:
@@ -22,8 +20,8 @@ def _machine(found: Mapping[str, Any], where: str) -> str:
 
 
 def builds(inputs: Inputs) -> str:
-    """How long bakes take: beside hand-written Dockerfiles, and beside one without optimisation."""
-    return "\n\n".join((*_bakes(inputs.bake), *_clean_up(inputs.prune)))
+    """How long bakes take, beside hand-written Dockerfiles."""
+    return "\n\n".join(_bakes(inputs.bake))
 
 
 def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
@@ -58,38 +56,3 @@ def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
         if name != "slimbake"
     )
     return (label, *map(seconds, medians.values()), *ratios)
-
-
-def _median(runs: Sequence[float] | None) -> float | None:
-    ordered = sorted(runs or ())
-    middle = len(ordered) // 2
-    return None if not ordered else (ordered[middle] + ordered[~middle]) / 2
-
-
-def _clean_up(prune: Mapping[str, Any]) -> Iterator[str]:
-    sides = prune.get("sides", {})
-    if not sides:
-        yield f"Optimisation in a cold bake: {UNMEASURED}: run `bench/prune.py --engine-is-mine`."
-        return
-    before, after = (sides.get(name, {}) for name in ("without", "with"))
-    more = difference(after.get("median"), before.get("median"))
-    verdict = UNMEASURED if more is None else "true" if more <= COLD_AT_MOST else "not reached"
-    yield (
-        f"Optimisation adds at most {COLD_AT_MOST:g} s to a cold bake of"
-        f" {len(prune.get('services', ())) or 'all'} services: **{verdict}**. Sides take turns."
-        f" {_machine(prune, 'that run')}"
-    )
-    runs = [len(side.get("runs", ())) for side in sides.values()]
-    yield table(
-        ("seconds, medians", "not optimised", "optimised", "more", "ratio", "runs of each"),
-        [
-            (
-                "cold bake",
-                seconds(before.get("median")),
-                seconds(after.get("median")),
-                seconds(more),
-                ratio(after.get("median"), before.get("median")),
-                str(min(runs)),
-            )
-        ],
-    )

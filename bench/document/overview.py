@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from slimbake.console.tables import UNMEASURED
 
-from . import fleets, images, measurements, parity, serving, starts, suites
+from . import fleets, images, measurements, parity, starts, suites
 from .cells import difference, mb, share, table
 from .inputs import Inputs, by_hand, sharing, weights
 
@@ -37,10 +37,8 @@ def page(inputs: Inputs) -> str:
             table(("claim", "measured", "verdict"), _claims(inputs)),
             "## Packages' own tests",
             suites.figures(inputs),
-            "## Starts, and running containers",
+            "## Starts",
             starts.figures(inputs),
-            *(["![Start-up and memory](pictures/serving.svg)"] if inputs.serving else []),
-            *([serving.figures(inputs)] if inputs.serving else []),
             "## Parity",
             parity.figures(inputs),
             "More of precisions: [an encoder and a decoder](inference-figures.md).",

@@ -56,41 +56,6 @@ def sharing(inputs: Inputs) -> str:
     )
 
 
-def serving(inputs: Inputs) -> str:
-    """Start-up and memory of the containers, with torch and with ONNX Runtime."""
-    panels = []
-    for title, unit, scale, digits, keys in (
-        ("Start to the first answer, int8 with ONNX Runtime", "s", 1, 1, ("start",)),
-        ("Memory after that answer (RSS)", "MB", 1e-6, 0, ("first", "rss")),
-    ):
-        groups = [
-            (
-                service,
-                [
-                    svg.Bar(label, _scaled(_median(of["sides"][side], keys), scale), kind)
-                    for side, label, kind in (
-                        ("torch", "slimbake with torch", "ours"),
-                        ("onnx", "slimbake with ONNX Runtime", "onnx"),
-                    )
-                    if side in of["sides"]
-                ],
-            )
-            for service, of in inputs.serving.get("services", {}).items()
-        ]
-        panels.append(svg.Panel(title, unit, groups, digits))
-    return svg.chart(
-        "Start-up and memory, with torch and with ONNX Runtime",
-        panels,
-        _MADE.format("bench/results/serving.json, medians"),
-    )
-
-
-def _median(side: Mapping[str, Any], keys: Sequence[str]) -> float | None:
-    for key in keys:
-        side = side[key]
-    return side["median"]  # type: ignore[no-any-return]
-
-
 def builds(inputs: Inputs) -> str:
     """Cold bakes and bakes that change nothing, beside hand-written Dockerfiles."""
     sides = inputs.bake.get("sides", {})

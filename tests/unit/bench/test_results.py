@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import filled, images, measurements, overview, pages, pictures
+from bench.document import filled, images, overview, pages, pictures
 from bench.document.command import files, main
 from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing
 
@@ -139,20 +139,10 @@ def test_blocks_of_pages_are_filled() -> None:
         block("other")
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(104.9, "true"), (105.1, "not reached")])
-def test_clean_up_may_add_five_seconds(after: float, verdict: str) -> None:
-    sides = {
-        "without": {"median": 100.0, "runs": [100.0]},
-        "with": {"median": after, "runs": [after, after]},
-    }
-    inputs = replace(INPUTS, prune={"sides": sides, "machine": "a box"})
-    assert f"**{verdict}**" in measurements.builds(inputs)
-
-
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
-    scripts = [f"bench/{name}.py" for name in ("bake", "census", "prune", "sharing", "starts")]
+    scripts = [f"bench/{name}.py" for name in ("bake", "census", "sharing", "starts")]
     assert [each for each in (*scripts, "slimbake sizes --record") if each not in shown] == []
     assert "0.0" not in made["docs/results.md"].replace("1,000,000", "")
 
