@@ -219,7 +219,7 @@ class Target:
 
     @property
     def shared(self) -> bool:
-        """Whether it is built and pushed once, and whatever needs it takes it by its digest."""
+        """Whether it is built and pushed once, and what needs it takes it by its digest."""
         return bool(self.repository) and self.kind != "service"
 
     @property
@@ -399,7 +399,7 @@ class Plan:
     ) -> tuple[Running, ...]:
         """Return what `up` starts for these services.
 
-        That is those of them which people do not start by hand, and whatever these depend on or
+        That is those of them which people do not start by hand, and what these depend on or
         start beside. Of a service that is needed, the variants among `services` start, or else
         those among `preferred`, or else the first.
         """
