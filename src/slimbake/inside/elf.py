@@ -1,10 +1,10 @@
-"""Takes symbols that only debuggers read out of libraries, and shows that nothing else has changed.
+"""Remove symbols that only debuggers read from libraries, and check that nothing else changes.
 
-The loader maps the segments of a file and follows tables that lie in them: `.dynsym`, the libraries
-that are needed, relocations, unwinding. `.symtab` and `.debug_*` lie in no segment: linkers,
-debuggers and profilers read them, and no process does. binutils' strip also changes segments, which
-breaks some libraries that auditwheel has patched; here each stays as it is, to the byte, and is
-mapped at the same address.
+The loader maps the segments of a file and follows tables in them: `.dynsym`, the libraries that are
+needed, relocations, unwinding. `.symtab` and `.debug_*` are in no segment: linkers, debuggers and
+profilers read them, and no process does. binutils' strip also changes segments, which breaks some
+libraries that auditwheel has patched. Here each segment keeps every byte, and the address that it
+is mapped at.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from .step import PREFIX
 
@@ -23,9 +24,46 @@ MAGIC = b"\x7fELF"
 LIBRARIES = PREFIX / "libraries.txt"
 _LOAD, _DYNAMIC = 1, 2  # kinds of segments
 _DT_NEEDED, _DT_STRTAB = 1, 5
-_SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 2, 3, 8, 18
+_NULL, _SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 0, 2, 3, 8, 18  # kinds of sections
 _ALLOC = 2
 _DEBUG = re.compile(rb"(\.rela?)?\.(z?debug|stab|gdb_index|gnu\.(debuglto_|build\.attributes)).*")
+_Bytes = bytes | mmap.mmap
+# What struct, index and slices raise for what no linker writes.
+_MALFORMED = (struct.error, IndexError, ValueError, OverflowError)
+
+
+class _Header(NamedTuple):
+    """The header of a file, and how its numbers are written."""
+
+    order: str  # of bytes, as struct has it
+    wide: bool  # 64 bits
+    size: int
+    segments: range  # the places of the segments' headers
+    sections: range  # the places of the sections' headers
+    names: int  # the number of the section that holds the sections' names
+
+    def unpack(self, narrow: str, wide: str, data: _Bytes, place: int) -> tuple[Any, ...]:
+        """The numbers at a place: `narrow` is their layout with 32 bits, `wide` with 64."""
+        layout = wide if self.wide else narrow
+        return struct.unpack_from(f"{self.order}{layout}", data, place)
+
+    @property
+    def word(self) -> struct.Struct:
+        """A place in the file, as headers have it."""
+        return struct.Struct(f"{self.order}{'Q' if self.wide else 'I'}")
+
+
+class _Segment(NamedTuple):
+    header: int  # the place of its header
+    kind: int
+    start: int  # in the file
+    size: int  # in the file
+    address: int  # in memory
+    align: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
 
 
 @dataclass(frozen=True)
@@ -41,31 +79,25 @@ class _Section:
 
 @dataclass(frozen=True)
 class _Elf:
-    order: str
-    wide: bool
+    """All that the headers of a file say."""
+
+    header: _Header
     places: tuple[int, ...]  # where headers say where in the file something is
-    segments: tuple[tuple[int, int], ...]  # of the file, those that have bytes there
+    mapped: tuple[tuple[int, int], ...]  # the parts of the file that its headers and segments are
     page: int  # segments lie at multiples of this from where they would lie in memory
     sections: tuple[_Section, ...]
-    names: int  # which section holds the sections' names
-    headers: tuple[int, int]  # where the section headers are, and the bytes of each
     end: int  # of all that the headers name
 
     @property
     def loaded(self) -> list[tuple[int, int]]:
         """The parts of the file that a process maps, in order, each apart from the next."""
         parts: list[tuple[int, int]] = []
-        for start, end in sorted(self.segments):
+        for start, end in sorted(self.mapped):
             if parts and start <= parts[-1][1]:
                 parts[-1] = parts[-1][0], max(end, parts[-1][1])
             else:
                 parts.append((start, end))
         return parts
-
-    @property
-    def word(self) -> struct.Struct:
-        """A place in the file, as headers have it."""
-        return struct.Struct(f"{self.order}{'Q' if self.wide else 'I'}")
 
 
 def is_elf(path: Path) -> bool:
@@ -77,229 +109,249 @@ def is_elf(path: Path) -> bool:
 
 
 def needed(path: Path) -> tuple[str, ...]:
-    """The shared libraries that a file asks the loader for, by name; () where it is no ELF."""
+    """The names of the shared libraries that a file asks the loader for; () if it is no ELF file."""
     try:
         with (
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
             return tuple(_needed(data)) if data[:4] == MAGIC else ()
-    except (OSError, struct.error, IndexError, ValueError, OverflowError):
+    except (OSError, *_MALFORMED):
         return ()
 
 
 def _needed(data: mmap.mmap) -> Iterator[str]:
     """The entries of the dynamic section that name libraries."""
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    (phoff,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", data, 32 if wide else 28)
-    size, count = struct.unpack_from(f"{order}HH", data, 54 if wide else 42)
-    segments = []  # kind, place in the file, address, bytes in the file
-    for at in range(phoff, phoff + size * count, size):
-        entry = struct.unpack_from(f"{order}{'IIQQQQ' if wide else 'IIIII'}", data, at)
-        kind, start, address, length = (
-            entry[place] for place in ((0, 2, 3, 5) if wide else (0, 1, 2, 4))
-        )
-        segments.append((kind, start, address, length))
-    pair = f"{order}{'qQ' if wide else 'iI'}"
-    rows = [
-        struct.unpack_from(pair, data, at)
-        for kind, start, _, length in segments
-        if kind == _DYNAMIC
-        for at in range(start, start + length, struct.calcsize(pair))
-    ]
-    tables = [value for tag, value in rows if tag == _DT_STRTAB]
-    for kind, start, address, length in segments:
-        if tables and kind == _LOAD and address <= tables[0] < address + length:
-            names = start + tables[0] - address
-            for tag, value in rows:
+    header = _read_header(data)
+    segments = list(_read_segments(data, header))
+    names: list[int] = []  # their places in the table of texts
+    table = None  # its address
+    row_size = 16 if header.wide else 8
+    for segment in segments:
+        if segment.kind == _DYNAMIC:
+            for place in range(segment.start, segment.end, row_size):
+                tag, value = header.unpack("iI", "qQ", data, place)
                 if tag == _DT_NEEDED:
-                    end = data.find(b"\0", names + value)
-                    yield data[names + value : end].decode("utf-8", "replace")
+                    names.append(value)
+                elif tag == _DT_STRTAB and table is None:
+                    table = value
+    if table is None:
+        return
+    for segment in segments:
+        if segment.kind == _LOAD and 0 <= table - segment.address < segment.size:
+            texts = segment.start + table - segment.address
+            for name in names:
+                end = data.find(b"\0", texts + name)
+                yield data[texts + name : end].decode("utf-8", "replace")
             return
 
 
-def strip_elf(source: Path, target: Path) -> bool:
-    """Write a library without the symbols that only debuggers read; whether it had any, and is the
-    same to everything else.
+def _read_header(data: _Bytes) -> _Header:
+    wide = data[4] == 2
+    order = "<" if data[5] == 1 else ">"
+    layout = f"{order}16sHHI{'QQQ' if wide else 'III'}IHHHHHH"
+    fields = struct.unpack_from(layout, data)
+    segments, sections = fields[5:7]
+    segment_size, segment_count, section_size, section_count, names = fields[9:]
+    return _Header(
+        order=order,
+        wide=wide,
+        size=struct.calcsize(layout),
+        segments=_places(segments, segment_size, segment_count),
+        sections=_places(sections, section_size, section_count),
+        names=names,
+    )
 
-    Symbols that the loader reads stay. Between segments the others become zeros, which compress to
-    nothing.
+
+def _places(first: int, size: int, count: int) -> range:
+    """The places of so many headers; headers without a size are none."""
+    return range(first, first + size * count, max(size, 1))
+
+
+def _read_segments(data: _Bytes, header: _Header) -> Iterator[_Segment]:
+    for place in header.segments:
+        entry = header.unpack("IIIIIIII", "IIQQQQQQ", data, place)
+        if header.wide:
+            kind, _, start, address, _, size, _, align = entry
+        else:
+            kind, start, address, _, size, _, _, align = entry
+        yield _Segment(place, kind, start, size, address, align)
+
+
+def strip_elf(source: Path, target: Path) -> bool:
+    """Write a library without the symbols that only debuggers read.
+
+    Symbols that the loader reads stay. Bytes between segments become zeros, which compress to
+    nothing. Returns False, and writes nothing, if there are none of these symbols, or if anything
+    else would differ.
     """
     data = source.read_bytes()
     try:
         elf = _read(data)
-        # Behind all sections lies what a program reads from its own end.
+        # A program may read its own file from the end, behind all sections.
         if elf is None or elf.end > len(data) or data[elf.end :].strip(b"\0"):
             return False
-        goes = frozenset(_going(elf))
-        stripped = _without(data, elf, goes)
-    except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
+        removed = frozenset(_removed(elf))
+        stripped = _without(data, elf, removed)
+    except _MALFORMED:
         return False
-    if not goes or len(stripped) > len(data) or not same_when_loaded(data, stripped):
+    if not removed or len(stripped) > len(data) or not same_when_loaded(data, stripped):
         return False
     target.write_bytes(stripped)
     return True
 
 
-def _going(elf: _Elf) -> Iterator[int]:
-    tables = (_SYMTAB, _SYMTAB_SHNDX)
-    symbols = {number for number, section in enumerate(elf.sections) if section.kind in tables}
-    symbols |= {elf.sections[number].link for number in symbols} - {elf.names}
+def _removed(elf: _Elf) -> Iterator[int]:
+    """The numbers of the sections that only debuggers read."""
+    symbols = set()
     for number, section in enumerate(elf.sections):
-        if _apart(elf, section) and (number in symbols or _DEBUG.fullmatch(section.name)):
+        if section.kind in (_SYMTAB, _SYMTAB_SHNDX):
+            symbols |= {number, section.link}  # the names of symbols
+    symbols.discard(elf.header.names)
+    for number, section in enumerate(elf.sections):
+        for_debuggers = number in symbols or _DEBUG.fullmatch(section.name)
+        if for_debuggers and _is_unmapped(elf, section):
             yield number
 
 
-def _apart(elf: _Elf, section: _Section) -> bool:
+def _is_unmapped(elf: _Elf, section: _Section) -> bool:
     """Whether a section has bytes, and none that a process maps."""
-    return (
-        not section.loaded
-        and section.kind not in (0, _NOBITS)
-        and section.end > section.start
-        and not any(low < section.end and section.start < high for low, high in elf.loaded)
-    )
+    if section.loaded or section.kind in (_NULL, _NOBITS) or section.end <= section.start:
+        return False
+    return not any(start < section.end and section.start < end for start, end in elf.loaded)
 
 
-def _without(data: bytes, elf: _Elf, goes: frozenset[int]) -> bytes:
-    """What is mapped, then what stays of the sections that are not, then the section headers.
+def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
+    """The file without some sections: what is mapped, the other sections, the section headers.
 
-    Between parts that are mapped, whole pages go. The header of what goes becomes empty, so that no
-    other section has another number.
+    Whole pages between parts that are mapped are left out. A removed section keeps an empty header,
+    so that no other section changes its number.
     """
-    at, size = elf.headers
-    headers = bytearray(data[at : at + size * len(elf.sections)])
+    header = elf.header
     result = bytearray()
-    moves = []  # from where on, and by how many bytes
+    shifts = [(0, 0)]  # from where on the file moves, and by how many bytes
     for start, end in elf.loaded:
         result += bytes((start - len(result)) % elf.page)
-        moves.append((start, len(result) - start))
+        shifts.append((start, len(result) - start))
         result += data[start:end]
 
     def moved(place: int) -> int:
-        return place + max((move for move in moves if move[0] <= place), default=(0, 0))[1]
+        return place + max(shift for shift in shifts if shift[0] <= place)[1]
 
     for place in elf.places:
-        (value,) = elf.word.unpack_from(result, moved(place))
-        elf.word.pack_into(result, moved(place), moved(value))
-    offset = 0x18 if elf.wide else 0x10  # of a section's place in its header
+        (value,) = header.word.unpack_from(result, moved(place))
+        header.word.pack_into(result, moved(place), moved(value))
+
+    size = header.sections.step
+    headers = bytearray(data[header.sections.start : header.sections.stop])
+    start_field = 0x18 if header.wide else 0x10  # of a section's place, in its header
     for number, section in enumerate(elf.sections):
-        if number in goes:
+        if number in removed:
             headers[number * size : (number + 1) * size] = bytes(size)
             continue
         start = moved(section.start)
-        if _apart(elf, section):
+        if _is_unmapped(elf, section):
             result += bytes(-len(result) % max(1, section.align))
             start = len(result)
             result += data[section.start : section.end]
-        elf.word.pack_into(headers, number * size + offset, start)
+        header.word.pack_into(headers, number * size + start_field, start)
     result += bytes(-len(result) % 8)
-    elf.word.pack_into(result, 0x28 if elf.wide else 0x20, len(result))
+    header.word.pack_into(result, 0x28 if header.wide else 0x20, len(result))
     result += headers
     return bytes(result)
 
 
 def same_when_loaded(before: bytes, after: bytes) -> bool:
-    """Whether two ELF files differ in nothing but symbols that no loader reads, and where in the file
-    something is.
+    """Whether a process sees no difference between two ELF files.
+
+    They may differ in symbols that no loader reads, and in where in the file something is.
     """
     try:
-        was, now = _read(before), _read(after)
-    except (struct.error, IndexError, ValueError, OverflowError):  # not what a linker writes
+        old, new = _read(before), _read(after)
+    except _MALFORMED:
         return False
-    if was is None or now is None or len(was.segments) != len(now.segments):
+    if old is None or new is None or len(old.mapped) != len(new.mapped):
         return False
-    kept = {
-        (section.name, before[section.start : section.end])
-        for section in was.sections
-        if not section.loaded
-        and section.kind not in (_SYMTAB, _SYMTAB_SHNDX, _STRTAB, _NOBITS, 0)
-        and not _DEBUG.fullmatch(section.name)
-    }
-    left = {
-        (section.name, after[section.start : section.end])
-        for section in now.sections
-        if not section.loaded
-    }
-    return (
-        kept <= left
-        and _within(was) == _within(now)
-        and all(
-            (new[0] - old[0]) % was.page == 0
-            and _part(before, was, *old) == _part(after, now, *new)
-            for old, new in zip(was.segments, now.segments, strict=True)
-        )
-    )
+    if not _unmapped_contents(before, old) <= _unmapped_contents(after, new):
+        return False
+    if _sections_in_segments(old) != _sections_in_segments(new):
+        return False
+    for old_part, new_part in zip(old.mapped, new.mapped, strict=True):
+        if (new_part[0] - old_part[0]) % old.page:
+            return False
+        if _contents(before, old, *old_part) != _contents(after, new, *new_part):
+            return False
+    return True
 
 
-def _within(elf: _Elf) -> list[tuple[bytes, int, int]]:
-    """The sections that are mapped: in which segment, and where there."""
-    return [
-        (section.name, number, section.start - start)
-        for section in elf.sections
-        if section.loaded and section.kind != _NOBITS and section.end > section.start
-        for number, (start, end) in enumerate(elf.segments)
-        if start <= section.start and section.end <= end
-    ]
+def _unmapped_contents(data: bytes, elf: _Elf) -> set[tuple[bytes, bytes]]:
+    """Names and contents of the sections that no process maps, and that may not go."""
+    symbols = (_SYMTAB, _SYMTAB_SHNDX, _STRTAB, _NOBITS, _NULL)
+    found = set()
+    for section in elf.sections:
+        if section.loaded or section.kind in symbols or _DEBUG.fullmatch(section.name):
+            continue
+        found.add((section.name, data[section.start : section.end]))
+    return found
 
 
-def _part(data: bytes, elf: _Elf, start: int, end: int) -> bytearray:
-    """A part of a file, less what says where in the file something is."""
-    inside = [place for place in elf.places if start <= place and place + elf.word.size <= end]
-    part = bytearray(data[start:end])
-    for place in inside:
-        part[place - start : place - start + elf.word.size] = bytes(elf.word.size)
-    return part
+def _sections_in_segments(elf: _Elf) -> list[tuple[bytes, int, int]]:
+    """The sections that are mapped: their names, in which segment they are, and where in that."""
+    found = []
+    for section in elf.sections:
+        if section.loaded and section.kind != _NOBITS and section.end > section.start:
+            for number, (start, end) in enumerate(elf.mapped):
+                if start <= section.start and section.end <= end:
+                    found.append((section.name, number, section.start - start))
+    return found
+
+
+def _contents(data: bytes, elf: _Elf, start: int, end: int) -> bytearray:
+    """A part of a file, with zeros for what says where in the file something is."""
+    contents = bytearray(data[start:end])
+    size = elf.header.word.size
+    for place in elf.places:
+        if start <= place and place + size <= end:
+            contents[place - start : place - start + size] = bytes(size)
+    return contents
 
 
 def _read(data: bytes) -> _Elf | None:
-    """The headers of an ELF file; None where it has no section headers, or more than its header can
+    """Read all headers of a file.
+
+    None if it is no ELF file, has no headers of segments or sections, or more than its header can
     say.
     """
     if data[:4] != MAGIC:
         return None
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
-    head = f"{order}16sHHI{'QQQ' if wide else 'III'}IHHHHHH"
-    *_, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx = struct.unpack_from(
-        head, data
-    )
-    if not shnum or shstrndx >= shnum:
+    header = _read_header(data)
+    if not header.segments or header.names >= len(header.sections):
         return None
-    end = phoff + phnum * phentsize
-    places = [0x20, 0x28] if wide else [0x1C, 0x20]
-    segments = [(0, struct.calcsize(head)), (phoff, end)]
-    pages = {1}
-    for at in range(phoff, end, phentsize):
-        entry = struct.unpack_from(f"{order}{'IIQQQQQQ' if wide else 'IIIIIIII'}", data, at)
-        start, size = (entry[2], entry[5]) if wide else (entry[1], entry[4])
-        segments += [(start, start + size)] if size else []
-        places.append(at + (8 if wide else 4))
-        pages |= {max(1, entry[7])} if entry[0] == _LOAD else set()
-    rows = range(shoff, shoff + shnum * shentsize, shentsize)
-    layout = f"{order}{'IIQQQQIIQ' if wide else 'IIIIIIIII'}"
-    entries = [struct.unpack_from(layout, data, at) for at in rows]
-    names = entries[shstrndx][4]
-    sections = tuple(
-        _Section(
-            name=data[names + name : data.index(b"\0", names + name)],
-            kind=kind,
-            start=start,
-            end=start + size,
-            align=align,
-            link=link,
-            loaded=bool(flags & _ALLOC),
-        )
-        for name, kind, flags, _, start, size, link, _, align in entries
-    )
-    ends = (section.end for section in sections if section.kind not in (0, _NOBITS))
-    last = max(*ends, shoff + shnum * shentsize, *(end for _, end in segments))
-    return _Elf(
-        order,
-        wide,
-        tuple(places),
-        tuple(segments),
-        max(pages),
-        sections,
-        shstrndx,
-        (shoff, shentsize),
-        last,
-    )
+    places = [0x20, 0x28] if header.wide else [0x1C, 0x20]
+    mapped = [(0, header.size), (header.segments.start, header.segments.stop)]
+    page = 1
+    for segment in _read_segments(data, header):
+        places.append(segment.header + (8 if header.wide else 4))
+        if segment.size:
+            mapped.append((segment.start, segment.end))
+        if segment.kind == _LOAD:
+            page = max(page, segment.align)
+    sections = _read_sections(data, header)
+    end = header.sections.stop
+    for _, part_end in mapped:
+        end = max(end, part_end)
+    for section in sections:
+        if section.kind not in (_NULL, _NOBITS):
+            end = max(end, section.end)
+    return _Elf(header, tuple(places), tuple(mapped), page, sections, end)
+
+
+def _read_sections(data: bytes, header: _Header) -> tuple[_Section, ...]:
+    entries = [header.unpack("IIIIIIIII", "IIQQQQIIQ", data, place) for place in header.sections]
+    names = entries[header.names][4]
+    sections = []
+    for name, kind, flags, _, start, size, link, _, align in entries:
+        text = data[names + name : data.index(b"\0", names + name)]
+        loaded = bool(flags & _ALLOC)
+        sections.append(_Section(text, kind, start, start + size, align, link, loaded))
+    return tuple(sections)
