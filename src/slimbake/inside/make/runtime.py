@@ -1,4 +1,4 @@
-"""Makes the runtime out of the external Python image; runs in that image.
+"""Make the runtime from the external Python image. It runs in that image.
 
 python3.11 /make.pyz make-runtime /out
 """
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -134,14 +135,15 @@ SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - folders of the image, writable fo
 
 
 def links_to(path: Path) -> Iterator[Path]:
-    """Each link on the way to `path`, then the file: all that must exist for `path` to open."""
-    here, left = ROOT, [*path.parts]
-    while left:
-        part = left.pop(0)
+    """Yield each link on the way to a path, then the file: all that has to exist to open it."""
+    here = ROOT
+    parts = [*path.parts]
+    while parts:
+        part = parts.pop(0)
         step = here.parent if part == ".." else here / part
         if step.is_symlink():
             yield step
-            left = [*step.readlink().parts, *left]
+            parts = [*step.readlink().parts, *parts]
         else:
             here = step
     if here.is_file():
@@ -149,22 +151,22 @@ def links_to(path: Path) -> Iterator[Path]:
 
 
 def kept_below(path: Path) -> Iterator[Path]:
-    """The files and links at or below `path` that are not left behind, and what links lead to."""
-    if path.is_dir() and not path.is_symlink():
-        for entry in path.iterdir():
-            patterns = itertools.chain.from_iterable(LEFT_BEHIND.values())
-            if not any(fnmatch(entry.name, pattern) for pattern in patterns):
-                yield from kept_below(entry)
-    else:
+    """Yield the files and links at or below a path that the runtime gets, and what links lead to."""
+    if path.is_symlink() or not path.is_dir():
         yield from links_to(path)
+        return
+    patterns = tuple(itertools.chain.from_iterable(LEFT_BEHIND.values()))
+    for entry in path.iterdir():
+        if not any(fnmatch(entry.name, pattern) for pattern in patterns):
+            yield from kept_below(entry)
 
 
 @functools.cache
 def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
     """The library files that the loader finds for `elf`, and the names that it does not find.
 
-    Without the variants for newer processors: the image also runs on others than the one that
-    builds it.
+    Variants for newer processors are not among them: the image also runs on others than the machine
+    that builds it.
     """
     maps = Path("/proc/self/maps").read_text()
     loader = re.findall(r"(?<!\S)(/\S*/ld(?:-linux[^/]*|64)?\.so\.\d)$", maps, re.MULTILINE)[0]
@@ -172,61 +174,73 @@ def libraries(elf: Path, *preload: str) -> tuple[set[Path], list[str]]:
     command = [loader, *options, elf]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     missing = re.findall(r"^\t(\S+) => not found", listed, re.MULTILINE)
-    # Both paths of the loader itself count: the left one is the one that programs name.
-    lines = re.findall(r"^\t(?:(\S+) => )?(/.+) \(0x", listed, re.MULTILINE)
-    paths = [Path(path) for line in lines for path in line if path.startswith("/")]
-    return {step for path in paths for step in links_to(path)}, missing
+    found: set[Path] = set()
+    # Both paths of the loader itself count: programs name the left one.
+    for line in re.findall(r"^\t(?:(\S+) => )?(/.+) \(0x", listed, re.MULTILINE):
+        for path in line:
+            if path.startswith("/"):
+                found.update(links_to(Path(path)))
+    return found, missing
 
 
 @functools.cache
 def cached_libraries() -> dict[str, Path]:
     """The shared libraries in the folders of the loader, by their names there."""
     entries = ldconfig.listed(Path(ldconfig.CACHE).read_bytes())
+    # The loader takes the first of a name.
     return {name: Path(path).resolve() for name, _, path in reversed(entries)}
 
 
 def library_owners() -> str:
-    """The Debian package of every shared library that is installed here: for the inventory, which
-    names the package of one that an image lacks.
+    """The Debian package of every installed shared library, as lines NAME PACKAGE.
+
+    The inventory of an image names the package of a library that the image lacks.
     """
     owners = debian_owners()
-    owned = ((name, owners.get(path)) for name, path in sorted(cached_libraries().items()))
-    return "".join(f"{name} {package}\n" for name, package in owned if package)
+    lines = []
+    for name, path in sorted(cached_libraries().items()):
+        if path in owners:
+            lines.append(f"{name} {owners[path]}\n")
+    return "".join(lines)
 
 
 def copyrights(paths: Iterable[Path]) -> set[Path]:
     """The copyright files, and links to them, of the packages that own `paths`."""
     owners = debian_owners()
-    names = {owners[path] for path in paths if path in owners}
-    return {step for name in names for step in links_to(copyright_file(name))}
+    files: set[Path] = set()
+    for package in {owners[path] for path in paths if path in owners}:
+        files.update(links_to(copyright_file(package)))
+    return files
 
 
 def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str, str]:
     """The dpkg records, path -> text, of the packages that own `paths`.
 
-    They come on top of what `runtime` has of these packages. Laid out as distroless does, where
-    trivy and syft look: status.d/NAME is the package's paragraph of dpkg's status,
-    status.d/NAME.md5sums lists the files that are in the image; a field of ours says how many of
-    how many.
+    They add to the records that `runtime` has of these packages. Their layout is that of distroless
+    images, where trivy and syft look: status.d/NAME is the package's paragraph of dpkg's status,
+    status.d/NAME.md5sums lists its files in the image. A field of ours says how many of its files
+    these are.
     """
     status = paragraphs()
     owners = debian_owners()
-    whole = [name for path, name in owners.items() if path.is_file() and not path.is_symlink()]
-    sums: dict[str, dict[str, str]] = {}
+    installed = Counter(
+        package for path, package in owners.items() if path.is_file() and not path.is_symlink()
+    )
+    sums_of: dict[str, dict[str, str]] = {}
     for path in paths:
         if path in owners and not path.is_symlink():
             digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-            sums.setdefault(owners[path], {})[str(path).lstrip("/")] = digest
+            sums_of.setdefault(owners[path], {})[str(path).lstrip("/")] = digest
     texts = {}
-    for name, carried in sums.items():
-        record = f"{STATUS_D}/{name}"
+    for package, sums in sums_of.items():
+        record = f"{STATUS_D}/{package}"
         before = within(runtime, f"{record}.md5sums") if runtime else None
         if before and before.exists():
             rows = (line.split("  ", 1) for line in before.read_text().splitlines())
-            carried = {path: digest for digest, path in rows} | carried
-        count = f"Slimbake-Carried: {len(carried)} of {whole.count(name)} files\n"
-        texts[record] = f"{status[name]}\n{count}"
-        lines = (f"{digest}  {path}\n" for path, digest in sorted(carried.items()))
+            sums = {path: digest for digest, path in rows} | sums
+        count = f"Slimbake-Carried: {len(sums)} of {installed[package]} files\n"
+        texts[record] = f"{status[package]}\n{count}"
+        lines = [f"{digest}  {path}\n" for path, digest in sorted(sums.items())]
         texts[f"{record}.md5sums"] = "".join(lines)
     return texts
 
@@ -240,17 +254,19 @@ def lay_out(
     out: Path, paths: Collection[Path], texts: Mapping[str, str], links: Mapping[str, str]
 ) -> None:
     """Copy `paths` of this image into `out`; `texts` and `links` replace some of them."""
-    links = {str(path): str(path.readlink()) for path in paths if path.is_symlink()} | dict(links)
-    for path in sorted({*map(str, paths), *texts, *links}):
+    all_links = {str(path): str(path.readlink()) for path in paths if path.is_symlink()}
+    all_links |= links
+    for path in sorted({*map(str, paths), *texts, *all_links}):
         target = within(out, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path in links:
-            target.symlink_to(links[path])
+        if path in all_links:
+            target.symlink_to(all_links[path])
         elif path in texts:
             target.write_text(texts[path])
         else:
             shutil.copyfile(path, target)
-            target.chmod(0o755 if Path(path).stat().st_mode & 0o100 else 0o644)
+            is_program = Path(path).stat().st_mode & 0o100
+            target.chmod(0o755 if is_program else 0o644)
 
 
 def set_times(out: Path) -> None:
@@ -266,16 +282,20 @@ def runtime_files() -> set[Path]:
     """
     absent = sorted(path for path in DATA if not Path(path).exists())
     if absent:
-        lines = (f"the Python image lacks {path}: install {DATA[path]} in it" for path in absent)
+        lines = [f"the Python image lacks {path}: install {DATA[path]} in it" for path in absent]
         raise StepError("\nslimbake: ".join(lines))
     paths = {PYTHON, *kept_below(STDLIB)}
-    paths |= {path for data in DATA for path in kept_below(Path(data))}
+    for path in DATA:
+        paths.update(kept_below(Path(path)))
     for elf in sorted(filter(is_elf, paths)):
-        linked, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
+        preload = SONAMES if elf == PYTHON else ()
+        linked, missing = libraries(elf, *preload)
         if missing:
             raise StepError(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
         paths |= linked
-    return paths | {path for path in ROOT.iterdir() if path.is_symlink()}  # the usrmerge
+    # Links such as /lib -> usr/lib.
+    paths.update(path for path in ROOT.iterdir() if path.is_symlink())
+    return paths
 
 
 def compiled(module: Path, path: str) -> Path:
@@ -288,49 +308,63 @@ def compiled(module: Path, path: str) -> Path:
 
 
 def archived(library: Path, paths: Iterable[Path]) -> set[str]:
-    """Which of these files of a library go into its archive, by the name of their module or package.
-    No package with data does: what opens files beside its modules would not find them there. Python
+    """The modules and packages of a standard library that go into its archive, by name.
+
+    `paths`: files, of which those below `library` count. A package with other files than modules
+    stays a folder: code that opens a file beside its module would not find it in an archive. Python
     3.13 has such a `tomllib`.
     """
-    inside = [path for path in paths if path.is_relative_to(library) and path.is_file()]
-    modules = {path.relative_to(library).parts[0] for path in inside if path.suffix == ".py"}
-    data = {
-        path.relative_to(library).parts[0] for path in inside if path.suffix not in (".py", ".pyc")
-    }
-    return {*COLD, *PACKED} & {name.removesuffix(".py") for name in modules - data}
+    modules, with_data = set(), set()
+    for path in paths:
+        if path.is_relative_to(library) and path.is_file():
+            name = _top_level(library, path)
+            if path.suffix == ".py":
+                modules.add(name)
+            elif path.suffix != ".pyc":
+                with_data.add(name)
+    return (modules - with_data).intersection((*COLD, *PACKED))
+
+
+def _top_level(library: Path, path: Path) -> str:
+    """The name of the module or package of a library that a file belongs to."""
+    return path.relative_to(library).parts[0].removesuffix(".py")
 
 
 def archive_library(library: Path, path: str) -> None:
-    """Move modules of the library into the archive before it, which is at `path` in the image."""
-    named = archived(library, library.rglob("*"))
-    modules = [
-        module
-        for module in sorted(library.rglob("*.py"))
-        if module.relative_to(library).parts[0].removesuffix(".py") in named
-    ]
+    """Move modules of a library into the archive before it, which is at `path` in the image."""
+    names = archived(library, library.rglob("*"))
     with zipfile.ZipFile(library.parent / Path(path).name, "w") as archive:
-        for module in modules:
+        for module in sorted(library.rglob("*.py")):
+            top_level = _top_level(library, module)
+            if top_level not in names:
+                continue
             name = str(module.relative_to(library))
-            contents = {name: module.read_bytes()}
-            if name.partition("/")[0].removesuffix(".py") in PACKED:
-                contents[f"{name}c"] = compiled(module, f"{path}/{name}").read_bytes()
-            for member_name, content in contents.items():
-                member = zipfile.ZipInfo(member_name, (1980, 1, 1, 0, 0, 0))
-                member.external_attr = 0o100644 << 16
-                archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+            _add_member(archive, name, module.read_bytes())
+            if top_level in PACKED:
+                bytecode = compiled(module, f"{path}/{name}")
+                _add_member(archive, f"{name}c", bytecode.read_bytes())
             module.unlink()
     shutil.rmtree(library / "__pycache__", ignore_errors=True)
-    for name in named:
+    for name in names:
         shutil.rmtree(library / name, ignore_errors=True)
 
 
+def _add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    member.external_attr = 0o100644 << 16
+    archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
 def pack_library(library: Path, place: Path) -> None:
-    """Archive and compile the modules of a standard library that lies at `place` in the image."""
+    """Archive and compile the modules of a standard library that is at `place` in the image."""
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     archive_library(library, f"{place.parent}/python{version}.zip")
     for module in sorted(library.rglob("*.py")):
-        codec = module.parent.name == "encodings"
-        if (module.stem in CODECS) if codec else (module.stem not in FOREIGN):
+        if module.parent.name == "encodings":
+            gets_bytecode = module.stem in CODECS
+        else:
+            gets_bytecode = module.stem not in FOREIGN
+        if gets_bytecode:
             compiled(module, f"{place}/{module.relative_to(library)}")
 
 
@@ -340,13 +374,11 @@ def make_runtime(arguments: Sequence[str]) -> None:
     out = Path(*arguments)
     paths = runtime_files()
     paths |= copyrights(paths)
-    moved = archived(STDLIB, paths)
-    files = {
-        path
-        for path in paths
-        if not path.is_relative_to(STDLIB)
-        or path.relative_to(STDLIB).parts[0].removesuffix(".py") not in moved
-    }
+    in_archive = archived(STDLIB, paths)
+    files = set()
+    for path in paths:
+        if not path.is_relative_to(STDLIB) or _top_level(STDLIB, path) not in in_archive:
+            files.add(path)
     texts = {**TEXTS, **PROGRAMS, **dpkg_records(files), str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, LINKS)
     for program in PROGRAMS:
@@ -357,6 +389,7 @@ def make_runtime(arguments: Sequence[str]) -> None:
     os.chown(within(out, "/home/nonroot"), NONROOT, NONROOT)
     pack_library(within(out, STDLIB), STDLIB)
     subprocess.run(["/sbin/ldconfig", "-X", "-r", out], check=True)
-    shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)  # ldconfig's own: inode numbers
+    # ldconfig's own cache holds inode numbers, which differ from build to build.
+    shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)
     link_identical(tree(out))
     set_times(out)
