@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import shutil
 import tarfile
 import textwrap
@@ -357,7 +358,7 @@ def test_a_lock_edited_by_hand_is_said_and_fixed(repo: Repo, web: None) -> None:
     assert (done.code, done.stdout) == (4, "")
     assert (
         done.stderr == "slimbake: locks are out of date: bake/locks/base-web.txt was edited\n"
-        "  run `slimbake lock`, and review what it changes in bake/locks/\n"
+        "  run `slimbake lock && slimbake generate`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("lock").stdout == "bake/locks/base-web.txt\n"
     assert repo.locked() == before
@@ -382,7 +383,7 @@ def test_each_reason_for_a_stale_lock_is_reported(repo: Repo, web: None) -> None
         "  what a asks for has changed (services.yaml)\n"
         "  bake/locks/b.txt is missing\n"
         "  not locked yet: the packages of c\n"
-        "  run `slimbake lock`, and review what it changes in bake/locks/\n"
+        "  run `slimbake lock && slimbake generate`, and review what it changes in bake/locks/\n"
     )
     assert repo.run("lock", "--fetch").code == 4
 
@@ -394,7 +395,7 @@ def test_check_names_what_is_stale_and_the_command_for_it(repo: Repo, web: None)
 
     repo.fleet("[frame]", api="[leaf]")
     assert "did you mean 'api'?" in repo.run("plan", "apii").stderr
-    stale("base-web, api", "run `slimbake lock`")
+    stale("base-web, api", "run `slimbake lock && slimbake generate`")
     repo.run("lock")
     stale("docker-bake.hcl is missing", "run `slimbake generate`")
     repo.run("generate")
@@ -402,7 +403,18 @@ def test_check_names_what_is_stale_and_the_command_for_it(repo: Repo, web: None)
     dockerfile.write_text(dockerfile.read_text() + "# mine\n")
     stale("bake/dockerfiles/api.Dockerfile differs", "run `slimbake generate`")
     repo.fleet("[frame]", api="[leaf, tool]")
-    stale("what api asks for has changed", "run `slimbake lock`")
+    stale("what api asks for has changed", "run `slimbake lock && slimbake generate`")
+
+
+def test_the_command_that_lock_check_names_makes_all_files_fresh(repo: Repo, web: None) -> None:
+    repo.fleet("[frame]", api="[leaf]")
+    (repo.root / "services.yaml").rename(repo.root / "a fleet.yaml")
+    done = repo.run("lock", "--check", "-f", "a fleet.yaml")
+    command = "slimbake lock -f 'a fleet.yaml' && slimbake generate -f 'a fleet.yaml'"
+    assert (done.code, f"run `{command}`" in done.stderr) == (4, True)
+    for words in command.split(" && "):
+        repo.done(*shlex.split(words)[1:])
+    repo.done("check", "-f", "a fleet.yaml")
 
 
 def test_a_fresh_lock_asks_nobody_and_changes_nothing(repo: Repo, web: None) -> None:

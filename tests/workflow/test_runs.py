@@ -42,7 +42,10 @@ printf '#!/bin/bash\\nexec {sys.executable} -m slimbake "$@"\\n' > slimbake
 printf '#!/bin/bash\\n' > python
 chmod +x slimbake python
 """,
-    "gh": 'echo "$@" >> "$GH_CALLS"\n',
+    "gh": """\
+echo "$@" >> "$GH_CALLS"
+case "$*" in *attempts/*) printf 'plan\tsuccess\thttps://example.com/1\n' ;; esac
+""",
     "apk": "",
     "wget": "exit 8\n",  # no artifact of an earlier pipeline
     "rsync": 'mkdir -p "${@: -1}"\n',  # of gitlab-ci-local, for jobs in containers
@@ -188,10 +191,12 @@ def repository(tmp_path: Path, registry: str) -> Iterator[Repository]:  # noqa: 
         yield Repository(toy, registry, tmp_path / "runs")
 
 
-def pull_request(base: str, head: str = OURS) -> dict[str, Any]:
+def pull_request(base: str, head: str = OURS, branch: str = "x", bot: str = "") -> dict[str, Any]:
+    """`bot`: the last commit of a bot's branch."""
     request = {
         "base": {"sha": base, "ref": "main"},
-        "head": {"ref": "x", "repo": {"full_name": head}},
+        "head": {"ref": branch, "sha": bot, "repo": {"full_name": head}},
+        "user": {"type": "Bot" if bot else "User"},
     }
     return {"number": 7, "pull_request": {"number": 7, **request}}
 
@@ -323,6 +328,92 @@ def test_every_job_of_github_s_workflow_runs_from_an_empty_registry_to_a_failing
     assert "| <code>client</code> | failed |" in run.text
     assert "the weights are wrong" in run.text
 
-    # All that a user gets has run.
+    # All that a user gets has run; of a bot's bump, below.
     jobs = yaml.safe_load((toy.root / GITHUB).read_text())["jobs"]
-    assert {("services" if job in SERVICES else job) for job in ran} == set(jobs)
+    assert {("services" if job in SERVICES else job) for job in ran} == {*jobs} - {"lock", "commit"}
+
+
+POETRY = """\
+[tool.poetry]
+name = "poetry"
+version = "1"
+
+[tool.poetry.dependencies]
+python = ">=3.11"
+six = "*"
+"""
+PACKAGE = '[[package]]\nname = "six"\nversion = "1.16.0"\n'
+BUMPED = {
+    "of-plain": ("requirements.txt", {"requirements.txt": "six==1.16.0\n"}),
+    "of-project": (
+        "pyproject.toml",
+        {
+            "pyproject.toml": '[project]\nname = "p"\nversion = "1"\ndependencies = ["six==1.16.0"]\n'
+        },
+    ),
+    "of-uv": (
+        "uv.lock",
+        {
+            "pyproject.toml": '[project]\nname = "u"\nversion = "1"\ndependencies = ["six"]\n',
+            "uv.lock": f"version = 1\n{PACKAGE}"
+            'source = { registry = "https://pypi.org/simple" }\n'
+            '[[package]]\nname = "u"\nversion = "1"\nsource = { virtual = "." }\n'
+            'dependencies = [{ name = "six" }]\n',
+        },
+    ),
+    "of-poetry": (
+        "poetry.lock",
+        {"pyproject.toml": POETRY, "poetry.lock": f'{PACKAGE}[metadata]\nlock-version = "2.1"\n'},
+    ),
+}
+
+
+def test_a_bot_s_bump_is_green_without_a_person(repository: Repository) -> None:
+    made, toy = repository, repository.toy
+    entries, files = "", {}
+    for name, (_, written) in BUMPED.items():
+        project = "pyproject.toml" if "pyproject.toml" in written else "requirements.txt"
+        entries += entry(name, f"    requirements: {project}\n")
+        files |= {f"{name}/{file}": text for file, text in written.items()}
+    toy.write(
+        f"registry: {made.registry}/{toy.project}\nci: {{slimbake: {WHEEL}}}\nservices:\n{entries}",
+        {**code(toy, *BUMPED), **files, ".gitignore": ".slimbake/\n", WHEEL: ""},
+    )
+    made.settle()
+    git(toy.root, "config", "receive.denyCurrentBranch", "ignore")
+    succeeded(made.act("push", MAIN, *ACCOUNT), "plan", "shared", *BUMPED, "tag", "summary")
+    pushed = {name: Pushed(made.registry, toy, name) for name in BUMPED}
+    first = {name: image.manifest(made.head())[1] for name, image in pushed.items()}
+
+    plain, *others = BUMPED
+    for branch, names in (("bot/one", [plain]), ("bot/group", others)):
+        base = made.head()
+        git(toy.root, "checkout", "--quiet", "-b", branch)
+        for name in names:
+            toy.edit("1.16.0", "1.17.0", f"{name}/{BUMPED[name][0]}")
+        bump = commit(toy.root)
+        run = made.act("pull_request", pull_request(base, branch=branch, bot=bump), *ACCOUNT)
+        succeeded(run, "lock", "plan", "check", "summary", "commit", "comment")
+        assert made.said("logins") == ""
+
+        # The branch has one commit more, of locks and what is generated from them, and that commit has
+        # the results of this run.
+        git(toy.root, "reset", "--quiet", "--hard", branch)
+        assert git(toy.root, "rev-parse", "HEAD^") == bump
+        changed = git(toy.root, "diff", "--name-only", "HEAD^").split()
+        locks = [file for file in changed if not file.startswith(("bake/dockerfiles/", "docker-"))]
+        assert locks == sorted(
+            [*(f"bake/locks/{name}.txt" for name in names), "bake/locks/inputs.json"]
+        )
+        for name in names:
+            assert "six==1.17.0" in (toy.root / f"bake/locks/{name}.txt").read_text()
+        assert f"--raw-field head_sha={made.head()} " in made.said("gh")
+        toy.done("check")
+
+    # Merged, they push one layer each.
+    run = made.act("push", MAIN, *ACCOUNT)
+    succeeded(run, "plan", "shared", *BUMPED, "tag", "summary")
+    for name, image in pushed.items():
+        before = {layer["digest"] for layer in first[name]["layers"]}
+        after = [layer["digest"] for layer in image.manifest(made.head())[1]["layers"]]
+        assert len([digest for digest in after if digest not in before]) == 1, name

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.commits import commit, git
 from tests.ran import ran
 from tests.workflow.workflows import FORMS, GITLAB_FORMS, GRYPE, UPGRADES, fleet, workflow
 
@@ -50,6 +51,7 @@ def test_it_may_read_and_only_jobs_that_push_to_github_or_comment_may_write(form
     jobs = found["jobs"].items()
     given = {name: job["permissions"] for name, job in jobs if "permissions" in job}
     assert given.pop("comment") == {"pull-requests": "write"}
+    assert given.pop("commit") == {"actions": "read", "checks": "write", "contents": "write"}
     write = {"contents": "read", "packages": "write"}
     own = FORMS[form].registry.startswith("ghcr.io")
     packages = {"packages": "write"} if own else {}
@@ -72,7 +74,7 @@ def test_every_job_ends_in_time_and_leaves_no_credentials_in_the_checkout(form: 
     # They run nothing of the repository, and need none of it.
     assert without == {"comment"} | {"sign"} & set(jobs)
     local = {name for name, job in jobs.items() if f"./{ACTION_FOLDER}" in json.dumps(job)}
-    assert local == set(jobs) - without
+    assert local == set(jobs) - without - {"commit"}
 
 
 @forms
@@ -89,7 +91,7 @@ def test_actions_are_pinned_to_commits(form: str) -> None:
 
 def test_github_s_default_form_is_short_enough_to_be_read() -> None:
     for form in ("registry", "registry-of-github", "no-registry"):
-        assert len(workflow(FORMS[form]).splitlines()) <= 150
+        assert len(workflow(FORMS[form]).splitlines()) <= 230
     assert len(workflow(GITLAB_FORMS["registry"]).splitlines()) <= 110
 
 
@@ -98,8 +100,9 @@ PUSHES = "(github.ref == 'refs/heads/main' || github.ref_type == 'tag')"
 
 def test_only_the_branch_that_pushes_and_tags_have_the_account_of_the_registry() -> None:
     jobs = loaded("registry")["jobs"]
-    assert jobs["check"]["if"].startswith(f"${{{{ !{PUSHES} && ")
-    assert jobs["shared"]["if"].startswith(f"{PUSHES} && ")
+    planned = "${{ !cancelled() && needs.plan.result == 'success' && "
+    assert jobs["check"]["if"].startswith(f"{planned}!{PUSHES} && ")
+    assert jobs["shared"]["if"].startswith(f"{planned}{PUSHES} && ")
     assert f"&& {PUSHES}" in jobs["tag"]["if"]
     assert jobs["services"]["needs"] == ["plan", "shared"]
     check = json.dumps(jobs["check"])
@@ -131,13 +134,19 @@ def test_an_empty_matrix_starts_no_job() -> None:
     for name in ("check", "shared"):
         assert "fromJSON(needs.plan.outputs.matrix).shared[0] != null" in jobs[name]["if"]
         assert jobs[name]["strategy"]["fail-fast"] is False
-    # After a job that was skipped, no job starts by itself.
-    assert "if" not in jobs["services"]
+    assert jobs["services"]["if"] == "${{ !cancelled() && needs.shared.result == 'success' }}"
+
+
+@forms
+def test_no_job_is_skipped_because_no_bot_s_bump_was_locked(form: str) -> None:
+    # Where a job was skipped, GitHub skips all that need it, near or far, if they do not ask.
+    for name, job in loaded(form)["jobs"].items():
+        assert name == "lock" or "!cancelled()" in job["if"], name
 
 
 def test_without_a_registry_nothing_is_pushed() -> None:
     found = loaded("no-registry")
-    assert list(found["jobs"]) == ["plan", "check", "summary", "comment"]
+    assert list(found["jobs"]) == ["lock", "plan", "check", "summary", "commit", "comment"]
     assert PUSHES not in json.dumps(found)
     assert "password" not in workflow(FORMS["no-registry"], path=ACTION)
 
@@ -266,10 +275,12 @@ def test_a_name_from_outside_can_neither_break_out_of_the_file_nor_be_evaluated(
 class Runner:
     """Runs a step's script as GitHub does, with stubs of the programs that it calls."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkout: Path | None = None) -> None:
         self.folder = folder
+        self.checkout = checkout or folder
         self.calls = folder / "calls"
         self.output = folder / "output"
+        self.printed = ""  # by the last step
 
     def stub(self, name: str, script: str = "") -> None:
         """A program that notes its arguments, one a line, then does what `script` says."""
@@ -295,7 +306,9 @@ class Runner:
             "RUNNER_TEMP": str(self.folder),
         }
         words = ["bash", "-e", "-c", step_["run"]]
-        return ran(words, env={**values, **paths, **env}, cwd=self.folder).returncode
+        done = ran(words, env={**values, **paths, **env}, cwd=self.checkout)
+        self.printed = done.stdout + done.stderr
+        return done.returncode
 
     def called(self) -> list[str]:
         return self.calls.read_text().splitlines()
@@ -400,12 +413,14 @@ def test_an_upgrade_builds_what_it_changed_and_leaves_that(
         return ran(["git", *words], cwd=runner.folder, check=True).stdout
 
     git("init", "--quiet")
-    (runner.folder / ".gitignore").write_text("*\n!bake\n!bake/**\n")
-    (runner.folder / "bake").mkdir()
+    (runner.folder / ".gitignore").write_text("*\n!bake\n!bake/**\n!docker-bake.hcl\n")
+    for name in ("docker-bake.hcl", "bake/dockerfiles/api", "bake/locks/api.txt"):
+        (runner.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (runner.folder / name).write_text("")
     jobs = json.dumps({"shared": [job] if job else []})
     runner.stub(
         "slimbake",
-        f"case $* in 'ci plan'*) echo '{jobs}';; lock*) echo new > bake/lock;;"
+        f"case $* in 'ci plan'*) echo '{jobs}';; lock*) echo new > bake/locks/api.txt;;"
         " 'ci summary'*) echo '## Sizes';; esac",
     )
     assert runner.run("upgrade", UPGRADING, {}, of=upgrade(form)) == 0
@@ -433,6 +448,114 @@ def test_an_upgrade_is_proposed_once_and_nothing_where_all_is_new(
     pushed = "push --force origin HEAD:refs/heads/slimbake/upgrade"
     assert said[said.index("push") :][:4] == pushed.split()
     assert (verb in said) and ({"create", "edit"} - {verb}).isdisjoint(said)
+
+
+LOCKING = "Lock, if nothing but requirements was changed"
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [
+        (["requirements.txt", "api/requirements.in", "api/pyproject.toml"], []),
+        (["uv.lock", "api/poetry.lock", "services.yaml", "bake/locks/api.txt"], []),
+        (["requirements.txt", "api/app.py"], ["api/app.py"]),
+        (["uv.lock", ".github/workflows/x.yml", "a"], [".github/workflows/x.yml", "a"]),
+        (["requirements.txt/app.py"], ["requirements.txt/app.py"]),
+        (["requirements.txt", "bake/slimbake.txt"], ["bake/slimbake.txt"]),
+        (["requirements.txt", "bake/programs/make.pyz"], ["bake/programs/make.pyz"]),
+    ],
+)
+def test_a_bot_s_branch_is_locked_if_it_changes_nothing_but_requirements(
+    runner: Runner, changed: list[str], refused: list[str]
+) -> None:
+    commit(runner.folder, {"README.md": ""})
+    commit(runner.folder, dict.fromkeys(changed, "bumped"))
+    runner.stub("slimbake", '[ "$2" != --check ]')
+    code = runner.run("lock", LOCKING, {})
+    locked = runner.called()[3:] == ["slimbake", "lock"]
+    if not refused:
+        assert (code, locked, runner.output.read_text()) == (0, True, "locked=true\n")
+        return
+    assert (code, locked, runner.output.read_text()) == (1, False, "")
+    why = f"this branch of a bot changes more than requirements: {', '.join(refused)}"
+    assert f"::error::not locked: {why}\n" in runner.printed
+
+
+def test_fresh_locks_of_a_bot_s_branch_are_left_alone(runner: Runner) -> None:
+    runner.stub("slimbake")
+    assert runner.run("lock", LOCKING, {}) == 0
+    assert runner.called() == ["slimbake", "lock", "--check"]
+    assert runner.output.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "how"),
+    [
+        ("bake/locks/new.txt", "file"),
+        ("bake/dockerfiles/layers/new", "file"),
+        ("docker-bake.hcl", "file"),
+        ("api/app.py", "other"),
+        ("bake/slimbake.txt", "other"),
+        ("bake/locks.txt", "other"),
+        (".github/workflows/bake.yml", "other"),
+        ("bake/locks/link.txt", "link"),
+        ("bake/locks/program.txt", "program"),
+    ],
+)
+def test_only_locks_and_generated_files_are_pushed_to_a_bot_s_branch(
+    runner: Runner, file: str, how: str
+) -> None:
+    origin, clone = runner.folder / "origin", runner.folder / "clone"
+    paths = ("bake/locks/api.txt", "bake/dockerfiles/api", "docker-bake.hcl")
+    first = commit(origin, dict.fromkeys(paths, "old"))
+    git(origin, "branch", "bot")
+    git(runner.folder, "clone", "--quiet", "--branch=bot", str(origin), "clone")
+
+    path = clone / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "link":
+        path.symlink_to("/etc/passwd")
+    else:
+        path.write_text("new")
+        path.chmod(0o755 if how == "program" else 0o644)
+    git(clone, "add", "--all")
+    patch = git(clone, "diff", "--cached", "--binary")
+    git(clone, "reset", "--quiet", "--hard")
+    (runner.folder / "bump.patch").write_text(f"{patch}\n")
+    runner.stub("gh")
+
+    moved = Runner(runner.folder, clone)
+    code = moved.run("commit", "Push the locks to the bot's branch", {"BRANCH": "bot"})
+    pushed = git(origin, "rev-parse", "bot") != first
+    assert (code == 0, pushed) == ((True, True) if how == "file" else (False, False))
+    if how != "file":
+        assert "::error::nothing is pushed: " in moved.printed and file in moved.printed
+
+
+def test_a_bot_s_commit_gets_the_results_of_the_run_that_built_it(runner: Runner) -> None:
+    head = commit(runner.folder, {"a": ""})
+    runner.stub("gh", r"case $* in *attempts*) printf 'check a\tfailure\thttps://x\n' ;; esac")
+    assert runner.run("commit", "Give that commit the results of this run", {}) == 0
+    given = [line for line in runner.called() if "=" in line and not line.startswith(".")]
+    assert given == [
+        "name=check a",
+        f"head_sha={head}",
+        "status=completed",
+        "conclusion=failure",
+        "details_url=https://x",
+    ]
+
+
+def test_what_locks_a_bot_s_bump_has_no_secret_and_what_pushes_it_is_of_no_fork() -> None:
+    for form in FORMS:
+        jobs = loaded(form)["jobs"]
+        assert "secrets." not in json.dumps(jobs["lock"])
+        assert "permissions" not in jobs["lock"]
+        own = "github.event.pull_request.head.repo.full_name == github.repository"
+        assert f"{own} && github.event.pull_request.user.type == 'Bot'" in jobs["lock"]["if"]
+        assert "needs.lock.outputs.locked == 'true'" in jobs["commit"]["if"]
+        scripts = [step.get("run", "") for step in jobs["commit"]["steps"]]
+        assert not [script for script in scripts if "slimbake " in script]
 
 
 COMMANDS = {
@@ -521,7 +644,8 @@ def test_gitlab_expands_no_variable_in_a_name_from_outside() -> None:
 def test_slimbakes_own_checkout_installs_itself_and_others_what_is_locked(tmp_path: Path) -> None:
     def installs() -> list[str]:
         text = next(file.text for file in generate(fleet(), tmp_path) if file.path == ACTION)
-        script: str = yaml.safe_load(text)["runs"]["steps"][-1]["run"]
+        steps = yaml.safe_load(text)["runs"]["steps"]
+        [script] = [step["run"] for step in steps if " install " in step.get("run", "")]
         return [line.partition(" install ")[2] for line in script.splitlines()[1:-1]]
 
     locked = "--quiet --only-binary :all: --require-hashes --requirement "

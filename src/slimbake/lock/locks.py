@@ -149,13 +149,13 @@ class Stale:
     damaged: bool = False  # it cannot be trusted
 
 
-def expect_fresh(stale: Iterable[Stale]) -> None:
-    """Raise StaleFiles where a lock is stale, with each reason once."""
+def expect_fresh(stale: Iterable[Stale], command: str = "slimbake lock") -> None:
+    """Raise StaleFiles where a lock is stale, with each reason once, and the command that locks."""
     outdated = tuple(stale)
     new = _new([lock.name for lock in outdated if lock.new])
     reasons = dict.fromkeys(lock.why for lock in outdated if not lock.new)
     if new and not reasons:
-        hint = f"run `slimbake lock`: it writes them into {LOCKS}/, which you review and commit"
+        hint = f"run `{command}`: it writes them into {LOCKS}/, which you review and commit"
         raise StaleFiles(new, hint)
     lines = (*reasons, *((new,) if new else ()))
     if not lines:
@@ -163,7 +163,7 @@ def expect_fresh(stale: Iterable[Stale]) -> None:
     shown = lines if len(lines) <= _SHOWN else (*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more")
     raise StaleFiles(
         "locks are out of date" + (": " if len(lines) == 1 else "\n  ") + "\n  ".join(shown),
-        f"run `slimbake lock`, and review what it changes in {LOCKS}/",
+        f"run `{command}`, and review what it changes in {LOCKS}/",
     )
 
 

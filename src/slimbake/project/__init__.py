@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,8 +65,11 @@ class Project:
         return tuple(stale for stale in self.stale_locks if stale.name in names)
 
     def expect_fresh_locks(self) -> None:
-        """Raise StaleFiles where a lock is stale."""
-        expect_fresh(self.stale_locks)
+        """Raise StaleFiles where a lock is stale, with the command after which all files are fresh."""
+        file = os.path.relpath(self.manifest.file)
+        option = "" if file == "services.yaml" else f" -f {shlex.quote(file)}"
+        command = f"slimbake lock{option} && slimbake generate{option}"
+        expect_fresh(self.stale_locks, command)
 
 
 def load(file: Path, console: Console = QUIET) -> Project:
