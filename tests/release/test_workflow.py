@@ -128,17 +128,20 @@ def test_the_hooks_find_faults_and_stale_files(checkout: Path, tmp_path: Path) -
     (toy / "services.yaml").write_text(MANIFEST)
     run(BIN / "slimbake", "generate", cwd=toy)
     revision = run("git", "rev-parse", "HEAD", cwd=checkout).stdout.strip()
-    hooks = [{"id": "slimbake-check"}]
+    hooks = [{"id": "slimbake-lock"}, {"id": "slimbake-check"}]
     config = {"repos": [{"repo": str(checkout), "rev": revision, "hooks": hooks}]}
     (toy / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
     commit(toy)
 
-    def hook() -> str:
-        words = ("run", "--all-files")
+    def hook(name: str = "slimbake-check") -> str:
+        words = ("run", name, "--all-files")
         home = str(tmp_path / "home")
         return run(BIN / "pre-commit", *words, cwd=toy, PRE_COMMIT_HOME=home).stdout
 
     assert "not locked yet" in hook()
+    hook("slimbake-lock")
+    assert (toy / "bake/locks/inputs.json").is_file()
+    assert "Passed" in hook()
     (toy / "services.yaml").write_text(f"{MANIFEST}portt: 1\n")
     assert "portt" in hook()
 

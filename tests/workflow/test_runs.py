@@ -370,7 +370,8 @@ BUMPED = {
 
 def test_a_bot_s_bump_is_green_without_a_person(repository: Repository) -> None:
     made, toy = repository, repository.toy
-    entries, files = "", {}
+    entries = ""
+    files: dict[str, str] = {}
     for name, (_, written) in BUMPED.items():
         project = "pyproject.toml" if "pyproject.toml" in written else "requirements.txt"
         entries += entry(name, f"    requirements: {project}\n")
@@ -409,6 +410,20 @@ def test_a_bot_s_bump_is_green_without_a_person(repository: Repository) -> None:
             assert "six==1.17.0" in (toy.root / f"bake/locks/{name}.txt").read_text()
         assert f"--raw-field head_sha={made.head()} " in made.said("gh")
         toy.done("check")
+
+    # A bot's branch that changes more gets no commit, and says why. Nor does a fork's.
+    base = made.head()
+    git(toy.root, "checkout", "--quiet", "-b", "bot/more")
+    toy.edit("six==1.17.0", "six<1.17", f"{plain}/requirements.txt")
+    toy.file(f"{plain}/app.py", "import six\n")
+    more = commit(toy.root)
+    run = made.act("pull_request", pull_request(base, branch="bot/more", bot=more), *ACCOUNT)
+    assert run.jobs == {"lock": "failure"}, run.text
+    assert f"changes more than requirements: {plain}/app.py" in run.text
+    run = made.act("pull_request", pull_request(base, "stranger/toy", "bot/more", more))
+    assert run.jobs == {"plan": "failure"}, run.text
+    assert git(toy.root, "rev-parse", "bot/more") == more
+    git(toy.root, "checkout", "--quiet", "bot/group")
 
     # Merged, they push one layer each.
     run = made.act("push", MAIN, *ACCOUNT)

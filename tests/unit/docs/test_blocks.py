@@ -1,6 +1,7 @@
 """Code in README.md and docs/: commands are known, YAML keeps the schemas, Python runs."""
 
 import hashlib
+import importlib.resources
 import io
 import json
 import re
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
+from tests.ran import ran
 from tests.unit.docs.pages import ROOT, Block, blocks, commands
 
 from slimbake.adopt.writer import SCHEMA_LINE
@@ -95,8 +97,61 @@ def test_json_is_json(block: Block) -> None:
     assert json.loads(block.text)
 
 
+def renovate() -> tuple[Block, dict[str, Any]]:
+    """What a page says to write into renovate.json."""
+    [block] = [each for each in blocks("json") if "renovate" in each.text]
+    return block, json.loads(block.text)
+
+
+def dependabot() -> tuple[Block, dict[str, Any]]:
+    """What a page says to write into .github/dependabot.yml."""
+    [block] = [each for each in blocks("yaml") if "dependabot.yml" in each.text]
+    return block, yaml.safe_load(block.text)
+
+
+@pytest.mark.parametrize(
+    ("bot", "schema", "good", "bad"),
+    [
+        (renovate, "vendor.renovate", '"7 days"', "7"),
+        (dependabot, "vendor.dependabot", "package-ecosystem", "package-ecosystems"),
+    ],
+)
+def test_settings_of_bots_keep_the_schemas_of_these(
+    bot: Callable[[], tuple[Block, dict[str, Any]]],
+    schema: str,
+    good: str,
+    bad: str,
+    tmp_path: Path,
+) -> None:
+    block, _ = bot()
+    codes = []
+    for text in (block.text, block.text.replace(good, bad)):
+        (tmp_path / "settings.yaml").write_text(text)  # JSON is YAML
+        words = ("-m", "check_jsonschema", "--builtin-schema", schema, tmp_path / "settings.yaml")
+        codes.append(ran([sys.executable, *words]).returncode)
+    assert codes == [0, 1]
+
+
+def test_renovate_knows_each_of_its_settings() -> None:  # its schema allows others
+    file = importlib.resources.files("check_jsonschema.builtin_schemas.vendor") / "renovate.json"
+    known = json.loads(file.read_text("utf-8"))["properties"]
+    assert renovate()[1].keys() - known.keys() == {"$schema"}
+
+
+def test_bots_leave_bake_alone_and_rebase_over_the_commit_that_locks() -> None:
+    pipeline = (ROOT / ".github/workflows/bake.yml").read_text("utf-8")
+    [author] = renovate()[1]["gitIgnoredAuthors"]
+    assert f'user.email="{author}"' in pipeline
+    assert "[dependabot skip]" in pipeline
+    assert "bake/**" in renovate()[1]["ignorePaths"]
+    folders = [folder for each in dependabot()[1]["updates"] for folder in each["directories"]]
+    assert folders and not [
+        folder for folder in folders if folder.startswith(("/bake", "/*", "**"))
+    ]
+
+
 def test_renovate_finds_the_externals_of_a_manifest() -> None:
-    settings = next(json.loads(each.text) for each in blocks("json") if "renovate" in each.text)
+    settings = renovate()[1]
     pattern = settings["customManagers"][0]["matchStrings"][0].replace("(?<", "(?P<")
     found = re.search(pattern, (ROOT / "services.yaml").read_text("utf-8"))
     assert found
