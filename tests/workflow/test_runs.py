@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.commits import commit, git
-from tests.engine.conftest import Toy, call, engine, fleet, registry  # noqa: F401 - fixtures
+from tests.engine.conftest import ROOT, Toy, call, engine, fleet, registry  # noqa: F401 - fixtures
 from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, code, entry
 from tests.ran import ran
@@ -382,10 +382,6 @@ def test_a_bot_s_bump_is_green_without_a_person(repository: Repository) -> None:
     )
     made.settle()
     git(toy.root, "config", "receive.denyCurrentBranch", "ignore")
-    succeeded(made.act("push", MAIN, *ACCOUNT), "plan", "shared", *BUMPED, "tag", "summary")
-    pushed = {name: Pushed(made.registry, toy, name) for name in BUMPED}
-    first = {name: image.manifest(made.head())[1] for name, image in pushed.items()}
-
     plain, *others = BUMPED
     for branch, names in (("bot/one", [plain]), ("bot/group", others)):
         base = made.head()
@@ -423,12 +419,53 @@ def test_a_bot_s_bump_is_green_without_a_person(repository: Repository) -> None:
     run = made.act("pull_request", pull_request(base, "stranger/toy", "bot/more", more))
     assert run.jobs == {"plan": "failure"}, run.text
     assert git(toy.root, "rev-parse", "bot/more") == more
-    git(toy.root, "checkout", "--quiet", "bot/group")
 
-    # Merged, they push one layer each.
+
+EXAMPLE = ("bake", "examples", "libs", "templates", "docker-bake.hcl.j2", "pyproject.toml")
+
+
+def test_a_bot_s_bump_of_a_light_package_of_the_example_pushes_one_layer(
+    tmp_path: Path,
+    registry: str,  # noqa: F811
+    request: pytest.FixtureRequest,
+) -> None:
+    toy = Toy(tmp_path / "repository", "atlas")
+    made = Repository(toy, registry, tmp_path / "runs")
+    toy.root.mkdir()
+    call("cp", "-r", *EXAMPLE, ".gitignore", str(toy.root))
+    manifest = yaml.safe_load((ROOT / "services.yaml").read_text("utf-8"))
+    manifest["registry"] = f"{registry}/atlas"
+    services = manifest["services"]
+    if not request.config.getoption("--example"):
+        manifest["bases"].pop("ml")
+        for name in [name for name, service in services.items() if service.get("base") == "ml"]:
+            services.pop(name)
+    toy.file("services.yaml", yaml.safe_dump(manifest, sort_keys=False))
+    requirements = "examples/atlas/services/control/requirements.txt"
+    toy.edit("prometheus-client>=0.21,<1", "prometheus-client==0.25.0", requirements)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", "repository")
+    git(toy.root, "remote", "add", "origin", f"https://github.com/{OURS}")
+    git(toy.root, "config", "receive.denyCurrentBranch", "ignore")
+    made.settle()
+
+    succeeded(made.act("push", MAIN, *ACCOUNT), "plan", "shared", *services, "tag", "summary")
+    pushed = {name: Pushed(registry, toy, name) for name in services}
+    first = {name: image.manifest(made.head()) for name, image in pushed.items()}
+
+    base = made.head()
+    branch = "dependabot/pip/prometheus-client-0.26.0"
+    git(toy.root, "checkout", "--quiet", "-b", branch)
+    toy.edit("0.25.0", "0.26.0", requirements)
+    bump = commit(toy.root)
+    run = made.act("pull_request", pull_request(base, branch=branch, bot=bump), *ACCOUNT)
+    succeeded(run, "lock", "plan", "check", "summary", "commit", "comment")
+
+    # Merged, it pushes one image, of which the registry lacks one layer.
+    git(toy.root, "reset", "--quiet", "--hard", branch)
     run = made.act("push", MAIN, *ACCOUNT)
-    succeeded(run, "plan", "shared", *BUMPED, "tag", "summary")
-    for name, image in pushed.items():
-        before = {layer["digest"] for layer in first[name]["layers"]}
-        after = [layer["digest"] for layer in image.manifest(made.head())[1]["layers"]]
-        assert len([digest for digest in after if digest not in before]) == 1, name
+    succeeded(run, "plan", "shared", "control", "tag", "summary")
+    second = {name: image.manifest(made.head()) for name, image in pushed.items()}
+    assert {name for name in services if second[name] != first[name]} == {"control"}
+    known = {layer["digest"] for layer in first["control"][1]["layers"]}
+    new = [each for each in second["control"][1]["layers"] if each["digest"] not in known]
+    assert len(new) == 1 and new[0]["size"] < 1_000_000
