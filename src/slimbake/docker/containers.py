@@ -17,7 +17,7 @@ from typing import IO
 from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.files import is_running
+from slimbake.host.kernel import is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
 _REMOVE = ("rm", "--force", "--volumes")
