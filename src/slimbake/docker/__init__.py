@@ -8,7 +8,6 @@ from slimbake.docker.builds import (
 )
 from slimbake.docker.containers import (
     OWNER,
-    bind,
     container_output,
     of_this_process,
     orphaned,
@@ -38,7 +37,6 @@ __all__ = [
     "BUILD_ENVIRONMENT",
     "OWNER",
     "Bake",
-    "bind",
     "build",
     "container_output",
     "engine_image",

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from slimbake.docker.command import call
@@ -23,12 +22,6 @@ OWNER = "slimbake.owner"  # label of what goes with this process: its machine an
 _REMOVE = ("rm", "--force", "--volumes")
 MOST = 64 << 20  # bytes that a container may write on stdout, and on stderr
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
-
-
-def bind(source: Path, target: str, *, read_only: bool = True) -> str:
-    """The option of `docker run` that mounts a file or folder; its path may have colons and commas."""
-    quoted = str(source).replace('"', '""')
-    return f'--mount=type=bind,"source={quoted}",target={target}{",readonly" * read_only}'
 
 
 def owned() -> dict[str, str]:

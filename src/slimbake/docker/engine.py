@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,13 @@ _INSTALL = (
     " `apt-get install docker.io docker-buildx docker-compose-v2`)"
 )
 
+_ON_MAC = {
+    "client": "install Docker Desktop, OrbStack or Colima (with `docker-buildx`, `docker-compose`)",
+    "daemon": "start Docker Desktop, OrbStack or Colima (`colima start`)",
+    "permission": "run Docker Desktop, OrbStack or Colima as this user; `docker context ls` shows"
+    " which socket is asked",
+}
+
 _REMEDIES = {
     "permission": "run slimbake as root, or put yourself into the group `docker` and log in again",
     "daemon": "start it, as root: `systemctl start docker`",
@@ -176,6 +184,8 @@ def remedy(absent: Absent) -> str:
         for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
             if os.environ.get(name):
                 return f"start the engine that {name} names, or unset it: Docker then uses its own"
+    if sys.platform == "darwin" and absent.what in _ON_MAC:
+        return _ON_MAC[absent.what]
     return _REMEDIES.get(absent.what, _INSTALL)
 
 
@@ -197,5 +207,5 @@ def _builder() -> tuple[str, frozenset[str], str]:
             # `linux/amd64*` is one that somebody chose for this builder.
             lines = re.findall(r"^Platforms:\s*(.+)$", shown.stdout, re.MULTILINE)
             platforms = (name for line in lines for name in line.replace("*", "").split(","))
-            return match[1], frozenset(name.strip() for name in platforms), ""
+            return match[1], frozenset(filter(None, map(str.strip, platforms))), ""
     return "", frozenset(), shown.last_lines() or "no answer"

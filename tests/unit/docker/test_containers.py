@@ -50,18 +50,6 @@ def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Progr
     assert remove_owned(of_this_process) == ["name1", "netname1"]
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("/a/b", '--mount=type=bind,"source=/a/b",target=/t,readonly'),
-        ("/a:b", '--mount=type=bind,"source=/a:b",target=/t,readonly'),
-        ('/a,"b', '--mount=type=bind,"source=/a,""b",target=/t,readonly'),
-    ],
-)
-def test_a_path_is_mounted_no_matter_what_it_holds(source: str, expected: str) -> None:
-    assert docker.bind(Path(source), "/t") == expected
-
-
 @pytest.mark.parametrize("said", ["no object\n", '{"no": "whole line"}'])
 def test_a_container_that_ends_is_removed_at_once(program: Program, said: str) -> None:
     program.answer("run --interactive", said, "why", code=3)

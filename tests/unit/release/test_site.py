@@ -151,3 +151,21 @@ def test_each_layer_is_given_its_own_wheels_of_a_lock(
         for target, folder in found.around.wheels.items()
     }
     assert names == {"layer_torch": [held[0].path.name], "layer": [held[1].path.name]}
+
+
+@pytest.mark.parametrize(
+    ("platform", "lacking"),
+    [("", "linux/amd64"), ("linux/amd64", "linux/amd64"), ("linux/arm64", "")],
+)
+def test_a_platform_that_the_builder_does_not_run_is_an_error_before_anything_is_locked(
+    platform: str, lacking: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = replace(ENGINE, platform="linux/arm64", builds_for=frozenset({"linux/arm64"}))
+    monkeypatch.setattr(site, "expect_engine", lambda: arm)
+    monkeypatch.setattr(site, "relocked", lambda *_: pytest.fail("locked"))
+    expected = f"the builder runs linux/arm64 and not {lacking}" if lacking else "locked"
+    with (
+        pytest.raises((SetupError, pytest.fail.Exception), match=expected),
+        hold(project, QUIET, ("api",), platform=platform),
+    ):
+        pass
