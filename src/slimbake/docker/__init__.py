@@ -15,6 +15,7 @@ from slimbake.docker.containers import (
     remove_owned,
     run_foreground,
     running,
+    sees,
 )
 from slimbake.docker.images import (
     engine_image,
@@ -58,6 +59,7 @@ __all__ = [
     "running",
     "same_image",
     "saved",
+    "sees",
     "tag_image",
     "use_builder",
 ]

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from slimbake.docker.command import call
@@ -22,6 +23,23 @@ OWNER = "slimbake.owner"  # label of what goes with this process: its machine an
 _REMOVE = ("rm", "--force", "--volumes")
 MOST = 64 << 20  # bytes that a container may write on stdout, and on stderr
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
+
+
+# What engines say of a path that is not there: Docker's own, and Docker Desktop's.
+_UNSEEN = ("bind source path does not exist", "mounts denied", "is not shared from the host")
+
+
+def sees(file: Path, image: str) -> bool:
+    """Whether the engine finds a file of this machine. One in a virtual machine, or on another
+    machine, has an empty folder in its place, or none.
+    """
+    quoted = str(file).replace('"', '""')
+    mount = f'--mount=type=bind,"source={quoted}",target=/file,readonly'
+    words = ("docker", "container", "create", "--network=none", *_labels(), mount, image, "none")
+    done = process.execute(words)
+    if done.ok:
+        _quiet(*_REMOVE, done.stdout.strip())
+    return not any(phrase in done.stderr.lower() for phrase in _UNSEEN)
 
 
 def owned() -> dict[str, str]:

@@ -108,3 +108,23 @@ def test_a_bake_gives_events_and_keeps_what_is_none(program: Program, tmp_path: 
     assert [*bake.events()] == [json.loads(event), {}, json.loads(event)]
     assert bake.code == 1
     assert bake.text == "#1 a word\n{\n broken\n}\n last words\nERROR: no\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "seen"),
+    [
+        (0, "", True),
+        (1, 'invalid mount config for type "bind": bind source path does not exist: /x', False),
+        (1, "Mounts denied: The path /x is not shared from the host", False),
+        (1, "No such image: gone", True),  # another fault, which whoever starts it reports
+    ],
+)
+def test_an_engine_sees_a_file_or_does_not(
+    code: int, said: str, seen: bool, program: Program
+) -> None:
+    program.answer("container create", "id0\n", said, code=code)
+    program.answer("rm --force", "")
+    assert docker.sees(Path('/My Repo (1)/a,"b'), "image") is seen
+    mount = '--mount=type=bind,"source=/My Repo (1)/a,""b",target=/file,readonly'
+    assert mount in program.asked[0]
+    assert program.asked[1:] == (["rm --force --volumes id0"] if code == 0 else [])
