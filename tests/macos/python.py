@@ -10,13 +10,13 @@ import sysconfig
 import types
 
 _LINUX_ALONE = {
-    os: ("O_PATH", "O_TMPFILE", "memfd_create", "pidfd_open", "sched_getaffinity"),
+    os: ("O_PATH", "memfd_create", "pidfd_open", "sched_getaffinity"),
     resource: ("prlimit",),
 }
 
 
-def _begin() -> None:
-    """Become such a Python, and run slimbake."""
+def lack() -> None:
+    """Have this Python be such a one."""
     sysconfig.get_config_vars()  # of this Python, not of one for macOS
     for module, names in _LINUX_ALONE.items():
         for name in names:
@@ -28,8 +28,8 @@ def _begin() -> None:
     )
     sys.modules["_scproxy"] = proxies
     sys.platform = "darwin"
-    runpy.run_module("slimbake", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _begin()
+    lack()
+    runpy.run_module("slimbake", run_name="__main__", alter_sys=True)

@@ -86,6 +86,14 @@ def network_tables(pid: int) -> Path | None:
     return tables if os.access(tables / "tcp", os.R_OK) else None
 
 
+def folds_case(file: Path) -> bool:
+    """Whether the disk takes names that differ in case alone for one, as those of macOS mostly do.
+    `file`: one that is there, with a letter in its name.
+    """
+    other = file.with_name(file.name.swapcase())
+    return other.exists() and other.samefile(file)
+
+
 @contextlib.contextmanager
 def entry(path: str) -> Iterator[tuple[str, str]]:
     """What lies at a path, which is not opened: to open a device may already start it. Its path

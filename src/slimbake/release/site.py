@@ -121,6 +121,7 @@ def hold(
     images that the build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine, here = expect_engine(), machine()
+    project.expect_distinct_files()
     _expect_platforms(project.plan, engine, targets, platform)
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
