@@ -13,7 +13,7 @@ MANIFEST = 'project: x\npython: "3.11"\nservices: {api: {context: CONTEXT, comma
 
 
 def repository(root: Path, context: str, *files: str) -> Path:
-    """Git has the files, whatever the disk has."""
+    """Git has these files, and the disk has none of them."""
     (root / "services").mkdir()
     (root / "services.yaml").write_text(MANIFEST.replace("CONTEXT", context))
     (root / "content").write_text("text")
