@@ -17,7 +17,7 @@ from typing import IO
 from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.kernel import is_running
+from slimbake.host.kernel import is_of_group, is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
 _REMOVE = ("rm", "--force", "--volumes")
@@ -134,16 +134,18 @@ class Detached:
     refused: str
 
     def state(self) -> tuple[int | None, int]:
-        """Its exit code, None while it runs; its first process, as the engine's machine has it."""
-        status, code, pid = (
-            *_quiet(
-                "inspect",
-                "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}",
-                self.name,
-            ).split(),
-            *("gone", "1", "0"),
-        )[:3]
-        return (None if status in {"created", "running"} else int(code)), int(pid)
+        """Its exit code, None while it runs; the number of its first process, 0 where that runs on
+        another machine.
+        """
+        form = "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}} {{.Id}}"
+        words = _quiet("inspect", form, self.name).split()
+        if not words:
+            return 1, 0
+        status, code, number, id_ = words
+        pid = int(number)
+        if not is_of_group(pid, id_):
+            pid = 0
+        return (None if status in {"created", "running"} else int(code)), pid
 
     def last_lines(self, number: int = 12) -> list[str]:
         """What it has written last."""

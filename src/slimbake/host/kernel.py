@@ -80,6 +80,14 @@ def memory() -> int | None:
     return int(found[1]) * 1024 if found else None
 
 
+def is_of_group(pid: int, group: str) -> bool:
+    """Whether a process of this number runs on this machine, in a control group of that name."""
+    try:
+        return group in Path(f"/proc/{pid}/cgroup").read_text("utf-8")
+    except OSError:
+        return False
+
+
 def network_tables(pid: int) -> Path | None:
     """The folder with the tables of a process's network; None where this machine does not see it."""
     tables = Path(f"/proc/{pid}/net")

@@ -14,6 +14,7 @@ from tests.unit.docker.conftest import Program
 from slimbake import docker
 from slimbake.docker.containers import (
     Contained,
+    Detached,
     contained,
     copied,
     of_this_process,
@@ -128,3 +129,25 @@ def test_an_engine_sees_a_file_or_does_not(
     mount = '--mount=type=bind,"source=/My Repo (1)/a,""b",target=/file,readonly'
     assert mount in program.asked[0]
     assert program.asked[1:] == (["rm --force --volumes id0"] if code == 0 else [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "here", "expected"),
+    [
+        ("running 0 41 id0", True, (None, 41)),
+        ("running 0 41 id0", False, (None, 0)),  # another machine's process has this number here
+        ("created 0 0 id0", False, (None, 0)),
+        ("exited 3 0 id0", False, (3, 0)),
+        ("", False, (1, 0)),
+    ],
+)
+def test_the_first_process_of_a_container_is_known_where_it_runs_here(
+    answer: str,
+    here: bool,
+    expected: tuple[int | None, int],
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program.answer("inspect", answer)
+    monkeypatch.setattr("slimbake.docker.containers.is_of_group", lambda *_: here)
+    assert Detached("name", "").state() == expected

@@ -121,3 +121,11 @@ def test_the_network_of_a_process_is_seen_where_it_runs_here() -> None:
     tables = kernel.network_tables(os.getpid())
     assert tables and stat.S_ISREG((tables / "tcp").stat().st_mode)
     assert kernel.network_tables(10**9) is None
+
+
+@pytest.mark.skipif(not PROC, reason="there is no /proc")
+def test_a_process_is_of_its_control_groups() -> None:
+    group = Path("/proc/self/cgroup").read_text().strip()[-5:]
+    assert kernel.is_of_group(os.getpid(), group)
+    assert not kernel.is_of_group(os.getpid(), "of-another-machine")
+    assert not kernel.is_of_group(0, "")
