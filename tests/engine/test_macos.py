@@ -109,15 +109,15 @@ def test_it_is_locked_generated_checked_and_planned_without_an_engine(
 
 
 @pytest.fixture(scope="module")
-def baked(mac: Mac) -> dict[str, Any]:
+def image(mac: Mac) -> dict[str, Any]:
     """Its image."""
     (image,) = json.loads(done(mac, "bake", "--json"))["images"].values()
     return dict(image)
 
 
-def test_it_is_checked_started_measured_and_reported(mac: Mac, baked: dict[str, Any]) -> None:
+def test_it_is_checked_started_measured_and_reported(mac: Mac, image: dict[str, Any]) -> None:
     assert "A bake can work here" in done(mac, "doctor")
-    assert {"start", "smoke"} <= {*baked["checks"]}
+    assert {"start", "smoke"} <= {*image["checks"]}
     done(mac, "up")
     assert "app" in json.loads(done(mac, "sizes", "--json"))["images"]
     done(mac, "report")
@@ -126,10 +126,10 @@ def test_it_is_checked_started_measured_and_reported(mac: Mac, baked: dict[str, 
     done(mac, "down")
 
 
-def test_a_folder_that_the_engine_does_not_see_is_known(mac: Mac, baked: dict[str, Any]) -> None:
+def test_a_folder_that_the_engine_does_not_see_is_known(mac: Mac, image: dict[str, Any]) -> None:
     """The engine has an empty folder in its place."""
-    assert docker.sees(Path(__file__), baked["digest"])
-    assert not docker.sees(mac.repository / "services.yaml", baked["digest"])
+    assert docker.sees(Path(__file__), image["digest"])
+    assert not docker.sees(mac.repository / "services.yaml", image["digest"])
 
 
 def test_a_socket_that_nobody_may_use_is_a_fault_of_the_set_up(mac: Mac) -> None:

@@ -122,7 +122,7 @@ def hold(
     """
     engine, here = expect_engine(), machine()
     project.expect_distinct_files()
-    _expect_platforms(project.plan, engine, targets, platform)
+    _expect_platforms(project.plan, engine, targets, platform, console)
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         remove_owned(orphaned)  # containers of a command that was killed
@@ -154,12 +154,19 @@ def seen(project: Project, console: Console) -> Site:
 
 
 def _expect_platforms(
-    plan: Plan, engine: DockerEngine, targets: Iterable[str], platform: str
+    plan: Plan, engine: DockerEngine, targets: Iterable[str], platform: str, console: Console
 ) -> None:
-    """Raise SetupError where the builder runs no programs of a platform that is built for."""
+    """Raise SetupError where the builder runs no programs of a platform that is built for. Say where
+    it runs all of them by emulation.
+    """
     wanted = {platform} if platform else built_for(plan, map(plan.target, targets))
     if reason := not_run(engine, wanted):
         raise SetupError(*reason)
+    if wanted and engine.builder == "docker" and engine.platform not in wanted:
+        console.say(
+            f"warning: {', '.join(sorted(wanted))}: emulated on this {engine.platform} engine;"
+            " `slimbake doctor` says how to build for it"
+        )
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

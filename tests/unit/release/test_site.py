@@ -169,3 +169,21 @@ def test_a_platform_that_the_builder_does_not_run_is_an_error_before_anything_is
         hold(project, QUIET, ("api",), platform=platform),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("platform", "builder", "said"),
+    [("linux/amd64", "docker", 0), ("linux/arm64", "docker", 1), ("linux/arm64", "cloud", 0)],
+)
+def test_a_bake_by_emulation_alone_says_so(
+    platform: str, builder: str, said: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = replace(ENGINE, platform=platform, builder=builder)
+    monkeypatch.setattr(site, "expect_engine", lambda: found)
+    monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
+    lines: list[str] = []
+    held = lock_all(project, "1")
+    with hold(held, Console(lines.append), ("api",)):
+        pass
+    emulated = "warning: linux/amd64: emulated on this linux/arm64 engine;"
+    assert sum(line.startswith(emulated) for line in lines) == said
