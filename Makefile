@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 SETUP := $(BIN)/python -m tools.bare
 
 # One worker more than cores, since engine tests wait for Docker; each of them may need 2 GB.
-WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 5 ? cores + 1 : 6)))
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 5 ? cores + 1 : 6)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --durations 10
 # On a busy machine a test may end late: what failed (1, no other exit) runs again, one at a time.
 AGAIN := -n 1 --last-failed --last-failed-no-failures none
@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 	clean suite-main suite-all
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F ':.*  ## ' '/^[a-z-]*:.*  ## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bake: bare  ## build the eight services, run their smokes, print their sizes
 	$(BIN)/slimbake bake

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.bare import apt, images
 
-from slimbake.images import this_platform
+from slimbake.docker.engine import engine_platform
 
 ARM64 = "linux/arm64"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -36,8 +36,8 @@ def emulated() -> Iterator[None]:
 
     Raises NoEmulationError with the reason.
     """
-    if this_platform() != "linux/amd64":
-        raise NoEmulationError(f"the test emulates arm64 on amd64, and this is {this_platform()}")
+    if engine_platform() != "linux/amd64":
+        raise NoEmulationError(f"the test emulates arm64 on amd64, and this is {engine_platform()}")
     if not shutil.which("arch-test") or not PROGRAM.exists():
         _install("qemu-user-static", "arch-test")
     if _runs():

@@ -46,6 +46,12 @@ def own_files(fleet: Fleet) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize("fleet", FLEETS, ids=str)
+def test_a_disk_that_folds_case_has_room_for_what_is_generated(fleet: Fleet) -> None:
+    paths = [file.path for file in fleet.files()]
+    assert len({path.casefold() for path in paths}) == len(paths)
+
+
 @pytest.mark.parametrize("fleet", [fleet for fleet in FLEETS if fleet.root != REPOSITORY], ids=str)
 def test_a_fleet_generates_the_expected_files(fleet: Fleet, request: pytest.FixtureRequest) -> None:
     expected = fleet.root / "expected"

@@ -28,8 +28,11 @@ ENGINE = DockerEngine(
     buildx=(0, 13, 1),
     builder="docker",
     endpoint="default",
+    platform="linux/amd64",
+    cores=2,
+    memory=8 << 30,
     compose=(2, 26, 1),
 )
-CONTAINER = DockerEngine(
-    version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container", endpoint="default"
+CONTAINER = replace(
+    ENGINE, version="28.0", store="graph", buildx=(0, 20, 0), builder="docker-container"
 )

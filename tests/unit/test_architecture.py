@@ -1,6 +1,7 @@
 """One way through the packages: who may import whom, what a pure module reaches, who starts which program."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -155,7 +156,7 @@ def test_a_pure_module_has_no_files_no_clock_and_no_environment(module: str) -> 
 OPENING = {
     "host.files": "`content`, which opens what lies in a repository; this machine's state; a word's file",
     "host.git": "a commit that was fetched for this archive, and settings that it writes itself",
-    "host.limits": "what the kernel says of this process",
+    "host.kernel": "what the kernel says of this process and of the machine",
     "host.machine": "pip's settings",
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",
@@ -194,6 +195,21 @@ def test_what_lies_in_a_repository_is_opened_by_one_function() -> None:
         if package(module) != "inside" and not _by_content(node)
     }
     assert opening == set(OPENING)
+
+
+LINUX = re.compile(r"^/proc/|^(O_PATH|prlimit|memfd_create|sched_\w+|pidfd_\w+|inotify\w*)$")
+"""What Linux alone has."""
+
+
+def test_what_linux_alone_has_is_asked_for_by_one_module() -> None:
+    asking = {
+        module.removeprefix("slimbake.")
+        for module, path in MODULES.items()
+        if package(module) != "inside"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if LINUX.search(str(getattr(node, "attr", getattr(node, "value", ""))))
+    }
+    assert asking == {"host.kernel", "host.faults"}, "faults names folders that cannot be made"
 
 
 def _by_content(call: ast.Call) -> bool:

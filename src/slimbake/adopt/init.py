@@ -35,6 +35,7 @@ class InitRequest:
     compose: tuple[str, ...] = ()  # in place of those that it finds
     service: str = ""  # the only one that is wanted
     dry_run: bool = False  # the manifest is printed, and nothing written
+    platform: str = ""  # the engine's; "" where none answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def start(file: Path, request: InitRequest) -> Started:
     drafts = with_python(adopted.drafts, python)
 
     def text(drafts: Sequence[Draft]) -> str:
-        return manifest_text(adopted.project, python, drafts)
+        return manifest_text(adopted.project, python, drafts, request.platform)
 
     drafts, lost = fitting(file, drafts, text)
     notes = [*adopted.notes, *lost, *(n for draft in drafts for n in draft.notes)]

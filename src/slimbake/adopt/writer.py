@@ -9,6 +9,8 @@ from typing import Any
 from slimbake.adopt.model import Draft, Entry
 from slimbake.config.naming import SCHEMA
 from slimbake.config.words import unquoted
+from slimbake.fleet.resolve import DEFAULT_PLATFORMS
+from slimbake.host.wheels import MACHINES
 from slimbake.render.quoting import comment as one_line
 from slimbake.render.quoting import yaml
 
@@ -57,10 +59,17 @@ _ORDER = [
 ]
 
 
-def manifest_text(project: str, python: str, drafts: Sequence[Draft]) -> str:
-    """The text of a manifest."""
+def manifest_text(project: str, python: str, drafts: Sequence[Draft], platform: str = "") -> str:
+    """The text of a manifest. `platform`: the engine's, which is written where it is not the
+    default: whoever builds from the manifest builds the same.
+    """
     lines = [SCHEMA_LINE, *(f"# {line}" for line in _HEAD)]
     lines += [f"project: {scalar(project)}", f"python: {yaml(python)}"]
+    if platform in MACHINES and platform not in DEFAULT_PLATFORMS:
+        other = ", ".join(DEFAULT_PLATFORMS)
+        lines.append(
+            f"platforms: [{platform}]  # of this machine's engine; servers may need {other}"
+        )
     lines += ["", "services:" if drafts else "services: {}"]
     shared = _shared([draft.entry for draft in drafts])
     named: set[str] = set()

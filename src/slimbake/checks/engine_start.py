@@ -4,12 +4,11 @@ outside.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from slimbake.docker.containers import Detached, detached
+from slimbake.host.kernel import network_tables
 from slimbake.inside.check.processes import cpu_seconds, listeners
 
 EVERY = 0.2  # seconds between two looks
@@ -57,5 +56,5 @@ def _listening(pid: int) -> set[int] | None:
     """The TCP ports on which a container listens, by its first process; None where this machine
     does not see it.
     """
-    tables = Path(f"/proc/{pid}/net")
-    return set(listeners(tables)) if os.access(tables / "tcp", os.R_OK) else None
+    tables = network_tables(pid)
+    return set(listeners(tables)) if tables else None

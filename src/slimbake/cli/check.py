@@ -85,6 +85,7 @@ def _files(project: Project) -> None:
 
 def expect_fresh(project: Project) -> int:
     """Raise StaleFiles where a lock or a generated file is out of date; how many files those are."""
+    project.expect_distinct_files()
     project.expect_fresh_locks()
     difference = drift(laid_out(project.plan, project.root), project.root)
     if stale := (

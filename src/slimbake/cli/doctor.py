@@ -38,6 +38,7 @@ def command(file: Path, as_json: bool) -> None:
                 for service in project.plan.services
                 if service.start.beside
             },
+            project.fleet.every_platform,
         )
         following = "`slimbake bake`"
     else:

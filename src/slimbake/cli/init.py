@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
 
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, print_text
+from slimbake.errors import SetupError
 
 
 @click.command(
@@ -35,6 +37,10 @@ def command(file: Path, compose: tuple[str, ...], service: str, dry_run: bool) -
     builds it, or its Dockerfile is kept and baked beside the others, with the line that keeps it.
     """
     from slimbake.adopt.init import InitRequest, init
+    from slimbake.docker.engine import engine_platform
 
-    for line in init(file, InitRequest(compose, service, dry_run), console):
+    platform = ""
+    with contextlib.suppress(SetupError):  # `init` needs no engine
+        platform = engine_platform()
+    for line in init(file, InitRequest(compose, service, dry_run, platform), console):
         print_text(line)

@@ -240,6 +240,7 @@ def _compose_project(
     plan = mounted(project.plan, images, names)
     weights_volume_of = {running.service: running.weights_volume for running in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
+    _expect_shared(project.root, code, images)
     for service in services:
         entry: dict[str, Any] = {
             "image": literal(images[service.service]),
@@ -275,6 +276,22 @@ def _compose_project(
             created_volumes += [name for name, _ in running.volumes]
         together.make_volumes(created_volumes)
         yield replace(together, files=(*together.files, Path(file.name))), beside
+
+
+def _expect_shared(root: Path, code: Mapping[str, Path], images: Mapping[str, str]) -> None:
+    """Raise SetupError where the engine does not see the code of services, in the workspace."""
+    for name, folder in code.items():
+        file = next((path for path in folder.rglob("*") if path.is_file()), None)
+        if file is None:
+            continue
+        if docker.sees(file, images[name]):
+            return
+        raise SetupError(
+            f"the engine does not see {folder}, which `up --watch` mounts",
+            f"share {root} with the engine's machine: in Docker Desktop under Settings, Resources,"
+            f' File sharing; with Colima, `colima start --mount "{root}:w"`. Or use `slimbake up`'
+            " without `--watch`",
+        )
 
 
 def _warn_outdated(project: Project, images: Mapping[str, str], console: Console) -> None:

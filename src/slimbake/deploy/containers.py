@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.checks.surroundings import mounting, surroundings
-from slimbake.config.naming import PROGRAMS
 from slimbake.docker.images import PROJECT
 from slimbake.docker.volumes import remove_volumes
 from slimbake.errors import SetupError
-from slimbake.host.files import checkout, stands_for
+from slimbake.host.files import checkout, content, stands_for
+from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
 DEBUG = "slimbake.debug"
@@ -83,20 +84,16 @@ def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
     running = _running(plan, service)
+    source = content(root / target.context, target.smoke_files[0]).decode("latin-1")
     return docker.container_output(
         "--network=none",
         *surroundings(running),
         *(("--user=0:0", *_TO_BECOME_NONROOT) if running.user else ()),
         *(f"--env={key}={value}" for key, value in target.checked_with),
-        docker.bind(root / PROGRAMS / "check.pyz", "/check.pyz"),
-        docker.bind(root / target.context, "/inside/context"),
         f"--entrypoint={running.python}",
         image,
-        "-ISB",
-        "/check.pyz",
-        "smoke",
-        *(("--as-nonroot",) if running.user else ()),
-        "--reference",
+        *from_stdin("smoke", "--reference", *(("--as-nonroot",) if running.user else ())),
+        stdin=with_check_pyz(json.dumps(source)),
     )
 
 

@@ -8,7 +8,6 @@ from slimbake.docker.builds import (
 )
 from slimbake.docker.containers import (
     OWNER,
-    bind,
     container_output,
     of_this_process,
     orphaned,
@@ -16,6 +15,7 @@ from slimbake.docker.containers import (
     remove_owned,
     run_foreground,
     running,
+    sees,
 )
 from slimbake.docker.images import (
     engine_image,
@@ -38,7 +38,6 @@ __all__ = [
     "BUILD_ENVIRONMENT",
     "OWNER",
     "Bake",
-    "bind",
     "build",
     "container_output",
     "engine_image",
@@ -60,6 +59,7 @@ __all__ = [
     "running",
     "same_image",
     "saved",
+    "sees",
     "tag_image",
     "use_builder",
 ]

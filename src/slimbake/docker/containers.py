@@ -17,7 +17,7 @@ from typing import IO
 from slimbake.docker.command import call
 from slimbake.errors import SetupError
 from slimbake.host import process
-from slimbake.host.files import is_running
+from slimbake.host.kernel import is_of_group, is_running
 
 OWNER = "slimbake.owner"  # label of what goes with this process: its machine and its number
 _REMOVE = ("rm", "--force", "--volumes")
@@ -25,10 +25,21 @@ MOST = 64 << 20  # bytes that a container may write on stdout, and on stderr
 NOT_RUN = 125  # the exit code of `docker run` where Docker itself failed
 
 
-def bind(source: Path, target: str, *, read_only: bool = True) -> str:
-    """The option of `docker run` that mounts a file or folder; its path may have colons and commas."""
-    quoted = str(source).replace('"', '""')
-    return f'--mount=type=bind,"source={quoted}",target={target}{",readonly" * read_only}'
+# What engines say of a path that is not there: Docker's own, and Docker Desktop's.
+_UNSEEN = ("bind source path does not exist", "mounts denied", "is not shared from the host")
+
+
+def sees(file: Path, image: str) -> bool:
+    """Whether the engine finds a file of this machine. One in a virtual machine, or on another
+    machine, has an empty folder in its place, or none.
+    """
+    quoted = str(file).replace('"', '""')
+    mount = f'--mount=type=bind,"source={quoted}",target=/file,readonly'
+    words = ("docker", "container", "create", "--network=none", *_labels(), mount, image, "none")
+    done = process.execute(words)
+    if done.ok:
+        _quiet(*_REMOVE, done.stdout.strip())
+    return not any(phrase in done.stderr.lower() for phrase in _UNSEEN)
 
 
 def owned() -> dict[str, str]:
@@ -123,16 +134,18 @@ class Detached:
     refused: str
 
     def state(self) -> tuple[int | None, int]:
-        """Its exit code, None while it runs; its first process, as the engine's machine has it."""
-        status, code, pid = (
-            *_quiet(
-                "inspect",
-                "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}",
-                self.name,
-            ).split(),
-            *("gone", "1", "0"),
-        )[:3]
-        return (None if status in {"created", "running"} else int(code)), int(pid)
+        """Its exit code, None while it runs; the number of its first process, 0 where that runs on
+        another machine.
+        """
+        form = "--format={{.State.Status}} {{.State.ExitCode}} {{.State.Pid}} {{.Id}}"
+        words = _quiet("inspect", form, self.name).split()
+        if not words:
+            return 1, 0
+        status, code, number, id_ = words
+        pid = int(number)
+        if not is_of_group(pid, id_):
+            pid = 0
+        return (None if status in {"created", "running"} else int(code)), pid
 
     def last_lines(self, number: int = 12) -> list[str]:
         """What it has written last."""

@@ -6,12 +6,15 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
+from slimbake.docker.command import call
 from slimbake.docker.compose import version_of
 from slimbake.errors import SetupError
 from slimbake.host import process
@@ -21,6 +24,8 @@ Version = tuple[int, int, int]
 BUILDX_FLOOR: Version = (0, 13, 0)
 
 BUILDER_TRIES = 3
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and images call them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,13 @@ class DockerEngine:
     # The driver of the builder that is in use: `docker`, `docker-container`, ...
     builder: str
     endpoint: str
+    # Of the machine that the engine runs on, which may be another one than this: its platform as
+    # images name it, its cores, its bytes of memory.
+    platform: str
+    cores: int
+    memory: int
+    # What the builder in use says that it builds for; empty where it does not say.
+    builds_for: frozenset[str] = frozenset()
     compose: Version | None = None
 
     @property
@@ -71,18 +83,26 @@ def find() -> DockerEngine | Absent:
     if shutil.which("docker") is None:
         return Absent("client", "Docker is not installed: no `docker` on PATH")
     with ThreadPoolExecutor() as pool:
-        asking = pool.submit(_builder_driver)
+        asking = pool.submit(_builder)
         completed = process.execute(
             ["docker", "info", "--format", "{{json .}}"], timeout=process.LOOK
         )
     info = json.loads(completed.stdout) if completed.stdout.startswith("{") else {}
-    driver, problem = asking.result()
+    driver, builds_for, problem = asking.result()
     engine = describe(
         info, completed.stderr, builder=driver, endpoint=os.environ.get("DOCKER_HOST", "")
     )
-    if isinstance(engine, DockerEngine) and not engine.builder:
+    if isinstance(engine, Absent):
+        return engine
+    if not engine.builder:
         return Absent("builder", f"buildx does not say which builder it uses: {problem}")
-    return engine
+    return replace(engine, builds_for=builds_for)
+
+
+@cache
+def engine_platform() -> str:
+    """The platform of the machine that the engine runs on, as images name it. Raises DockerError."""
+    return call("version", "--format={{.Server.Os}}/{{.Server.Arch}}", timeout=process.LOOK).strip()
 
 
 def describe(
@@ -107,6 +127,7 @@ def describe(
             "old buildx",
             f"buildx {'.'.join(map(str, buildx))} is too old: 0.13 is the oldest that serves",
         )
+    architecture = info.get("Architecture", "")
     kinds = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
     return DockerEngine(
         version=info["ServerVersion"],
@@ -114,7 +135,26 @@ def describe(
         buildx=buildx,
         builder=builder,
         endpoint=endpoint or info.get("ClientInfo", {}).get("Context", "default"),
+        platform=f"linux/{_ARCHITECTURES.get(architecture, architecture)}",
+        cores=info.get("NCPU", 1),
+        memory=info.get("MemTotal", 0),
         compose=version_of(_plugin(info, "compose")),
+    )
+
+
+def not_run(engine: DockerEngine, platforms: Collection[str]) -> tuple[str, str] | None:
+    """Which of these platforms the builder runs no programs of, and what to do; None where it runs
+    all, or does not say.
+    """
+    lacking = sorted({*platforms} - engine.builds_for)
+    if not lacking or not engine.builds_for:
+        return None
+    architectures = ",".join(platform.partition("/")[2] for platform in lacking)
+    return (
+        f"the builder runs {engine.platform} and not {', '.join(lacking)}, which `platforms` names",
+        f"set `platforms: [{engine.platform}]` in services.yaml and run `slimbake lock`; or have the"
+        " engine emulate the other: `docker run --privileged --rm tonistiigi/binfmt --install"
+        f" {architectures}`",
     )
 
 
@@ -123,6 +163,13 @@ _INSTALL = (
     " Debian: `apt-get install docker.io docker-cli docker-buildx docker-compose`; on Ubuntu:"
     " `apt-get install docker.io docker-buildx docker-compose-v2`)"
 )
+
+_ON_MAC = {
+    "client": "install Docker Desktop, OrbStack or Colima (with `docker-buildx`, `docker-compose`)",
+    "daemon": "start Docker Desktop, OrbStack or Colima (`colima start`)",
+    "permission": "run Docker Desktop, OrbStack or Colima as this user; `docker context ls` shows"
+    " which socket is asked",
+}
 
 _REMEDIES = {
     "permission": "run slimbake as root, or put yourself into the group `docker` and log in again",
@@ -137,6 +184,8 @@ def remedy(absent: Absent) -> str:
         for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
             if os.environ.get(name):
                 return f"start the engine that {name} names, or unset it: Docker then uses its own"
+    if sys.platform == "darwin" and absent.what in _ON_MAC:
+        return _ON_MAC[absent.what]
     return _REMEDIES.get(absent.what, _INSTALL)
 
 
@@ -147,11 +196,16 @@ def _plugin(info: Mapping[str, Any], name: str) -> str:
     return next(shown, "")
 
 
-def _builder_driver() -> tuple[str, str]:
-    """The driver of the builder in use, "" where buildx names none; and what buildx says of that."""
+def _builder() -> tuple[str, frozenset[str], str]:
+    """The driver of the builder in use, "" where buildx names none; the platforms that it says it
+    builds for; and what buildx says where it names no driver.
+    """
     for attempt in range(BUILDER_TRIES):
         time.sleep(attempt)  # another buildx may be writing its state, or was killed while it did
         shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
         if match := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
-            return match[1], ""
-    return "", shown.last_lines() or "no answer"
+            # `linux/amd64*` is one that somebody chose for this builder.
+            lines = re.findall(r"^Platforms:\s*(.+)$", shown.stdout, re.MULTILINE)
+            platforms = (name for line in lines for name in line.replace("*", "").split(","))
+            return match[1], frozenset(filter(None, map(str.strip, platforms))), ""
+    return "", frozenset(), shown.last_lines() or "no answer"

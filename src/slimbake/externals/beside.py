@@ -14,7 +14,6 @@ from slimbake.console import Console
 from slimbake.docker.beside import OwnServices
 from slimbake.errors import SetupError
 from slimbake.externals.resolve import in_engine
-from slimbake.images import this_platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def pull(images: Iterable[BesideImage], console: Console) -> None:
 def _pull(image: str) -> str:
     """Why an image cannot be pulled; "" where it can."""
     try:
-        docker.pull_image(image, this_platform())
+        docker.pull_image(image, "")
     except SetupError as error:
         return error.hint.strip().rpartition("\n")[2].rpartition(": ")[2] or error.message
     return ""

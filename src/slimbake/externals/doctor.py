@@ -13,7 +13,7 @@ from slimbake.config.files import own_compose
 from slimbake.docker.beside import own_services
 from slimbake.docker.compose import FLOOR as COMPOSE_FLOOR
 from slimbake.docker.compose import INSTALL
-from slimbake.docker.engine import Absent, DockerEngine, find, remedy
+from slimbake.docker.engine import Absent, DockerEngine, find, not_run, remedy
 from slimbake.errors import DockerError, SetupError, SlimbakeError
 from slimbake.externals.beside import BesideImage, beside_images, how_to_get
 from slimbake.externals.resolve import in_engine
@@ -81,6 +81,7 @@ class DoctorFacts:
     # Folders of packages that the machine's settings name and that do not exist.
     missing_folders: tuple[str, ...]
     uv: str
+    platforms: tuple[str, ...] = ()  # that the fleet is built for
     # Of the repository's own compose file: its name, and the bake targets that it would change.
     merged: tuple[str, ...] = ()
 
@@ -105,11 +106,12 @@ def doctor(
     merged: tuple[str, ...] = (),
     root: Path | None = None,
     needs: Mapping[str, Sequence[str]] = {},
+    platforms: tuple[str, ...] = (),
 ) -> Diagnosis:
     """Look at everything that a bake of these externals needs, and change nothing.
 
     `merged`: as the function of that name gives it; `needs`: service -> what it needs of the
-    compose file in `root`. Without a manifest, it asks for the Python of a new one.
+    compose file in `root`; `platforms`: that the fleet is built for. Without a manifest, it asks for the Python of a new one.
     """
     engine = find()
     required = tuple(externals) or (External("python", f"python:{NEWEST}-slim-{DEBIAN}"),)
@@ -132,6 +134,7 @@ def doctor(
             unreadable=unreadable,
             missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
             uv=uv_version(),
+            platforms=platforms,
             merged=merged,
         )
     )
@@ -166,6 +169,7 @@ def report(facts: DoctorFacts) -> Diagnosis:
     return Diagnosis(
         (
             *_engine(facts.engine),
+            *_platforms(facts.engine, facts.platforms),
             *_merged(facts.merged),
             *_externals(facts),
             *_images(facts),
@@ -208,6 +212,24 @@ def _engine(engine: DockerEngine | Absent) -> Iterator[DoctorRow]:
             f"{engine.builder}: sees none of the engine's images",
             "use the engine's own where no registry can be reached: --builder default",
         )
+
+
+def _platforms(engine: DockerEngine | Absent, wanted: tuple[str, ...]) -> Iterator[DoctorRow]:
+    if isinstance(engine, Absent) or not wanted:
+        return
+    names = ", ".join(wanted)
+    if reason := not_run(engine, wanted):
+        yield DoctorRow("platforms", "fail", *reason)
+    elif engine.platform not in wanted:
+        yield DoctorRow(
+            "platforms",
+            "warn",
+            f"{names}: emulated on {engine.platform}, so builds and checks take several times as"
+            " long",
+            f"add {engine.platform} to `platforms:` in services.yaml, then run `slimbake lock`",
+        )
+    else:
+        yield DoctorRow("platforms", "ok", names)
 
 
 def _merged(merged: tuple[str, ...]) -> Iterator[DoctorRow]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.docker.engine import engine_platform
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.externals.resolve import context_of
 from slimbake.externals.stages import Stages, linked_stages, stages_of
@@ -16,7 +17,6 @@ from slimbake.fleet.interpreter import Interpreter, parsed_interpreter
 from slimbake.fleet.model import External
 from slimbake.host.machine import Machine
 from slimbake.host.wheels import MACHINES
-from slimbake.images import this_platform
 from slimbake.inside import zipapp
 from slimbake.inside.step import INTERPRETER
 
@@ -136,9 +136,10 @@ def find_interpreter(
 
 
 def _nearest(platforms: Sequence[str]) -> str:
-    """Of these platforms this machine's own, which needs no emulation; else the first."""
-    here = this_platform()
-    return here if here in platforms else platforms[0]
+    """Of these platforms the engine's own, which needs no emulation; else the first."""
+    if len(platforms) > 1 and (own := engine_platform()) in platforms:
+        return own
+    return platforms[0]
 
 
 def _answer(

@@ -22,6 +22,7 @@ import platformdirs
 
 from slimbake.console import Console
 from slimbake.errors import UsageError
+from slimbake.host.kernel import entry, is_running
 from slimbake.host.typed import WRONG, json_value
 
 T = TypeVar("T")
@@ -74,11 +75,6 @@ def stands_for(word: str) -> Path | None:
         folder = Path((state_folder() / CHECKOUTS / word).read_text("utf-8"))
         return folder if folder.is_dir() else None
     return None
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is a process of this number, whoever it belongs to."""
-    return Path(f"/proc/{pid}").exists()
 
 
 @contextlib.contextmanager
@@ -244,23 +240,20 @@ def kind_of(mode: int) -> str:
 
 
 @contextlib.contextmanager
-def _inside(root: str | Path, path: str | Path) -> Iterator[int]:
-    """A descriptor that says what lies at `path` below `root`, without opening it: to open a device
-    may already start it. Raises OSError: EXDEV where a link leads out of `root`.
+def _inside(root: str | Path, path: str | Path) -> Iterator[str]:
+    """The path by which what lies at `path` below `root` is read. Raises OSError: EXDEV where a link
+    leads out of `root`.
     """
-    held = os.open(f"{root}/{path}", os.O_PATH | os.O_CLOEXEC)
     try:
-        above = os.path.realpath(root).rstrip("/")
-        place = os.readlink(f"/proc/self/fd/{held}")  # noqa: PTH115
-        if not f"{place}/".startswith(f"{above}/"):
-            reason = f"a link leads out of the repository, to {place}"
-            raise OSError(errno.EXDEV, reason, str(path))
-        yield held
+        with entry(f"{root}/{path}") as (place, way):
+            above = os.path.realpath(root).rstrip("/")
+            if not f"{place}/".startswith(f"{above}/"):
+                reason = f"a link leads out of the repository, to {place}"
+                raise OSError(errno.EXDEV, reason, str(path))
+            yield way
     except OSError as error:
         error.filename = str(path)
         raise
-    finally:
-        os.close(held)
 
 
 def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> BufferedReader:
@@ -269,16 +262,15 @@ def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> Buffer
     `path`: below `root`; `largest`: bytes. Raises OSError: EXDEV where a link leads out of `root`,
     EISDIR, ENXIO for what is no regular file, EOVERFLOW for more than `largest`.
     """
-    with _inside(root, path) as held:
-        status = os.fstat(held)
+    with _inside(root, path) as way:
+        status = os.stat(way)  # noqa: PTH116
         if stat.S_ISDIR(status.st_mode):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
         if status.st_size > largest:
             raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes", str(path))
-        # The same file, no matter what lies at its path by now.
-        return Path(f"/proc/self/fd/{held}").open("rb")
+        return Path(way).open("rb")
 
 
 def content(root: str | Path, path: str | Path) -> bytes:
@@ -291,8 +283,8 @@ def listed(root: str | Path, path: str | Path) -> list[str]:
     """The names in a folder of a repository, sorted. Raises OSError: EXDEV where a link leads out of
     `root`.
     """
-    with _inside(root, path) as held:
-        return sorted(os.listdir(f"/proc/self/fd/{held}"))  # noqa: PTH208
+    with _inside(root, path) as way:
+        return sorted(os.listdir(way))  # noqa: PTH208
 
 
 def read_text(root: Path, path: str, hint: str) -> str:

@@ -106,6 +106,13 @@ def revision(folder: Path) -> str:
     return ""
 
 
+def tracked(folder: Path) -> list[str]:
+    """The files below a folder that Git has, sorted; none without Git or a repository."""
+    with contextlib.suppress(SlimbakeError):
+        return GitRepository(folder).tracked()
+    return []
+
+
 class GitRepository:
     """The Git repository around a folder."""
 
@@ -190,6 +197,10 @@ class GitRepository:
         if changes.stdout or any(each.endswith("-dirty") for each in self._submodule_revisions()):
             return f"{commit}-dirty"
         return commit
+
+    def tracked(self) -> list[str]:
+        """The files below the folder, sorted."""
+        return list(filter(None, self._run("ls-files", "-z").stdout.split("\0")))
 
     def _submodule_revisions(self) -> Iterator[str]:
         listed = self._run("ls-files", "--stage", "-z", at=self._top).stdout

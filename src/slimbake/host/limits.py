@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
+
+from slimbake.host.kernel import little_memory
 
 MEMORY = 1 << 30  # bytes more than before
 SECONDS = 60.0  # of processor time
@@ -21,24 +21,10 @@ def limited() -> Iterator[None]:
     limited in the main thread alone, which gets the signal.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_little_memory())
+        stack.enter_context(little_memory(MEMORY))
         if threading.current_thread() is threading.main_thread():
             stack.enter_context(_little_time())
         yield
-
-
-@contextlib.contextmanager
-def _little_memory() -> Iterator[None]:
-    pages = int(Path("/proc/self/statm").read_text("utf-8").split()[5])
-    most = pages * resource.getpagesize() + MEMORY
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if soft != resource.RLIM_INFINITY:
-        most = min(most, soft)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.errors import SetupError
+from slimbake.host import kernel
 
 # The exit code of a process that was ended because its time was up, as coreutils' timeout gives it.
 TIMED_OUT = 124
@@ -57,8 +57,8 @@ def execute(
 ) -> Completed:
     """Run a process to its end and take its output.
 
-    `env` is added to this process's environment; `cwd`: its folder, if not this one; `limits`: of
-    the module `resource`, for it and what it starts, on Linux alone; `timeout` is in seconds, and a
+    `env` is added to this process's environment; `cwd`: its folder, if not this one; `limits`: as
+    `kernel.limit` takes them, for it and what it starts; `timeout` is in seconds, and a
     process that needs longer ends with the code TIMED_OUT. Interrupted (Ctrl-C), it waits until the process has
     cleaned up. Raises SetupError where the program does not exist; a failure of the program is the
     caller's.
@@ -84,22 +84,13 @@ def execute(
             f"{command[0]} is not installed", "see what slimbake doctor says"
         ) from None
     for kind, most in limits.items():
-        _limit(started.pid, kind, most)
+        kernel.limit(started.pid, kind, most)
     with ended(started) as process:
         try:
             stdout, stderr = process.communicate(stdin or None, timeout=timeout)
         except subprocess.TimeoutExpired:
             return Completed(command, TIMED_OUT, "", f"no answer within {timeout:g} s")
         return Completed(command, process.returncode, stdout, stderr)
-
-
-def _limit(pid: int, kind: int, most: int) -> None:
-    if not hasattr(resource, "prlimit"):  # macOS
-        return
-    with contextlib.suppress(ProcessLookupError):
-        _, hard = resource.prlimit(pid, kind)
-        if hard == resource.RLIM_INFINITY or hard > most:
-            resource.prlimit(pid, kind, (most, most))
 
 
 @contextlib.contextmanager
@@ -109,18 +100,11 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            _signal(process, signal.SIGTERM, _GRACE)  # what a background job starts ignores SIGINT
-            _signal(process, signal.SIGKILL, 5.0)  # with what it started and left behind
+            kernel.end_group(
+                process, signal.SIGTERM, _GRACE
+            )  # what a background job starts ignores SIGINT
+            kernel.end_group(process, signal.SIGKILL, 5.0)  # with what it started and left behind
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):  # what it would not read
                     pipe.close()
-
-
-def _signal(process: subprocess.Popen[str], kind: signal.Signals, patience: float) -> None:
-    """Send a signal to a process and all that it started, and wait for it, but only so many
-    seconds.
-    """
-    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-        os.killpg(process.pid, kind)
-        process.wait(patience)

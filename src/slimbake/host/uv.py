@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import resource
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Sequence
@@ -16,7 +15,7 @@ from typing import NamedTuple
 from uv import find_uv_bin
 
 from slimbake.errors import SetupError, SlimbakeError
-from slimbake.host import process
+from slimbake.host import kernel, process
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source, parse_sources
 from slimbake.host.wheels import Located, file_path, fit, is_file, parse_pylock, uv_platform
@@ -45,7 +44,7 @@ _REFUSED = re.compile(
 sysconfig.get_config_vars()
 _LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
 # What an index sends, uv keeps in memory and in its cache. It takes 0.3 GB for a lock of 200 packages.
-_LIMITS = {resource.RLIMIT_DATA: 4 << 30, resource.RLIMIT_FSIZE: 4 << 30}  # bytes
+_LIMITS = {kernel.DATA: 4 << 30, kernel.FILE_SIZE: 4 << 30}  # bytes
 _GIT = re.compile(r"failed to (?:clone|fetch) into|Git operation failed")
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from slimbake import docker
+from slimbake.docker.engine import engine_platform
 from slimbake.errors import SetupError
 from slimbake.host.typed import WRONG, typed
 from slimbake.host.workspace import Workspace
-from slimbake.images import this_platform
 from slimbake.images.contents import read_layer
 from slimbake.images.detail import Contents, Survey
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
@@ -39,7 +39,7 @@ Layers = tuple[MeasuredLayer, ...]
 def measure_images(
     images: Mapping[str, str], workspace: Workspace, layouts: Path | None = None
 ) -> Measurement:
-    """Measure images that the engine holds; of one for several platforms, that for this machine's.
+    """Measure images that the engine holds; of one for several platforms, that for the engine's.
 
     `images`: name -> image id, as built. `layouts`: what `prepare_layouts` gave, once a build has
     filled it; it is removed. Raises SetupError where the engine cannot save an image.
@@ -222,7 +222,8 @@ class _Blobs:
         document: Mapping[str, Any] = self._documents.get(id_, {})
         if "manifests" in document:
             by_platform = platforms(document)
-            entry = by_platform.get(this_platform(), next(iter(by_platform.values()), None))
+            wanted = engine_platform() if len(by_platform) > 1 else ""
+            entry = by_platform.get(wanted, next(iter(by_platform.values()), None))
             return self._manifest(entry.digest) if entry else {}
         if "rootfs" in document:
             manifests = (document for document in self._documents.values() if "layers" in document)

@@ -14,6 +14,8 @@ from slimbake.config.naming import BAKE, DOCKERFILES, LAYERS, LOCKS, PROGRAMS
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError, first_of
 from slimbake.fleet import Fleet, resolve, with_digests
+from slimbake.host.git import tracked
+from slimbake.host.kernel import folds_case
 from slimbake.host.workspace import Workspace
 from slimbake.layers import layering
 from slimbake.layers.model import Layering
@@ -63,6 +65,24 @@ class Project:
         """The stale locks that a bake of these targets, with their checks, would read."""
         names = self.lock_names(self.plan.with_checks(targets))
         return tuple(stale for stale in self.stale_locks if stale.name in names)
+
+    def expect_distinct_files(self) -> None:
+        """Raise UsageError where Git has two files whose names differ in case alone, a build copies
+        them, and the disk has one file for both: its images would differ from those of other disks.
+        """
+        if not folds_case(self.manifest.file):
+            return
+        folders = {target.context for target in self.plan.targets if target.context}
+        seen: dict[str, str] = {}
+        for path in tracked(self.root):
+            if "." not in folders and not any(path.startswith(f"{name}/") for name in folders):
+                continue
+            other = seen.setdefault(path.casefold(), path)
+            if other != path:
+                raise UsageError(
+                    f"{other} and {path} differ in case alone, and this disk has one file for both",
+                    f"rename one: `git mv {path} ...`, on a disk that tells them apart",
+                )
 
     def expect_fresh_locks(self) -> None:
         """Raise StaleFiles where a lock is stale, with the command after which all files are fresh."""

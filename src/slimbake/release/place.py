@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from slimbake import docker
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError, UsageError
-from slimbake.images import this_platform
 from slimbake.images.measure import prepare_layouts
 from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
@@ -268,7 +267,7 @@ def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built
             site.console.say(f"{name}: pulled for what has to run in it: {pushed}")
             platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
             # The last is what runs here: without the containerd store each platform has an id.
-            for platform in sorted(platforms, key=lambda each: each == this_platform()):
+            for platform in sorted(platforms, key=lambda each: each == site.engine.platform):
                 image = docker.pull_image(pushed, platform)
         images.append(BuiltImage(name=name, image=image, pushed=pushed))
     return tuple(images)

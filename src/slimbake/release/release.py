@@ -85,7 +85,12 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
     """
     request = replace(request, targets=project.plan.with_weights(request.targets))
     with hold(
-        project, console, request.targets, frozen=request.frozen, pushed=request.pushed
+        project,
+        console,
+        request.targets,
+        frozen=request.frozen,
+        pushed=request.pushed,
+        platform=request.platform,
     ) as site:
         place = place_of(site, request)
         if request.push:

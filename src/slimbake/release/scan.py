@@ -14,7 +14,6 @@ from slimbake import docker
 from slimbake.config.model import Scan
 from slimbake.errors import SetupError
 from slimbake.host.process import execute
-from slimbake.images import this_platform
 from slimbake.release.on_registry import OnRegistry, attached_sboms
 from slimbake.release.place import BuiltImage
 from slimbake.release.publish import Documents
@@ -95,7 +94,7 @@ def _held(site: Site, image: OnRegistry, attached: Mapping[str, str]) -> _Subjec
     pulled = ""
     if not attached:
         site.console.say(f"{image.target}: pulled, since no SBOM is attached to {image.reference}")
-        pulled = docker.pull_image(image.reference, this_platform())
+        pulled = docker.pull_image(image.reference, site.engine.platform)
     return _Subject(image.target, pulled, attached)
 
 

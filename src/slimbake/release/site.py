@@ -14,7 +14,7 @@ from pathlib import Path
 from slimbake.console import Console
 from slimbake.console.tables import counted
 from slimbake.docker import orphaned, remove_dangling, remove_owned
-from slimbake.docker.engine import DockerEngine, expect_engine
+from slimbake.docker.engine import DockerEngine, expect_engine, not_run
 from slimbake.errors import SetupError, StaleFiles
 from slimbake.externals.resolve import resolve_externals
 from slimbake.host.files import checkout, exclusively
@@ -109,16 +109,20 @@ def hold(
     *,
     frozen: bool = False,
     pushed: Mapping[str, str] = {},
+    platform: str = "",
 ) -> Iterator[Site]:
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
     `targets`: what is built: only their locks have to be fresh; `frozen`: stale locks and generated
-    files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, not built here, but stood on.
+    files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, not built here, but stood on;
+    `platform`: the only one that is built for, "" = as planned.
 
     Locks what of these targets was never locked, and brings generated files up to date. In the end,
     images that the build left without a name are removed. Raises SetupError, StaleFiles, UsageError.
     """
     engine, here = expect_engine(), machine()
+    project.expect_distinct_files()
+    _expect_platforms(project.plan, engine, targets, platform, console)
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         remove_owned(orphaned)  # containers of a command that was killed
@@ -147,6 +151,22 @@ def seen(project: Project, console: Console) -> Site:
     engine, here = expect_engine(), machine()
     around = surroundings(project.plan, engine, here)
     return Site(project=project, engine=engine, machine=here, around=around, console=console)
+
+
+def _expect_platforms(
+    plan: Plan, engine: DockerEngine, targets: Iterable[str], platform: str, console: Console
+) -> None:
+    """Raise SetupError where the builder runs no programs of a platform that is built for. Say where
+    it runs all of them by emulation.
+    """
+    wanted = {platform} if platform else built_for(plan, map(plan.target, targets))
+    if reason := not_run(engine, wanted):
+        raise SetupError(*reason)
+    if wanted and engine.builder == "docker" and engine.platform not in wanted:
+        console.say(
+            f"warning: {', '.join(sorted(wanted))}: emulated on this {engine.platform} engine;"
+            " `slimbake doctor` says how to build for it"
+        )
 
 
 def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:

@@ -13,11 +13,12 @@ from slimbake.checks.mounts import mounted
 from slimbake.checks.start import StartFound, company, starts
 from slimbake.config.files import own_compose
 from slimbake.docker.beside import own_services
+from slimbake.docker.engine import DockerEngine
 from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host import kernel
 from slimbake.host.workspace import Workspace
-from slimbake.images import this_platform
 from slimbake.inside import zipapp
-from slimbake.inside.check.turn import at_once
+from slimbake.inside.check.turn import NEEDS
 from slimbake.plan.model import CHECKS, Plan, Running
 from slimbake.release.command import staged
 from slimbake.release.site import Site, built_for
@@ -27,6 +28,7 @@ START = "start"
 BY_ENGINE = "engine-start"  # of an image without Python
 NAMED = 5  # services that a line names
 _KEPT = 1000
+_SPARE = 1  # start checks beside one for each core: some wait for files
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,16 @@ def _all_started(
 
     with site.console.tracked("start checks", line=f"starting {named}") as work:
         try:
-            return work.each(run, zip(steps, jobs, strict=True), at_once())
+            return work.each(run, zip(steps, jobs, strict=True), _at_once(site.engine))
         except BaseException:  # what still starts is nobody's any more
             docker.remove_owned(docker.of_this_process)
             raise
+
+
+def _at_once(engine: DockerEngine) -> int:
+    """How many start checks the engine's machine bears at once: as the builder bears smokes."""
+    memory = min(engine.memory, kernel.memory() or engine.memory)
+    return max(1, min(engine.cores + _SPARE, memory // NEEDS))
 
 
 def checks_of(
@@ -213,13 +221,15 @@ def _keys(
 
 
 def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
-    """Those that an image is started for; "" for this machine's own.
+    """Those that an image is started for; "" for the engine's own.
 
     Where the engine has no containerd store, each platform is another image, of which the release
     knows one: its own, if there is one.
     """
     every = {platform} if platform else built_for(site.plan, (site.plan.target(name),))
-    platforms = sorted("" if candidate == this_platform() else candidate for candidate in every)
+    platforms = sorted(
+        "" if candidate == site.engine.platform else candidate for candidate in every
+    )
     return platforms if site.engine.store == "containerd" else platforms[:1]
 
 

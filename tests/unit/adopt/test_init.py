@@ -353,3 +353,15 @@ def test_a_kept_service_has_all_the_lines_that_keep_it(tmp_path: Path) -> None:
         "    a/Dockerfile:3: pip has constraints: c.txt",
     ]
     assert "It shares no layers of packages between them, and makes no image smaller." in lines
+
+
+@pytest.mark.parametrize(
+    ("platform", "written_there"),
+    [("", ()), ("linux/amd64", ()), ("linux/riscv64", ()), ("linux/arm64", ("linux/arm64",))],
+)
+def test_an_engine_of_another_platform_than_the_default_is_written(
+    platform: str, written_there: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = written(tmp_path / "shop", SHOP) / "services.yaml"
+    init(file, InitRequest(platform=platform), QUIET)
+    assert manifest(file).platforms == written_there

@@ -182,7 +182,14 @@ NEEDING_DOCKER = ("bake", "up", "down", "logs", "run one", "debug one", "sizes",
     ("state", "message"),
     [
         ("none", "Docker is not installed: no `docker` on PATH"),
-        ("deaf", "the Docker engine does not answer: Cannot connect to the Docker daemon"),
+        (
+            "Cannot connect to the Docker daemon.",
+            "the Docker engine does not answer: Cannot connect to the Docker daemon",
+        ),
+        (
+            "permission denied while trying to connect to unix:///run/docker.sock",
+            "you may not use the Docker engine's socket",
+        ),
     ],
 )
 def test_without_an_engine_every_command_says_the_same(
@@ -195,9 +202,9 @@ def test_without_an_engine_every_command_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "bin").mkdir()
-    if state == "deaf":
+    if state != "none":
         client = tmp_path / "bin/docker"
-        client.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
+        client.write_text(f"#!/bin/sh\necho '{state}' >&2\nexit 1\n")
         client.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     code, said = run(*command.split())

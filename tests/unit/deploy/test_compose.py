@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -348,3 +349,19 @@ def test_running_services_are_restarted_and_awaited(monkeypatch: pytest.MonkeyPa
     project: Any = SimpleNamespace(plan=ORDERED)
     compose.restart(project, ("web", "cache"))
     assert did == [["web", "cache"], compose.SETTLED]
+
+
+def test_code_that_the_engine_does_not_see_is_not_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "My Repo/.slimbake/synced/api"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("slimbake.docker.sees", lambda *_: False)
+    expect = partial(compose._expect_shared, tmp_path, {"api": folder}, {"api": "id"})
+    expect()  # nothing is in it
+    (folder / "app.py").touch()
+    with pytest.raises(SetupError, match="the engine does not see") as refused:
+        expect()
+    assert f'`colima start --mount "{tmp_path}:w"`' in refused.value.hint
+    monkeypatch.setattr("slimbake.docker.sees", lambda *_: True)
+    expect()

@@ -14,6 +14,7 @@ from tests.unit.docker.conftest import Program
 from slimbake import docker
 from slimbake.docker.containers import (
     Contained,
+    Detached,
     contained,
     copied,
     of_this_process,
@@ -48,18 +49,6 @@ def test_orphans_are_those_whose_process_on_this_machine_has_gone(program: Progr
     program.answer("rm --force --volumes id1", "id1")
     program.answer("network rm net1", "net1")
     assert remove_owned(of_this_process) == ["name1", "netname1"]
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("/a/b", '--mount=type=bind,"source=/a/b",target=/t,readonly'),
-        ("/a:b", '--mount=type=bind,"source=/a:b",target=/t,readonly'),
-        ('/a,"b', '--mount=type=bind,"source=/a,""b",target=/t,readonly'),
-    ],
-)
-def test_a_path_is_mounted_no_matter_what_it_holds(source: str, expected: str) -> None:
-    assert docker.bind(Path(source), "/t") == expected
 
 
 @pytest.mark.parametrize("said", ["no object\n", '{"no": "whole line"}'])
@@ -120,3 +109,45 @@ def test_a_bake_gives_events_and_keeps_what_is_none(program: Program, tmp_path: 
     assert [*bake.events()] == [json.loads(event), {}, json.loads(event)]
     assert bake.code == 1
     assert bake.text == "#1 a word\n{\n broken\n}\n last words\nERROR: no\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "seen"),
+    [
+        (0, "", True),
+        (1, 'invalid mount config for type "bind": bind source path does not exist: /x', False),
+        (1, "Mounts denied: The path /x is not shared from the host", False),
+        (1, "No such image: gone", True),  # another fault, which whoever starts it reports
+    ],
+)
+def test_an_engine_sees_a_file_or_does_not(
+    code: int, said: str, seen: bool, program: Program
+) -> None:
+    program.answer("container create", "id0\n", said, code=code)
+    program.answer("rm --force", "")
+    assert docker.sees(Path('/My Repo (1)/a,"b'), "image") is seen
+    mount = '--mount=type=bind,"source=/My Repo (1)/a,""b",target=/file,readonly'
+    assert mount in program.asked[0]
+    assert program.asked[1:] == (["rm --force --volumes id0"] if code == 0 else [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "here", "expected"),
+    [
+        ("running 0 41 id0", True, (None, 41)),
+        ("running 0 41 id0", False, (None, 0)),  # another machine's process has this number here
+        ("created 0 0 id0", False, (None, 0)),
+        ("exited 3 0 id0", False, (3, 0)),
+        ("", False, (1, 0)),
+    ],
+)
+def test_the_first_process_of_a_container_is_known_where_it_runs_here(
+    answer: str,
+    here: bool,
+    expected: tuple[int | None, int],
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program.answer("inspect", answer)
+    monkeypatch.setattr("slimbake.docker.containers.is_of_group", lambda *_: here)
+    assert Detached("name", "").state() == expected

@@ -1,6 +1,7 @@
 """Finding the engine, on machines that do not exist."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.unit.processes import faked, programs
 
 from slimbake.docker import engine
-from slimbake.docker.engine import Absent, DockerEngine, describe, remedy
+from slimbake.docker.engine import Absent, DockerEngine, describe, not_run, remedy
 from slimbake.host import process
 
 PLUGINS = [{"Name": "buildx", "Version": "0.13.1+ds1"}, {"Name": "compose", "Version": "2.26.1-4"}]
@@ -74,25 +75,76 @@ def test_an_unusable_engine_has_a_reason(info: dict[str, Any], errors: str, what
 
 
 @pytest.mark.parametrize(
-    ("what", "chosen", "words"),
+    ("what", "chosen", "words", "system"),
     [
-        ("client", "", "install Docker Engine with buildx and Compose: https"),
-        ("client", "", "docker.io docker-buildx docker-compose-v2"),
-        ("permission", "", "group `docker`"),
-        ("daemon", "", "systemctl start docker"),
-        ("daemon", "DOCKER_HOST", "unset"),
-        ("daemon", "DOCKER_CONTEXT", "the engine that DOCKER_CONTEXT names"),
-        ("daemon", "DOCKER_API_VERSION", "that DOCKER_API_VERSION names"),
+        ("client", "", "install Docker Engine with buildx and Compose: https", "linux"),
+        ("client", "", "docker.io docker-buildx docker-compose-v2", "linux"),
+        ("permission", "", "group `docker`", "linux"),
+        ("daemon", "", "systemctl start docker", "linux"),
+        ("daemon", "DOCKER_HOST", "unset", "linux"),
+        ("daemon", "DOCKER_CONTEXT", "the engine that DOCKER_CONTEXT names", "linux"),
+        ("daemon", "DOCKER_API_VERSION", "that DOCKER_API_VERSION names", "linux"),
+        ("client", "", "install Docker Desktop, OrbStack or Colima", "darwin"),
+        ("daemon", "", "`colima start`", "darwin"),
+        ("daemon", "DOCKER_HOST", "unset", "darwin"),
+        ("permission", "", "as this user", "darwin"),
+        ("old buildx", "", "with buildx", "darwin"),
     ],
 )
 def test_the_advice_fits_the_machine(
-    what: Any, chosen: str, words: str, monkeypatch: pytest.MonkeyPatch
+    what: Any, chosen: str, words: str, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.platform", system)
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_API_VERSION"):
         monkeypatch.delenv(name, raising=False)
     if chosen:
         monkeypatch.setenv(chosen, "elsewhere")
     assert words in remedy(Absent(what, ""))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("x86_64", "linux/amd64"), ("aarch64", "linux/arm64"), ("arm64", "linux/arm64")],
+)
+def test_the_engine_s_machine_is_described(said: str, expected: str) -> None:
+    found = described({**CONTAINERD, "Architecture": said, "NCPU": 6, "MemTotal": 8 << 30})
+    assert isinstance(found, DockerEngine)
+    assert (found.platform, found.cores, found.memory) == (expected, 6, 8 << 30)
+
+
+@pytest.mark.parametrize(
+    ("builds_for", "platforms", "lacking"),
+    [
+        ("", ("linux/amd64",), ""),  # a builder that has not started says nothing
+        ("linux/arm64, linux/amd64", ("linux/amd64",), ""),
+        ("linux/arm64, linux/arm/v7", ("linux/amd64",), "linux/amd64"),
+        ("linux/arm64*, linux/arm/v7", ("linux/amd64", "linux/arm64"), "linux/amd64"),
+    ],
+)
+def test_a_platform_that_the_builder_does_not_run_has_a_reason(
+    builds_for: str,
+    platforms: tuple[str, ...],
+    lacking: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    found, _ = asked(monkeypatch, tmp_path, f"Driver: docker\nPlatforms:  {builds_for}\n")
+    assert isinstance(found, DockerEngine)
+    arm = replace(found, platform="linux/arm64")
+    reason = not_run(arm, platforms)
+    if not lacking:
+        assert reason is None
+        return
+    assert reason and reason[0].startswith(f"the builder runs linux/arm64 and not {lacking},")
+    assert "platforms: [linux/arm64]" in reason[1] and reason[1].endswith("--install amd64`")
+
+
+def test_the_engine_s_platform_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.engine_platform.cache_clear()
+    processes = faked(monkeypatch)
+    processes.answer("docker version", "linux/arm64\n")
+    assert [engine.engine_platform() for _ in range(2)] == ["linux/arm64"] * 2
+    engine.engine_platform.cache_clear()
 
 
 def asked(

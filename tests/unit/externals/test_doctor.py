@@ -62,6 +62,7 @@ def test_all_that_a_bake_needs_is_looked_at() -> None:
     ]
 
 
+AMD64, ARM64 = ("linux/amd64",), replace(ENGINE, platform="linux/arm64")
 NEEDS = "`up`, `run` and `logs` need 2.26.0 or newer"
 
 
@@ -69,6 +70,14 @@ NEEDS = "`up`, `run` and `logs` need 2.26.0 or newer"
     ("facts", "check", "state", "found"),
     [
         ({"engine": replace(ENGINE, store="graph")}, "image store", "warn", "unmeasured"),
+        ({"platforms": AMD64}, "platforms", "ok", "linux/amd64"),
+        ({"platforms": AMD64, "engine": ARM64}, "platforms", "warn", "emulated on linux/arm64"),
+        (
+            {"platforms": AMD64, "engine": replace(ARM64, builds_for=frozenset({"linux/arm64"}))},
+            "platforms",
+            "fail",
+            "the builder runs linux/arm64 and not linux/amd64",
+        ),
         ({"engine": CONTAINER}, "builder", "warn", ""),
         ({"engine": replace(ENGINE, compose=None)}, "compose", "warn", f"not installed: {NEEDS}"),
         ({"engine": replace(ENGINE, compose=(2, 25, 9))}, "compose", "warn", f"2.25.9: {NEEDS}"),

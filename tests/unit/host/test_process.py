@@ -15,6 +15,8 @@ from slimbake.errors import SetupError
 from slimbake.host.files import exclusively, write_atomically
 from slimbake.host.process import TIMED_OUT, execute
 
+LIMITED = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="as on macOS")
+
 
 def test_a_process_gives_its_code_and_both_its_streams() -> None:
     done = execute(["sh", "-c", "echo out; echo one >&2; echo; echo two >&2; exit 3"])
@@ -27,6 +29,7 @@ def test_the_environment_is_added_to_and_there_is_no_input() -> None:
     assert done.stdout == f"more {os.environ['HOME']}\n"
 
 
+@LIMITED
 def test_a_process_and_what_it_starts_have_limits() -> None:
     limits = {resource.RLIMIT_DATA: 300 << 20, resource.RLIMIT_FSIZE: 1 << 20}
     waits = "sleep 0.5; sh -c 'ulimit -d; ulimit -f'"

@@ -52,7 +52,8 @@ def run(tmp_path: Path) -> Run:
             *arguments,
         )
         env = {**os.environ, **environment}
-        return ran([sys.executable, *words], cwd=tmp_path / "app", env=env)
+        source = json.dumps(dedent(text)) if "--reference" in arguments else None
+        return ran([sys.executable, *words], cwd=tmp_path / "app", env=env, input=source)
 
     return call
 

@@ -181,7 +181,7 @@ def play(
 
     @contextlib.contextmanager
     def hold(
-        project: Project, console: Console, _: object, *, frozen: bool, pushed: Mapping[str, str]
+        project: Project, console: Console, _: object, *, pushed: Mapping[str, str], **__: object
     ) -> Iterator[Site]:
         externals = dict.fromkeys(made.standins, "docker-image://stand-in")
         around = Surroundings(externals=externals, standins=made.standins, pushed=pushed)

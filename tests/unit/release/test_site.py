@@ -151,3 +151,39 @@ def test_each_layer_is_given_its_own_wheels_of_a_lock(
         for target, folder in found.around.wheels.items()
     }
     assert names == {"layer_torch": [held[0].path.name], "layer": [held[1].path.name]}
+
+
+@pytest.mark.parametrize(
+    ("platform", "lacking"),
+    [("", "linux/amd64"), ("linux/amd64", "linux/amd64"), ("linux/arm64", "")],
+)
+def test_a_platform_that_the_builder_does_not_run_is_an_error_before_anything_is_locked(
+    platform: str, lacking: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = replace(ENGINE, platform="linux/arm64", builds_for=frozenset({"linux/arm64"}))
+    monkeypatch.setattr(site, "expect_engine", lambda: arm)
+    monkeypatch.setattr(site, "relocked", lambda *_: pytest.fail("locked"))
+    expected = f"the builder runs linux/arm64 and not {lacking}" if lacking else "locked"
+    with (
+        pytest.raises((SetupError, pytest.fail.Exception), match=expected),
+        hold(project, QUIET, ("api",), platform=platform),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("platform", "builder", "said"),
+    [("linux/amd64", "docker", 0), ("linux/arm64", "docker", 1), ("linux/arm64", "cloud", 0)],
+)
+def test_a_bake_by_emulation_alone_says_so(
+    platform: str, builder: str, said: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = replace(ENGINE, platform=platform, builder=builder)
+    monkeypatch.setattr(site, "expect_engine", lambda: found)
+    monkeypatch.setattr(site, "exclusively", lambda *_: contextlib.nullcontext())
+    lines: list[str] = []
+    held = lock_all(project, "1")
+    with hold(held, Console(lines.append), ("api",)):
+        pass
+    emulated = "warning: linux/amd64: emulated on this linux/arm64 engine;"
+    assert sum(line.startswith(emulated) for line in lines) == said

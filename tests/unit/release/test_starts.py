@@ -2,11 +2,13 @@
 
 import threading
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.fleets import planned, service
+from tests.unit.machines import ENGINE
 
 from slimbake.checks import start
 from slimbake.checks.start import StartFound
@@ -72,8 +74,7 @@ def test_a_bake_that_is_interrupted_ends_what_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("slimbake.docker.remove_owned", removed)
     made = planned(service("api"), service("web"))
     asked = list(zip(made.services, ("first", "second"), ("", ""), strict=True))
-    monkeypatch.setattr(starts, "at_once", lambda: 2)
-    site: Any = types.SimpleNamespace(root=Path(), console=QUIET)
+    site: Any = types.SimpleNamespace(root=Path(), console=QUIET, engine=ENGINE)
     with pytest.raises(KeyboardInterrupt):
         starts._all_started(site, made, asked, {})
     assert ended.is_set()
@@ -87,7 +88,7 @@ BESIDE = planned(
 
 def test_a_start_check_is_repeated_when_an_image_beside_it_changes(tmp_path: Path) -> None:
     site: Any = types.SimpleNamespace(
-        root=tmp_path, plan=BESIDE, engine=types.SimpleNamespace(store="")
+        root=tmp_path, plan=BESIDE, engine=replace(ENGINE, store="graph")
     )
 
     def keys(queue: str) -> list[str]:
@@ -125,3 +126,21 @@ def test_a_service_has_no_image_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [queue] = start.company(BESIDE, web, tmp_path, {"queue": "2"}).fleet
     assert (queue.said["image"], queue.said["pull_policy"]) == ("2", "never")
     assert queue.fixed == {"KEY": "a$$b"} and queue.env_files == (tmp_path / ".env",)
+
+
+@pytest.mark.parametrize(
+    ("cores", "engine", "here", "expected"),
+    [
+        (4, 64 << 30, 64 << 30, 5),
+        (4, 64 << 30, None, 5),  # macOS does not say what it can give
+        (4, 4 << 30, None, 2),  # Docker Desktop's machine is smaller than this one
+        (4, 4 << 30, 64 << 30, 2),
+        (4, 64 << 30, 4 << 30, 2),
+        (1, 1 << 30, None, 1),
+    ],
+)
+def test_as_many_start_at_once_as_the_engine_s_machine_bears(
+    cores: int, engine: int, here: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slimbake.host.kernel.memory", lambda: here)
+    assert starts._at_once(replace(ENGINE, cores=cores, memory=engine)) == expected

@@ -33,7 +33,8 @@ EMPTY = "smoke: empty: "  # how the line begins that says so
 def run_smoke(arguments: Sequence[str]) -> int:
     """The program `smoke [--as-nonroot] [--reference] [--context FOLDER] [--limit SECONDS]`.
 
-    `--reference`: call `reference()` instead, and print what it returns as JSON. `--as-nonroot`: read
+    `--reference`: call `reference()` instead, of the smoke that standard input has as a text of JSON,
+    and print what it returns as JSON. `--as-nonroot`: read
     the files as root, since a checkout may keep them for its owner, and run them as the image runs.
     """
     parser = argparse.ArgumentParser(prog="smoke")
@@ -44,11 +45,15 @@ def run_smoke(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     name, script = os.environ["SLIMBAKE_SMOKE"], os.environ.get("SLIMBAKE_SCRIPT", "")
     stored = options.context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
+    if options.reference:  # beside a build: nothing is mounted
+        source = json.load(sys.stdin)
+    else:
+        source = (options.context / name).read_bytes().decode("latin-1")
     question = {
         "kind": "reference" if options.reference else "smoke",
         "name": name,
         "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
-        "source": (options.context / name).read_bytes().decode("latin-1"),
+        "source": source,
         "stored": stored.name,
         "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
     }
