@@ -11,15 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.checks.surroundings import emulated, foreign, surroundings
+from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
-# seconds that the engine has to make the container and to end it, beside what the verify itself has
-GRACE = 120.0
 LAST_LINES = 12
 ARGUMENTS = from_stdin(
     "verify"
@@ -74,7 +72,7 @@ def verify(
         *ARGUMENTS,
     )
     limit = replace(limit, seconds=limit.seconds * emulated(platform))
-    done = contained(name, arguments, given(running, image, root, limit), limit.seconds + GRACE)
+    done = contained(name, arguments, given(running, image, root, limit), patience(limit.seconds))
     return _verdict(service, done, limit)
 
 

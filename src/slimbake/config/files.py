@@ -30,7 +30,9 @@ def yaml_text(path: Path) -> str:
         for suffix in (".yaml", ".yml"):
             other = path.with_suffix(suffix)
             if other.is_file():
-                hint = f"{other.name} exists: rename it to {path.name}, or name it with `--manifest`"
+                hint = (
+                    f"{other.name} exists: rename it to {path.name}, or name it with `--manifest`"
+                )
         raise unreadable(path, "no such file", hint) from error
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {os_reason(error)}") from error
