@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
+from slimbake.checks.cure import cure
 from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
@@ -73,7 +74,7 @@ def verify(
     )
     limit = replace(limit, seconds=limit.seconds * emulated(platform))
     done = contained(name, arguments, given(running, image, root, limit), patience(limit.seconds))
-    return _verdict(service, done, limit)
+    return _verdict(running, done, limit)
 
 
 def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
@@ -124,13 +125,17 @@ def _command(image: str, running: Running) -> tuple[list[str], int]:
     return [*config.entrypoint, *(running.replaced or config.command)], len(config.entrypoint)
 
 
-def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
+def _verdict(running: Running, done: Contained, limit: Limit) -> Verdict:
+    service = running.service
     lines = done.stdout.splitlines()
     last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
     try:
         report = dict(json.loads(lines[-1]))
+        words = report.pop("words")
         if not report.pop("explained"):
             report["error"] = f"{report['error']}\n{last}".rstrip()
+        if report["error"]:
+            report["error"] = f"{report['error']}\n{cure(words, running)}".rstrip()
         verdict = typed(Verdict, {**report, "service": service})
     except WRONG:
         end = (
