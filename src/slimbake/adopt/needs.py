@@ -135,7 +135,9 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
             needs.blockers += [step.unknown for step in needs.steps]
     if "git" in needs.system and _only_pip_runs_git(needs, repository):
         del needs.system["git"]
-        what = "git, which pip alone needs: slimbake gets packages from Git itself, and git takes 95 MB"
+        what = (
+            "git, which pip alone needs and which takes 95 MB: slimbake itself gets those packages"
+        )
         needs.notes.append(
             Note("lost", stage.place, what, "if the program runs git: `system: [git]`")
         )
