@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fleets import planned, service
 from tests.unit.layouts import packed
 
 from slimbake import docker
@@ -48,6 +49,8 @@ LITTLE = (
     48 << 20
 )  # bytes that reading an image may take beside its budget: a window, and what an allocator wastes
 FEW = 16 << 20  # bytes, as the budget of what would take minutes to use up a whole one
+
+(API,) = planned(service("api")).services
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -431,7 +434,7 @@ def test_what_a_container_prints_ends(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     done = contained("name", ("image",), "", 60)
     assert done.code and max(len(done.stdout), len(done.stderr)) == MB
-    assert not _verdict("api", done, Limit()).holds
+    assert not _verdict(API, done, Limit()).holds
 
 
 def test_what_an_image_holds_is_not_copied_to_the_end(
@@ -582,12 +585,12 @@ def test_contents_that_are_none_are_named() -> None:
 
 
 def test_a_verdict_that_is_none_is_a_failure() -> None:
-    good = {"holds": True, "error": "", "startup": 0.5, "explained": True}
-    assert _verdict("api", Contained(0, json.dumps(good), "", False), Limit()).holds
+    good = {"holds": True, "error": "", "startup": 0.5, "explained": True, "words": []}
+    assert _verdict(API, Contained(0, json.dumps(good), "", False), Limit()).holds
     texts = [each.decode("utf-8", "replace") for each in NOTHING]
     odd = [text for text in mistyped(good) if json.loads(text).get("startup", 0) is not None]
     for text in (*texts, *odd):
-        found = _verdict("api", Contained(0, text, "", False), Limit())
+        found = _verdict(API, Contained(0, text, "", False), Limit())
         assert type(found.holds) is bool and type(found.error) is str
         assert found.startup is None or type(found.startup) in (int, float)
 

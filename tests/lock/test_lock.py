@@ -243,7 +243,7 @@ def test_of_files_that_conflict_a_later_one_wins_as_with_pip(
 @pytest.mark.parametrize(
     ("asked", "cause", "hint"),
     [
-        ("tol", "tol was not found", "correct a name or relax one of these requirements"),
+        ("tol", "tol was not found", "correct the name, or use an index that has it"),
         ("tool==9", "there is no version of tool==9", "relax one of these requirements"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.commits import commit, git
-from tests.index import Index
+from tests.index import Index, serving
 from tests.lock.conftest import Repo
 from tests.ran import ran
 from tests.wheels import sdist_bytes, wheel_bytes
@@ -385,23 +385,75 @@ def test_pre_allows_what_is_no_release_yet(repo: Repo, plain: Index) -> None:
     assert repo.pins("api") == ["httpx==2rc1"]
 
 
-def test_lines_that_name_indexes_are_left_to_the_machine(repo: Repo, plain: Index) -> None:
-    repo.fleet("[]", api="requirements.txt")
+def test_an_index_that_requirements_name_is_this_machine_s_or_the_manifest_says_whose(
+    repo: Repo, plain: Index
+) -> None:
+    repo.fleet("[]", api="requirements.txt", other="[idna]")
     (repo.root / "api/requirements.txt").write_text(
         f"--index-url {plain.url}\n"
         "--extra-index-url https://user:secret@packages.example.com/simple\n"
         "--extra-index-url https://download.pytorch.org/whl/cu128\n"
+        "--extra-index-url https://pypi.org/simple/\n"
         "--trusted-host x\nidna\n"
     )
     done = repo.run("lock")
-    assert done.code == 0 and "secret" not in done.stderr
+    assert done.code == 2 and "secret" not in done.stderr
     assert (
-        "api/requirements.txt:2: --extra-index-url https://packages.example.com/simple is left to"
-        " each machine that locks and bakes: UV_INDEX=https://packages.example.com/simple\n"
         "api/requirements.txt:3: --extra-index-url https://download.pytorch.org/whl/cu128 chooses a"
         " build of torch: say `torch: cu128` in the manifest\n"
     ) in done.stderr
-    assert "requirements.txt:1:" not in done.stderr  # this machine has it
+    assert (
+        "slimbake: api/requirements.txt:2: --extra-index-url"
+        " https://packages.example.com/simple: this machine does not use that index, and its"
+        " packages would come from others\n"
+        "locked all the same: base-web, other\n"
+        "  if it has packages that you require: UV_INDEX=https://packages.example.com/simple\n"
+        "  else remove the line, or say that nothing comes from there:"
+        " `lock: {indexes: {https://packages.example.com/simple: []}}`\n"
+    ) in done.stderr
+    assert "idna" not in "".join(repo.locked().get("api.txt", ""))
+    manifest = repo.root / "services.yaml"
+    says = "lock: {indexes: {https://packages.example.com/simple/: []}}\n"
+    manifest.write_text(says + manifest.read_text())
+    repo.done("lock")
+    assert repo.pins("api") == ["idna==3.10"]
+
+
+def test_a_package_that_another_index_gives_than_the_manifest_says_is_refused(
+    repo: Repo, plain: Index
+) -> None:
+    """A name of a company's own, which somebody has published elsewhere."""
+    plain.add("acme-tools", "9")
+    plain.add("needs-it", "1", ["acme-tools"])
+    with serving() as own:
+        own.add("acme-tools", "1")
+        repo.fleet("[]", api="[needs-it]")
+        manifest = repo.root / "services.yaml"
+        says = f"lock: {{indexes: {{{own.url}: [acme_*]}}}}\n"
+        manifest.write_text(says + manifest.read_text())
+        done = repo.run("lock")
+        assert done.code == 2
+        assert (
+            f"api: acme-tools 9 comes from {plain.url}, and the manifest has it from {own.url}\n"
+        ) in done.stderr
+        assert f"UV_INDEX={own.url}\n" in done.stderr
+        repo.monkeypatch.setenv("UV_INDEX", own.url.replace("//", "//user:secret@"))
+        repo.done("lock")
+        assert repo.pins("api") == ["acme-tools==1", "needs-it==1"]
+
+
+def test_a_package_that_no_index_has_is_named_with_the_nearest_that_is_known(
+    repo: Repo, index: Index
+) -> None:
+    index.add("requests", "2")
+    index.add("needs-none", "1", ["no-such-package"])
+    repo.fleet("[requests]", api="[reqeusts]", other="[needs-none]")
+    done = repo.run("lock")
+    assert done.code == 2
+    assert "no index has 'reqeusts', which api needs\n" in done.stderr
+    assert "did you mean 'requests' in place of 'reqeusts'?\n" in done.stderr
+    assert "no index has 'no-such-package', which other needs\n" in done.stderr
+    assert "all versions of needs-none depend on no-such-package" in " ".join(done.stderr.split())
 
 
 # local packages

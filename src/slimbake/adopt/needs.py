@@ -37,6 +37,7 @@ _FOR_WHEELS = re.compile(r".+-dev|gcc|g\+\+|clang|build-essential|make|cmake|pkg
 _FOR_MUSL = re.compile(
     r"(?:musl|libc|libffi)-dev|linux-headers|build-base|libstdc\+\+|libgcc|gcc|g\+\+|make"
 )
+_RUNS_GIT = re.compile(r"""["']git["' ]|^\s*(?:import |from |exec )?git\b""", re.MULTILINE)
 # What leaves nothing that an image needs, by kind.
 _HARMLESS = re.compile(
     r"echo|printf|cat|ls|pwd|which|type|id|getent|grep"  # says or reads
@@ -132,7 +133,26 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
             needs.image = stage.image
         else:
             needs.blockers += [step.unknown for step in needs.steps]
+    if "git" in needs.system and _only_pip_runs_git(needs, repository):
+        del needs.system["git"]
+        what = (
+            "git, which pip alone needs and which takes 95 MB: slimbake itself gets those packages"
+        )
+        needs.notes.append(
+            Note("lost", stage.place, what, "if the program runs git: `system: [git]`")
+        )
     return needs
+
+
+def _only_pip_runs_git(needs: Needs, repository: Repository) -> bool:
+    """Whether requirements have an address of Git, and no code and no script runs the program."""
+    listed = [repository.text(file) or file for file in (*needs.requirements, *needs.files)]
+    if not any("git+" in text for text in listed):
+        return False
+    for file in repository.files:
+        if file.endswith((".py", ".sh")) and _RUNS_GIT.search(repository.text(file) or ""):
+            return False
+    return True
 
 
 class _Reader:

@@ -1,23 +1,18 @@
-"""What to do about an image that does not start, by what its start check says. Pure."""
+"""What to do about a check that failed, by what slimbake has seen and by what the program says. Pure."""
 
 from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from slimbake.checks.missing import lacking, missing_variable
 from slimbake.checks.readonly import unwritable
 from slimbake.config.model import ENDED
 from slimbake.plan.model import Running
 
-# Of the first line, which is ours: a start check's, or the engine's.
-_NO_PROGRAM = re.compile(r"its command cannot be run: .*No such file or directory: '([^']+)'")
-_NOT_EXECUTABLE = re.compile(r"its command cannot be run: .*Permission denied: '([^']+)'")
-_NO_COMMAND = re.compile(r"its command is missing")
-_NO_HEALTH = re.compile(r"its healthcheck cannot be run")
-_OTHER_PORT = re.compile(r"does not listen on port \d+ but on ")
-_LOOPBACK = re.compile(r"of the container's loopback only")  # it has its cure
-# Of the program's words, the errors that code has wherever it runs: its traceback says enough.
+# The errors that code has wherever it runs: its traceback says enough.
 _RAISED = re.compile(r"[\s|]*(?:\w+\.)*(\w+(?:Error|Exception))(?::|$)")
 _OF_CODE = frozenset(
     name
@@ -27,42 +22,65 @@ _OF_CODE = frozenset(
 _NO_FILE = re.compile(r"No such file or directory: '(/app/[^']+)'")
 
 
-def cure(why: str, service: Running) -> str:
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a command does not start, where slimbake itself has seen it: as `inside.check.start` and
+    `engine_start` call it.
+    """
+
+    kind: str = ""  # "" = nothing was seen
+    program: str = ""  # of "no program" and "not executable"
+
+
+def start_cure(fault: Fault, words: Sequence[str], service: Running) -> str:
     """What to do about a start check that failed; "" where what it says is enough.
 
-    `why`: its line, and below it the last words of the command. Where these say nothing that is
-    known, a start check's own limits may be the reason.
+    `words`: the last ones of the command. Where they say nothing that is known, a start check's own
+    limits may be the reason.
     """
-    first, *lines = why.splitlines()
+    found = unwritable(words) or lacking(words, service) or _of_fault(fault, service)
+    if not found:
+        found = cure(words, service)
+    if found or fault.kind == "loopback" or _of_code(words):  # which says what to do
+        return found
+    return _limits(service)
+
+
+def cure(words: Sequence[str], service: Running) -> str:
+    """What to do about any check that failed, by the last words of what it runs; "" where they say
+    nothing that is known.
+    """
     return (
-        unwritable(lines)
-        or lacking(lines, service)
-        or _of_line(first, service)
-        or _no_file(lines, service)
-        or missing_variable(lines, service)
-        or ("" if _LOOPBACK.search(first) or _of_code(lines) else _limits(service))
+        unwritable(words)
+        or lacking(words, service)
+        or _no_file(words, service)
+        or missing_variable(words, service)
     )
 
 
-def _of_line(line: str, service: Running) -> str:
-    if program := _NO_PROGRAM.search(line):
-        lacks = f"the image has no `{program[1]}`, or not the interpreter that its first line names"
-        whence = (
-            ": programs come with packages of `requirements` and `system`, sh with `shell: true`"
+def _of_fault(fault: Fault, service: Running) -> str:
+    if fault.kind == "no program":
+        lacks = (
+            f"the image has no `{fault.program}`, or not the interpreter that its first line names"
         )
-        return lacks if service.own_dockerfile else f"{lacks}{whence}"
-    if program := _NOT_EXECUTABLE.search(line):
-        return f"make {program[1]} executable: `chmod +x`"
-    if _NO_COMMAND.search(line):
+        if service.own_dockerfile:
+            return lacks
+        return (
+            f"{lacks}: programs come with packages of `requirements` and `system`, sh with"
+            " `shell: true`"
+        )
+    if fault.kind == "not executable":
+        return f"make {fault.program} executable: `chmod +x`"
+    if fault.kind == "no command":
         return f"write `services.{service.host}.command`"
-    if _NO_HEALTH.search(line):
+    if fault.kind == "healthcheck":
         return "let `healthcheck` name what the image has"
-    if _OTHER_PORT.search(line):
+    if fault.kind == "other port":
         return f"let `services.{service.host}.port` and the command name the same port"
     return ""
 
 
-def _no_file(lines: list[str], service: Running) -> str:
+def _no_file(lines: Sequence[str], service: Running) -> str:
     """How a file of the service's code gets into the image that lacks it; "" of other files."""
     missing = [match[1] for line in lines if (match := _NO_FILE.search(line))]
     if not missing or service.own_dockerfile or missing[-1].startswith(service.writable):
@@ -71,7 +89,7 @@ def _no_file(lines: list[str], service: Running) -> str:
     return f"the image has no {missing[-1]}: {where}"
 
 
-def _of_code(lines: list[str]) -> bool:
+def _of_code(lines: Sequence[str]) -> bool:
     """Whether the command ended with an error that its code has wherever it runs."""
     raised = [match[1] for line in lines if (match := _RAISED.match(line))]
     return bool(raised) and raised[-1] in _OF_CODE

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from slimbake import docker
-from slimbake.checks.cure import cure
+from slimbake.checks.cure import Fault, start_cure
 from slimbake.checks.engine_start import engine_start
 from slimbake.checks.readonly import unwritable
-from slimbake.checks.surroundings import crowded, emulated, foreign, surroundings
+from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.config.files import own_compose
 from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
@@ -32,7 +32,6 @@ from slimbake.render.compose import alone, literal
 LIMIT = 300.0
 ALIVE = 5.0  # seconds after which a command that does not listen is to be alive
 SILENT = 30.0  # seconds after which the log of a command that still starts is shown
-_GRACE = 120.0  # seconds for the engine to make the container and to remove it
 # A new database may listen before it is ready, or restart once: an engine would start what ended
 # again.
 _SETTLING = 20.0
@@ -96,6 +95,11 @@ class NoPython(SetupError):
 class NotStarted(CheckError):
     """The command ended, or did not listen."""
 
+    def __init__(self, message: str, fault: Fault, words: Sequence[str] = ()) -> None:
+        """`words`: the last ones of the command."""
+        super().__init__("\n".join((message, *(f"  {line}" for line in words))))
+        self.fault, self.words = fault, words
+
 
 def starts(
     image: str,
@@ -126,7 +130,7 @@ def starts(
         "command": command,
         "port": service.port if service.start.how == "listens" else None,
         "health": service.healthcheck.test[:2] if service.healthcheck else (),
-        "limit": LIMIT * emulated(platform) * crowded(),
+        "limit": LIMIT * emulated(platform),
         "alive": ALIVE * emulated(platform),
         # a Dockerfile of the user's own may say another signal
         "stop": "" if service.own_dockerfile else service.stop_signal or "SIGTERM",
@@ -180,17 +184,20 @@ def _checked(
         with _silence(name, service.service, say):
             outcome = _run(name, image, service, request, options)
     except NotStarted as error:
-        return StartFound(_hinted(error.message, service))
+        hint = start_cure(error.fault, error.words, service)
+        return StartFound(f"{error.message}\n{hint}".rstrip())
     except NoPython:
         command = (
             *(*surroundings(service), *options),
             *(image, *(service.start.arguments or service.replaced)),
         )
         with _silence(name, service.service, say):
-            why = engine_start(name, command, request["port"], request["limit"], request["alive"])
-        return StartFound(
-            why and _hinted(f"{service.service}: its command {why}", service), by_engine=True
-        )
+            found = engine_start(name, command, request["port"], request["limit"], request["alive"])
+        if found is None:
+            return StartFound("", by_engine=True)
+        lines = (f"{service.service}: its command {found.why}", *found.words)
+        hint = start_cure(found.fault, found.words, service)
+        return StartFound("\n".join((*lines, hint)).rstrip(), by_engine=True)
     return StartFound("", warning=deaf(service.service, request, outcome))
 
 
@@ -233,11 +240,6 @@ def deaf(name: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> s
     )
 
 
-def _hinted(why: str, service: Running) -> str:
-    """Why it did not start, and what to do where its last words say what it lacks."""
-    return f"{why}\n{cure(why, service)}".rstrip()
-
-
 def _run(
     name: str,
     image: str,
@@ -253,20 +255,21 @@ def _run(
         *from_stdin("start", json.dumps(request)),
     )
     limit = request["limit"]
-    done = contained(name, command, with_check_pyz(), limit + _GRACE)
+    done = contained(name, command, with_check_pyz(), patience(limit))
     if done.code is None:
-        raise NotStarted(f"{service.service}: its command does not start within {limit:g} s")
+        late = f"{service.service}: its command does not start within {limit:g} s"
+        raise NotStarted(late, Fault())
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
         raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
-        outcome = {"words": "", **json.loads(done.stdout.splitlines()[-1])}
+        outcome = {"words": "", "fault": "", **json.loads(done.stdout.splitlines()[-1])}
     except (IndexError, ValueError, TypeError, RecursionError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
     if "error" in outcome:
-        reported = f"{service.service}: its {outcome.get('what', 'command')} {outcome['error']}"
-        raise NotStarted(
-            "\n".join((reported, *(f"  {line}" for line in str(outcome["words"]).splitlines())))
-        )
+        fault = Fault(str(outcome["fault"]), str(outcome.get("program", "")))
+        subject = "healthcheck" if fault.kind == "healthcheck" else "command"
+        reported = f"{service.service}: its {subject} {outcome['error']}"
+        raise NotStarted(reported, fault, str(outcome["words"]).splitlines())
     return outcome

@@ -5,12 +5,13 @@ A smoke runs in a step of a build, which has no such options: `inside.check.surr
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Mapping
 
 from slimbake.config.naming import WEIGHTS_FOLDER
+from slimbake.inside.check.pace import MOST
 from slimbake.plan.model import Running
+
+_ENGINE = 120.0  # seconds
 
 HARDENED = (
     "--read-only",
@@ -24,11 +25,11 @@ def emulated(platform: str) -> int:
     return 10 if platform else 1
 
 
-def crowded() -> int:
-    """By how many times limits are longer on a machine that has more to do than its cores can: at
-    most three times, so that a person sees the end of a check that hangs.
+def patience(limit: float) -> float:
+    """Seconds of wall time that a container has for a check whose own clock gives it `limit`: that
+    one stands while the check waits for a core, and the engine has to make and remove the container.
     """
-    return min(3, max(1, math.ceil(os.getloadavg()[0] / (os.cpu_count() or 1))))
+    return MOST * limit + _ENGINE
 
 
 def foreign(platform: str) -> tuple[str, ...]:

@@ -11,15 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
-from slimbake.checks.surroundings import emulated, foreign, surroundings
+from slimbake.checks.cure import cure
+from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
 from slimbake.host.typed import WRONG, typed
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
-# seconds that the engine has to make the container and to end it, beside what the verify itself has
-GRACE = 120.0
 LAST_LINES = 12
 ARGUMENTS = from_stdin(
     "verify"
@@ -74,8 +73,8 @@ def verify(
         *ARGUMENTS,
     )
     limit = replace(limit, seconds=limit.seconds * emulated(platform))
-    done = contained(name, arguments, given(running, image, root, limit), limit.seconds + GRACE)
-    return _verdict(service, done, limit)
+    done = contained(name, arguments, given(running, image, root, limit), patience(limit.seconds))
+    return _verdict(running, done, limit)
 
 
 def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
@@ -126,13 +125,17 @@ def _command(image: str, running: Running) -> tuple[list[str], int]:
     return [*config.entrypoint, *(running.replaced or config.command)], len(config.entrypoint)
 
 
-def _verdict(service: str, done: Contained, limit: Limit) -> Verdict:
+def _verdict(running: Running, done: Contained, limit: Limit) -> Verdict:
+    service = running.service
     lines = done.stdout.splitlines()
     last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
     try:
         report = dict(json.loads(lines[-1]))
+        words = report.pop("words")
         if not report.pop("explained"):
             report["error"] = f"{report['error']}\n{last}".rstrip()
+        if report["error"]:
+            report["error"] = f"{report['error']}\n{cure(words, running)}".rstrip()
         verdict = typed(Verdict, {**report, "service": service})
     except WRONG:
         end = (

@@ -9,8 +9,7 @@ import click
 from slimbake.checks.mounts import mounted
 from slimbake.checks.parity import measured_parity, parity_table, write_parity
 from slimbake.checks.smokes import known_smokes
-from slimbake.checks.surroundings import crowded
-from slimbake.checks.verify import Limit, verify
+from slimbake.checks.verify import verify
 from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
@@ -152,10 +151,10 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
 
 def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dict[str, bool]:
     """Call the images from outside, one after another; whether each holds."""
-    plan, limit = mounted(site.plan, names, chosen), Limit(seconds=Limit().seconds * crowded())
+    plan = mounted(site.plan, names, chosen)
     holding = {}
     for service in (s.service for s in plan.services if s.verify and s.service in chosen):
-        verdict = verify(plan, service, names[service], site.root, limit)
+        verdict = verify(plan, service, names[service], site.root)
         more = f" (start-up {verdict.startup:.2f} s)" if verdict.startup is not None else ""
         click.echo(f"verify: {service}: {'passed' if verdict.holds else 'failed'}{more}")
         for line in verdict.error.splitlines():

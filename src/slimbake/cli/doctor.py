@@ -13,6 +13,8 @@ from slimbake.cli.common import json_option, layout, manifest_option, print_json
 from slimbake.console.tables import text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
+from slimbake.fleet.model import External
+from slimbake.fleet.resolve import DEBIAN
 
 
 @click.command(
@@ -42,7 +44,7 @@ def command(file: Path, as_json: bool) -> None:
         )
         following = "`slimbake bake`"
     else:
-        report = doctor(())
+        report = doctor(pythons(file.parent.resolve()))
         following = "`slimbake init` in your repository"
     if as_json:
         print_json([asdict(row) for row in report.rows])
@@ -60,3 +62,18 @@ def command(file: Path, as_json: bool) -> None:
                 print_text(f"{row.check}: {row.advice}")
         print_text(f"\n{report.conclusion(following)}")
     sys.exit(0 if report.healthy else SETUP)
+
+
+def pythons(root: Path) -> tuple[External, ...]:
+    """The images with the Pythons that `slimbake init` would write for a repository."""
+    from slimbake.adopt.fit import python_for, with_python
+    from slimbake.adopt.services import adoption
+    from slimbake.adopt.survey import survey
+
+    drafts = adoption(survey(root)).drafts
+    first = python_for(drafts)
+    others = {draft.entry.get("python", first) for draft in with_python(drafts, first)} - {first}
+    images = {"python": first, **{f"python-{version}": version for version in sorted(others)}}
+    return tuple(
+        External(name, f"python:{version}-slim-{DEBIAN}") for name, version in images.items()
+    )

@@ -9,6 +9,8 @@ import click
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, json_option, manifest_option, print_json, print_text, read
 from slimbake.errors import SetupError
+from slimbake.images.measure import last_measurement
+from slimbake.images.sizes import MeasuredLayer
 from slimbake.plan.graph import layers
 from slimbake.project import Project
 from slimbake.report.layers import layer_lines, layers_json
@@ -20,34 +22,37 @@ from slimbake.report.layers import layer_lines, layers_json
 def command(file: Path, as_json: bool) -> None:
     """Show the layers of packages, in their order: what is in each, and what adds it.
 
-    Sizes are those of the wheels. With --json each has its key, by which a registry has it, and its
-    digest as a tar, if an image that was baked here has it: anyone who bakes it gets the same.
+    A size is what a bake on this machine measured, uncompressed; of a layer that was not baked here
+    yet it is that of its wheels. With --json each layer has its key, by which a registry has it, and
+    its digest as a tar, if it was baked here: anyone who bakes it gets the same.
     """
     project = read(file)
     project.expect_fresh_locks()
+    measured = _measured(project)
     if as_json:
-        print_json(layers_json(project.layering, _digests(project)))
+        print_json(layers_json(project.layering, measured))
         return
-    for line in layer_lines(project.fleet, project.layering):
+    for line in layer_lines(project.fleet, project.layering, measured):
         print_text(line)
 
 
-def _digests(project: Project) -> dict[str, str]:
-    """The digests of layers as images have them that were baked here from what is here now: layer ->
-    digest. None where no engine answers.
+def _measured(project: Project) -> dict[str, MeasuredLayer]:
+    """The layers of images that were baked here from what is here now, by the names of their
+    targets.
     """
-    from slimbake import docker
     from slimbake.release.inputs import last_images, outdated
 
     images = last_images(project.workspace)
-    digests: dict[str, str] = {}
+    measured: dict[str, MeasuredLayer] = {}
     try:
         old = outdated(project, images, console)
-        for service, image in images.items():
-            held = None if service in old else docker.find_image(image)
-            names = layers(project.plan, service, len(held.layers) if held else 0)
-            if held and len(names) == len(held.layers):
-                digests |= dict(zip(names, held.layers, strict=True))
     except SetupError as error:
-        console.say(f"no digests: {error.message}")
-    return digests
+        console.say(f"no layer counts as measured: {error.message}")
+        return {}
+    for image in last_measurement(images, project.workspace).images:
+        if image.name in old:
+            continue
+        names = layers(project.plan, image.name, len(image.layers))
+        if len(names) == len(image.layers):
+            measured |= dict(zip(names, image.layers, strict=True))
+    return measured

@@ -72,7 +72,7 @@ def command(
         raise UsageError("--record is of all services of a manifest", "name none")
     # An image needs no manifest; where there is one, its folder keeps what was read.
     workspace = Workspace(file.parent if file.is_file() else None, console)
-    images = {_short_name(name): _identity(name) for name in names if _is_image(name)}
+    images = {name: _identity(name) for name in names if _is_image(name)}
     services = tuple(name for name in names if not _is_image(name))
     project = read(file) if services or not names else None
     if project:
@@ -97,11 +97,6 @@ def command(
 
 def _is_image(name: str) -> bool:
     return "/" in name or ":" in name
-
-
-def _short_name(image: str) -> str:
-    """The last part of an image's repository."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def _identity(image: str) -> str:

@@ -27,6 +27,12 @@ def yaml_text(path: Path) -> str:
         raise unreadable(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
         hint = "go to its folder, or name the file; `slimbake init` writes one for a repository"
+        for suffix in (".yaml", ".yml"):
+            other = path.with_suffix(suffix)
+            if other.is_file():
+                hint = (
+                    f"{other.name} exists: rename it to {path.name}, or name it with `--manifest`"
+                )
         raise unreadable(path, "no such file", hint) from error
     except (OSError, ValueError) as error:
         raise unreadable(path, f"cannot be read: {os_reason(error)}") from error

@@ -401,6 +401,8 @@ class Manifest:
     torch: str | None = None  # which build, of services that stand on no base and say nothing
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     lock: Pairs = ()  # package, "" for all others -> for how long a version has to be out: 7d
+    # address of an index -> the packages, as globs, that no other one may give
+    indexes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     compression: CompressionEntry = CompressionEntry()
     optimize: bool | None = None  # None: true
     ci: Ci | None = None

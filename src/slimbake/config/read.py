@@ -42,7 +42,7 @@ from slimbake.config.report import ProblemReport, RefusedError, did_you_mean, do
 from slimbake.config.requirements import RequirementsReader
 from slimbake.config.rules import cycles, folder_context
 from slimbake.config.sizes import size
-from slimbake.config.specs import allows
+from slimbake.config.specs import allows, normalised
 from slimbake.config.words import TRUTH
 from slimbake.host.dockerignore import only
 from slimbake.host.names import manifest_name
@@ -85,6 +85,10 @@ class Reader:
                     **({"": locking["cooldown"]} if "cooldown" in locking else {}),
                     **dict.fromkeys(locking.get("except", ()), "0d"),
                 }.items()
+            ),
+            indexes=tuple(
+                (address, tuple(map(normalised, names)))
+                for address, names in locking.get("indexes", {}).items()
             ),
             compression=CompressionEntry(**raw.get("compression", {})),
             optimize=_truth(raw.get("optimize")),

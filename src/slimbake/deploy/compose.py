@@ -131,11 +131,12 @@ def run(
 
 
 @contextlib.contextmanager
-def started(project: Project) -> Iterator[ComposeProject]:
+def started(project: Project, *, just_now: bool = False) -> Iterator[ComposeProject]:
     """The Compose project of a fleet that was started, to look at it or to end it.
 
     Compose reads its files even if files of variables, or variables that they demand (`${KEY:?}`),
-    are gone by now: the services get no such file, and the variables a placeholder.
+    are gone by now: the services get no such file, and the variables a placeholder. `just_now`: this
+    process started the fleet, so slimbake checks nothing again.
     """
     override = "services:\n"
     demanded: set[str] = set()
@@ -154,7 +155,7 @@ def started(project: Project) -> Iterator[ComposeProject]:
         file.flush()
         placeholders.writelines(f"{name}=-\n" for name in sorted(demanded))
         placeholders.flush()
-        together = _written_project(project)
+        together = _unwritten_project(project) if just_now else _written_project(project)
         yield replace(
             together,
             files=(*together.files, Path(file.name)),
@@ -180,10 +181,7 @@ def _written_project(project: Project) -> ComposeProject:
     are another repository's.
     """
     require_compose()
-    dotenv = project.root / ".env"
-    has_values = any(service.environment for service in project.plan.services)
-    env_files = (dotenv,) if has_values and dotenv.is_file() else ()
-    together = ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
+    together = _unwritten_project(project)
     elsewhere = together.elsewhere
     if elsewhere:
         raise SetupError(
@@ -200,6 +198,13 @@ def _written_project(project: Project) -> ComposeProject:
         )
     written(project)
     return together
+
+
+def _unwritten_project(project: Project) -> ComposeProject:
+    dotenv = project.root / ".env"
+    has_values = any(service.environment for service in project.plan.services)
+    env_files = (dotenv,) if has_values and dotenv.is_file() else ()
+    return ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
 
 
 @contextlib.contextmanager
@@ -321,17 +326,18 @@ def _own_services(
     return own
 
 
-def restart(project: Project, services: Collection[str]) -> None:
-    """Restart the containers of these services, and wait until each is well.
+def restart(project: Project, services: Collection[str], console: Console) -> None:
+    """Restart the containers of these services, say so, and wait until each is well.
 
-    They restart in the order of what they depend on. Raises as `up` does.
+    This process started them. They restart in the order of what they depend on. Raises as `up` does.
     """
     names = []
     for service in project.plan.services:
         if service.service in services and not service.by_hand:
             names.append(service.service)
-    with started(project) as together:
+    with started(project, just_now=True) as together:
         together.restart(names)
+        console.say(f"synced and restarted: {', '.join(names)}")
         _awaited(together, names, settle=SETTLED)
 
 

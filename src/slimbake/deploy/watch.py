@@ -171,8 +171,7 @@ class Watched:
         for name in services:
             self._running[name] = now[name]
             self._lay(project, name)
-        compose.restart(project, services)
-        self.console.say(f"synced and restarted: {', '.join(services)}")
+        compose.restart(project, services, self.console)
 
     def _folder(self, project: Project, service: str) -> Path:
         return project.workspace.path(f"{_SYNCED}/{service}")

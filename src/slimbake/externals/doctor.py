@@ -18,14 +18,12 @@ from slimbake.errors import DockerError, SetupError, SlimbakeError
 from slimbake.externals.beside import BesideImage, beside_images, how_to_get
 from slimbake.externals.resolve import in_engine
 from slimbake.fleet.model import External
-from slimbake.fleet.resolve import DEBIAN
 from slimbake.host.machine import Machine, machine
 from slimbake.host.pip import without_credentials
 from slimbake.host.uv import uv_version
 
 State = Literal["ok", "warn", "fail"]
 
-NEWEST = "3.13"  # of the Pythons that a new manifest may have: any that Docker Hub has for sure
 _THERE = ("engine", "registry")
 _SECONDS = 5.0  # that a registry has to answer
 _DISK_FAIL = 3_000_000_000
@@ -111,10 +109,10 @@ def doctor(
     """Look at everything that a bake of these externals needs, and change nothing.
 
     `merged`: as the function of that name gives it; `needs`: service -> what it needs of the
-    compose file in `root`; `platforms`: that the fleet is built for. Without a manifest, it asks for the Python of a new one.
+    compose file in `root`; `platforms`: that the fleet is built for.
     """
     engine = find()
-    required = tuple(externals) or (External("python", f"python:{NEWEST}-slim-{DEBIAN}"),)
+    required = tuple(externals)
     beside, unreadable = _beside(root, needs) if root and needs else ((), "")
     places: dict[str, str] = {}
     if isinstance(engine, DockerEngine):

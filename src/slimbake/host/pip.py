@@ -24,6 +24,8 @@ class PackageSources:
     no_index: bool = False
     # Package, "" for all others -> the least age of a version that is taken, as uv has it: 7d.
     ages: tuple[tuple[str, str], ...] = ()
+    # As the manifest has it: the address of an index -> the packages that no other one may give.
+    owners: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def find_links_folders(self) -> tuple[Path, ...]:

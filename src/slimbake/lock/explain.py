@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
@@ -12,6 +14,8 @@ from slimbake.host.sources import Source
 from slimbake.lock.model import Pin
 
 _SHOWN = 6  # chains of one package
+# What uv says of a name, on a machine with an index and on one without.
+_UNKNOWN = re.compile(r"(\S+) was not found in the (?:package registry|provided package locations)")
 
 Locked = Mapping[str, tuple[Pin, ...]]  # scope -> the pins that it adds
 
@@ -127,8 +131,10 @@ def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Sourc
         )
 
 
-def no_solution(scope: Scope, details: str) -> ResolutionError:
-    """The error for a scope that has no solution; `details` are uv's."""
+def no_solution(scope: Scope, details: str, known: Collection[str]) -> ResolutionError:
+    """The error for a scope that has no solution; `details` are uv's. `known`: names of packages, one
+    of which may be meant by a name that no index has.
+    """
     files = dict.fromkeys(
         (
             *scope.asks.files,
@@ -139,6 +145,20 @@ def no_solution(scope: Scope, details: str) -> ResolutionError:
     shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
     stands = ", ".join(base.name for base in scope.chain)
     python = f" on Python {scope.python.version}" if scope.python.suffix else ""
+    if unknown := dict.fromkeys(_UNKNOWN.findall(" ".join(details.split()))):
+        hints = []
+        for name in unknown:
+            close = get_close_matches(name, known - unknown.keys(), n=1, cutoff=0.75)
+            if close:
+                hints.append(f"did you mean '{close[0]}' in place of '{name}'?")
+        hints.append(
+            "correct the name, or use an index that has it: `slimbake doctor` shows this machine's"
+        )
+        names = " and ".join(map(repr, unknown))
+        return ResolutionError(
+            f"no index has {names}, which {scope.name}{python} needs{shown}\n{details}",
+            "\n".join(hints),
+        )
     takes = f", which takes the versions of {stands}" if stands else ""
     return ResolutionError(
         f"no solution for {scope.name}{python}{takes}{shown}\n{details}",

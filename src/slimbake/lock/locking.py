@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from urllib.parse import urlsplit
 
 from slimbake.config import refuse_debs, refuse_images
-from slimbake.config.model import IndexLine
-from slimbake.config.naming import CPU, base_target
+from slimbake.config.naming import base_target
+from slimbake.config.specs import name_of
 from slimbake.console import Console
 from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
@@ -21,13 +20,14 @@ from slimbake.fleet import resolve, with_digests
 from slimbake.fleet.model import Base, External, Fleet, Scope, Service
 from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
-from slimbake.host.pip import without_credentials
 from slimbake.host.sources import Source
+from slimbake.host.uv import NoSolution
 from slimbake.inside.locked import Fault
 from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.builds import refuse_cuda, refuse_no_torch, torch_builds
 from slimbake.lock.contents import wheel_files
-from slimbake.lock.explain import ResolutionError, refuse_torch
+from slimbake.lock.explain import ResolutionError, no_solution, refuse_torch
+from slimbake.lock.indexes import refuse_unknown_indexes, remarks
 from slimbake.lock.locks import (
     EXTERNALS,
     SYSTEM_HEADER,
@@ -86,9 +86,10 @@ class _Locking:
         only: Collection[str] | None,
         work: Tracker,
     ) -> None:
-        self._machine = replace(
-            machine, packages=replace(machine.packages, ages=fleet.manifest.lock)
+        packages = replace(
+            machine.packages, ages=fleet.manifest.lock, owners=fleet.manifest.indexes
         )
+        self._machine = replace(machine, packages=packages)
         self._console, self._work = console, work
         self._locks = read_locks(fleet.root)
         self._upgrade, self._all = {*upgrade}, upgrade == ALL
@@ -96,8 +97,9 @@ class _Locking:
         self._old = {each.name for each in outdated}
         self._broken = {each.name for each in outdated if each.damaged}
         # What has no wheel is known when the rest is resolved.
-        packages = tuple(package for package in fleet.packages if not package.source)
-        self._fleet = replace(fleet, packages=packages)
+        self._fleet = replace(
+            fleet, packages=tuple(package for package in fleet.packages if not package.source)
+        )
         self._texts: dict[str, str] = {}  # of what is new
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by scope, without the scopes beneath
         self._bumps: dict[
@@ -114,7 +116,7 @@ class _Locking:
         self._waiting: dict[str, str] = {}  # lock -> what it needs, and what failed
 
     def run(self) -> tuple[str, ...]:
-        for line in index_lines(self._fleet, self._machine):
+        for line in remarks(self._fleet):
             self._console.say(line)
         scopes = [scope for scope in locked_scopes(self._fleet) if self._asked_for(scope.lock)]
         externals = self._asked_for(EXTERNALS) and (
@@ -327,18 +329,22 @@ class _Locking:
         if moving is None:
             self._pins[scope.name] = self._locks.pins(scope.lock)
             return
+        refuse_unknown_indexes(scope, self._machine.packages)
         known = self._known(scope)
         agreed = [part for part in settled(scope) if part not in scope.chain]
         with self._work.step(scope.name, f"locking {scope.name}"):
-            pins, sources = resolve_scope(
-                scope,
-                self._fleet.root,
-                self._machine,
-                [pin for pin in known if pin.name not in moving],
-                Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
-                self._console,
-                dict(self._sources),
-            )
+            try:
+                pins, sources = resolve_scope(
+                    scope,
+                    self._fleet.root,
+                    self._machine,
+                    [pin for pin in known if pin.name not in moving],
+                    Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
+                    self._console,
+                    dict(self._sources),
+                )
+            except NoSolution as error:
+                raise no_solution(scope, str(error), self._package_names()) from None
         for built in self._described(sources, scope):
             self._sources[built.origin] = built
         self._pins[scope.name] = pins
@@ -346,6 +352,14 @@ class _Locking:
             (old, new) for old, new in successors(known, pins) if wheel_files(old, store())
         ]
         self._texts[scope.lock] = _readable(lock_text(pins, source), scope.name)
+
+    def _package_names(self) -> set[str]:
+        """The packages that this repository and the wheelhouse know, to guess which one is meant."""
+        names = store().packages()
+        for scope in locked_scopes(self._fleet):
+            names.update(map(name_of, scope.asks.specs))
+            names.update(pin.name for pin in self._locks.pins(scope.lock))
+        return names
 
     def _pins_of(self, scopes: Iterable[Scope]) -> tuple[Pin, ...]:
         return tuple(pin for scope in scopes for pin in self._pins[scope.name])
@@ -534,34 +548,3 @@ def _measured(pin: Pin, wheels: Store) -> Pin:
         held = wheels.held(wheel.sha256, wheel.file, wheel.bytes)
         sized.append(replace(wheel, bytes=held.path.stat().st_size) if held else wheel)
     return replace(pin, wheels=tuple(sized))
-
-
-def index_lines(fleet: Fleet, machine: Machine) -> Iterator[str]:
-    """What requirements say of indexes that this machine does not use, and what to do about it."""
-    packages = machine.packages
-    indexes = {packages.index_url, *packages.extra_index_urls, *packages.find_links}
-    there = {without_credentials(address).rstrip("/") for address in indexes}
-    scopes = [*(base.scope for base in fleet.bases), *(service.scope for service in fleet.services)]
-    for file in dict.fromkeys(file for scope in scopes for file in scope.asks.prereleases):
-        yield f"{file}: --pre allows pre-releases of all that is locked together with it"
-    lines = {}
-    for scope in scopes:
-        for line in scope.asks.indexes:
-            # The manifest decides about the build, unless it leaves it at the default.
-            if not (build := _build_of(line)) or (scope.torch == CPU and build != CPU):
-                lines[line] = build
-    for line, build in lines.items():
-        usual = (urlsplit(line.address).hostname or "").startswith("pypi.")  # or a mirror of it
-        shown = f"{line.where}: {line.said}{f' {line.address}' if line.address else ''}"
-        if build:
-            yield f"{shown} chooses a build of torch: say `torch: {build}` in the manifest"
-        elif "://" in line.address and not usual and line.address.rstrip("/") not in there:
-            links = line.said in ("-f", "--find-links")
-            setting = f"{'UV_FIND_LINKS' if links else 'UV_INDEX'}={line.address}"
-            yield f"{shown} is left to each machine that locks and bakes: {setting}"
-
-
-def _build_of(line: IndexLine) -> str:
-    """The build of torch that an index has alone; "" of others."""
-    match = re.search(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$", line.address)
-    return match[1] if match else ""

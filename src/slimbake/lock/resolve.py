@@ -26,7 +26,8 @@ from slimbake.host.sources import Source
 from slimbake.host.uv import Found, NoSolution, PipCompile, exactly
 from slimbake.host.wheels import fit, marker
 from slimbake.lock.digests import Digests
-from slimbake.lock.explain import no_solution, refuse_hashes
+from slimbake.lock.explain import refuse_hashes
+from slimbake.lock.indexes import refuse_strangers
 from slimbake.lock.model import Pin, merged
 
 # The packages of which PyTorch's indexes have one build for each kind of machine.
@@ -49,6 +50,7 @@ class Needed:
     name: str
     version: str  # or its address
     via: tuple[str, ...]  # names of packages; "" = a requirement of the scope itself
+    index: str = ""  # the address of the index that gives it; "" of others
 
 
 # A line of what uv prints: a requirement with annotations.
@@ -56,6 +58,7 @@ _LINE = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)[^#]*(?:# via"
     r" (?P<via>.*))?$"
 )
+_FROM = "    # from "
 _ADDRESSED = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])? @ (?P<version>[^\s;]+)[^#]*"
     r"(?:(?<=\s)# via (?P<via>.*))?$"
@@ -63,15 +66,17 @@ _ADDRESSED = re.compile(
 
 
 def parse_compiled(text: str) -> tuple[Needed, ...]:
-    """Parse the output of `uv pip compile --annotation-style line`.
+    """Parse the output of `uv pip compile --annotation-style line --emit-index-annotation`.
 
-    A line is `anyio==4.16.0  # via httpx, -r api.in`.
+    A line is `anyio==4.16.0  # via httpx, -r api.in`. Below it stands `# from` and an index.
     """
-    packages = []
+    packages: list[Needed] = []
     for line in text.splitlines():
         match = _LINE.match(line) or _ADDRESSED.match(line)
         if match:
             packages.append(Needed(match["name"], match["version"], _via(match["via"] or "")))
+        elif line.startswith(_FROM) and packages:
+            packages[-1] = replace(packages[-1], index=line.removeprefix(_FROM).strip())
     return tuple(packages)
 
 
@@ -188,7 +193,8 @@ class Uv(PipCompile):
             # A package of a scope below has its version: the lock of a library cannot change it.
             if not (constraint.library and name_of(constraint.spec) in self._pinned):
                 constraints[constraint.spec] = None
-        self.compile([path], output, [*options, "--annotation-style", "line"], [*constraints])
+        annotated = ("--annotation-style", "line", "--emit-index-annotation")
+        self.compile([path], output, [*options, *annotated], [*constraints])
         return parse_compiled(output.read_text())
 
     def _one_by_one(
@@ -332,8 +338,9 @@ def resolve_scope(
     """Return the pins of a scope without those of the scopes below it, and the sources to build.
 
     `kept`: pins of an earlier lock, which stay where they still fit; `sources`: of `kept` and
-    `taken`, by their origins. Raises ResolutionError where requirements contradict each other, and
-    SetupError where uv or an index fails.
+    `taken`, by their origins. Raises NoSolution where requirements contradict each other,
+    ResolutionError where the manifest or a hash refuses what an index gives, and SetupError where
+    uv or an index fails.
     """
     all_pins: dict[str, tuple[Pin, ...]] = {}  # by the marker of a platform
     own_pins: dict[str, list[Pin]] = {}
@@ -346,12 +353,10 @@ def resolve_scope(
         pinned = {**below, **exact(taken.agreed, sources, platform)}
         with tempfile.TemporaryDirectory(prefix="slimbake-lock-") as scratch:
             uv = Uv(scope, root, platform, machine, Path(scratch), pinned)
-            try:
-                needed = uv.resolve(locked)
-                versions = [(package.name, package.version) for package in needed]
-                found = uv.locate(versions, "wheels") if versions else Found({}, {})
-            except NoSolution as error:
-                raise no_solution(scope, str(error)) from None
+            needed = uv.resolve(locked)
+            refuse_strangers(needed, machine.packages)
+            versions = [(package.name, package.version) for package in needed]
+            found = uv.locate(versions, "wheels") if versions else Found({}, {})
             for warning in sorted(uv.warnings):
                 console.say(warning)
         found = digests.complete(found, {package.name for package in needed})

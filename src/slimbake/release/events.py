@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from slimbake.checks.missing import lacking, missing_variable
+from slimbake.checks.cure import cure
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.inside.fates import LOST_FILES
@@ -314,9 +314,7 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     target = plan.target(step.target)
     last = vertex.log[-LAST_LINES:]
     lacks = "".join(
-        lacking(last, service) or missing_variable(last, service)
-        for service in plan.services
-        if service.service == target.service
+        cure(last, service) for service in plan.services if service.service == target.service
     )
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
     if target.kind == "inventory" and (counted := _counted(plan, vertex.log)):

@@ -7,14 +7,18 @@ from typing import Any
 
 from slimbake.console.tables import counted, readable, some
 from slimbake.fleet.model import Base, Fleet, Service
+from slimbake.images.sizes import MeasuredLayer
 from slimbake.layers.model import Layer, Layering
 
 _FEW = 4  # packages of a layer that a line names
 
 
-def layer_lines(fleet: Fleet, layering: Layering) -> Iterator[str]:
+Measured = Mapping[str, MeasuredLayer]  # by the name of the target
+
+
+def layer_lines(fleet: Fleet, layering: Layering, measured: Measured) -> Iterator[str]:
     """Lines: the layers that each base and service adds to what is below it, bottom first; of
-    packages with the bytes of their wheels.
+    packages with the bytes that were measured, else those of their wheels.
     """
     several = len(fleet.pythons) > 1
     layers = {layer.name: layer for layer in layering.layers}
@@ -25,23 +29,29 @@ def layer_lines(fleet: Fleet, layering: Layering) -> Iterator[str]:
         below = chain[-1].name if chain else runtime
         yield f"{owner.scope.name}, on {below}:"
         for link in layering.chains.get(owner.scope.name, ()):
-            described = "weights" if link.weights else _described(layers[link.target])
+            described = "weights" if link.weights else _described(layers[link.target], measured)
             yield f"  {link.target}  {described}"
     if several:
         yield "A wheel is a layer for each Python: its folder and its bytecode are of that version."
 
 
-def _described(layer: Layer) -> str:
+def _described(layer: Layer, measured: Measured) -> str:
+    size = f"{readable(layer.bytes)} of wheels"
+    if layer.name in measured:
+        size = readable(measured[layer.name].uncompressed)
     names = [f"{pin.name} {pin.version}" for pin in layer.pins]
     if len(names) > _FEW:
-        return f"{readable(layer.bytes)}: {counted(len(names), 'package')}"
-    return f"{readable(layer.bytes)}: {some(names, _FEW) or 'never locked'}"
+        return f"{size}: {counted(len(names), 'package')}"
+    return f"{size}: {some(names, _FEW) or 'never locked'}"
 
 
-def layers_json(layering: Layering, digests: Mapping[str, str]) -> dict[str, Any]:
+def layers_json(layering: Layering, measured: Measured) -> dict[str, Any]:
     """The same for scripts: what each layer is made of, and the order of each base and service.
-    `digests`: layer -> digest of its files as a tar, where an image here has it.
+    `bytes` are those of its wheels; `digest`, of its files as a tar, and `uncompressed` are null
+    where it was not measured.
     """
+    digests = {name: layer.diff for name, layer in measured.items()}
+    sizes = {name: layer.uncompressed for name, layer in measured.items()}
     return {
         "layers": {
             layer.name: {
@@ -52,6 +62,7 @@ def layers_json(layering: Layering, digests: Mapping[str, str]) -> dict[str, Any
                 "bytecode": layer.bytecode,
                 "rules": [rule.name for rule in layer.rules],
                 "bytes": layer.bytes,
+                "uncompressed": sizes.get(layer.name),
             }
             for layer in layering.layers
         },

@@ -271,6 +271,26 @@ def test_a_condition_of_known_values_decides(tmp_path: Path, condition: str, run
     assert found["requirements"][1:] == ["one" if runs else "other"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "code", "system"),
+    [
+        ("x @ git+https://example.com/x.git\n", "import os\n", ["curl"]),
+        ("x==1\n", "import os\n", ["git", "curl"]),
+        ("x @ git+https://example.com/x.git\n", "run(['git', 'log'])\n", ["git", "curl"]),
+        ("x @ git+https://example.com/x.git\n", "from git import Repo\n", ["git", "curl"]),
+    ],
+)
+def test_git_that_pip_alone_needs_is_left_out_and_said_so(
+    tmp_path: Path, listed: str, code: str, system: list[str]
+) -> None:
+    text = f"{HEAD}RUN apt-get update && apt-get install -y git curl\n{CMD}"
+    files = {**FILES, "requirements.txt": listed, "app/main.py": code, "Dockerfile": text}
+    decided = started(tmp_path, files)
+    assert decided.drafts[0].entry["system"] == system
+    said = [note for note in decided.notes if note.what.startswith("git, which pip alone needs")]
+    assert bool(said) == ("git" not in system)
+
+
 def test_an_image_with_compilers_gives_them_to_wheels_that_are_built(tmp_path: Path) -> None:
     found = entry(tmp_path, HEAD.replace("python:3.12-slim", "python:3.12-bookworm") + CMD)
     assert found["wheels"] == {"system": ["build-essential"]}

@@ -18,7 +18,8 @@ from tests.unit.fleets import planned, service
 from slimbake.checks.start import _checked, _silence, deaf, without_compose
 from slimbake.docker.containers import Contained, Detached
 from slimbake.inside import from_stdin, with_check_pyz
-from slimbake.inside.check import start
+from slimbake.inside.check import pace, start
+from slimbake.inside.check.pace import Effort
 from slimbake.inside.check.start import check_start
 
 
@@ -69,16 +70,36 @@ def test_a_command_that_never_listens_does_not_start(port: int) -> None:
     assert late["words"] == "loading"
 
 
-def test_a_busy_command_is_watched_for_seconds_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_waits_for_a_core_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine an import that fails does so late."""
     began = time.perf_counter()
-    slow = lambda _: 0.06 * (time.perf_counter() - began)  # noqa: E731 - of a processor
-    monkeypatch.setattr(start, "cpu_seconds", slow)
+
+    def starving(_: int) -> Effort:
+        seconds = time.perf_counter() - began
+        return Effort(0.01 * seconds, {"1": 0.99 * seconds}, False)
+
+    monkeypatch.setattr(pace, "effort", starving)
     late = [sys.executable, "-c", "import time; time.sleep(1.5); raise ImportError"]
-    assert check_start(late, None, 600, 1)["error"] == "ended with exit code 1"
-    monkeypatch.setattr(start, "cpu_seconds", lambda _: 0.0)
+    assert check_start(late, None, 600, 0.5)["error"] == "ended with exit code 1"
+    monkeypatch.setattr(pace, "effort", lambda _: Effort(0.0, {}, False))
     idle = [sys.executable, "-c", "import time; time.sleep(3600)"]
-    assert check_start(idle, None, 600, 1) == {}
+    assert check_start(idle, None, 600, 0.5) == {}
+
+
+LOADS = """
+import signal, time
+until = time.process_time() + 2
+while time.process_time() < until:
+    pass
+signal.signal(signal.SIGTERM, print)
+time.sleep(3600)
+"""
+
+
+def test_a_command_that_is_busy_may_handle_signals_later() -> None:
+    assert check_start([sys.executable, "-c", LOADS], None, 600, 0.5, "SIGTERM") == {}
+    busy = [sys.executable, "-c", "while True: pass"]
+    assert check_start(busy, None, 600, 0.5, "SIGTERM") == {}
 
 
 PARENT = """
@@ -124,20 +145,24 @@ def test_a_command_that_serves_nobody_does_not_start(
 def test_another_port_is_named(port: int) -> None:
     found = asked(SERVES.format(port=port), port + 1, alive=0.5)
     assert found["error"].startswith(f"does not listen on port {port + 1} but on ")
+    assert found["fault"] == "other port"
     assert str(port) in re.split(r"\D+", found["error"])
 
 
 @pytest.mark.parametrize(
-    ("command", "port", "error"),
+    ("command", "port", "error", "fault"),
     [
-        (["/nowhere/uvicorn"], 8000, "cannot be run: "),
-        (["/nowhere"], None, "cannot be run: "),
-        ([], 8000, "is missing: neither the manifest nor the image has one"),
+        (["/nowhere/uvicorn"], 8000, "cannot be run: ", "no program"),
+        ([__file__], None, "cannot be run: ", "not executable"),
+        ([], 8000, "is missing: neither the manifest nor the image has one", "no command"),
     ],
 )
-def test_a_command_that_cannot_run_fails(command: list[str], port: int | None, error: str) -> None:
+def test_a_command_that_cannot_run_fails(
+    command: list[str], port: int | None, error: str, fault: str
+) -> None:
     outcome = check_start(command, port, 5, 1)
-    assert outcome["error"].startswith(error) and outcome["words"] == ""
+    assert outcome["error"].startswith(error) and outcome["fault"] == fault
+    assert outcome.get("program", "") == "".join(command)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +178,8 @@ def test_a_command_that_cannot_run_fails(command: list[str], port: int | None, e
 )
 def test_a_healthcheck_without_its_program_fails_at_once(health: Sequence[str], lacks: str) -> None:
     found = asked("exit(0)", alive=1, health=health)
-    expected = {"what": "healthcheck", "error": f"cannot be run: the image has no {lacks}"}
-    assert found == ({**expected, "words": ""} if lacks else {})
+    expected = {"error": f"cannot be run: the image has no {lacks}", "fault": "healthcheck"}
+    assert found == (expected if lacks else {})
 
 
 HANDLES = "import signal, time; signal.signal(signal.SIGTERM, print); time.sleep(3600)"

@@ -19,8 +19,9 @@ from tests.patience import far_enough
 from tests.ran import ran
 from tests.unit.fleets import planned, service
 
-from slimbake.checks.verify import ARGUMENTS, given, question
+from slimbake.checks.verify import ARGUMENTS, Limit, _verdict, given, question
 from slimbake.config.model import StartCheck
+from slimbake.docker.containers import Contained
 
 Run = Callable[..., dict[str, Any]]
 
@@ -166,6 +167,31 @@ def test_a_service_that_never_listens_is_distinguished_from_a_check_that_hangs(r
         lambda found: "loading" in found["said"],
     )
     assert "in start" in found["said"]
+
+
+def test_a_service_that_listens_elsewhere_is_reported(run: Run) -> None:
+    serves = f"port = {free_port()}\n{SERVES.replace('PORT', 'port')}"
+    found = run("def verify(service): service.get('/')", serves)
+    assert re.fullmatch(
+        r"it does not listen on port \d+ but on .*\nits last words:\n  serving", found["error"]
+    )
+    assert found["words"] == ["serving"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["Permission denied: '/var/x'"], "\nit cannot write to /var/x: "),
+        (["RuntimeError: TOKEN is not set"], "\nif a variable is not set: "),
+        (["serving"], ""),
+    ],
+)
+def test_the_last_words_of_a_service_say_what_to_do(words: list[str], hint: str) -> None:
+    [running] = planned(service("api")).services
+    said = {"holds": False, "error": "it failed", "explained": True, "startup": None}
+    done = Contained(1, json.dumps({**said, "words": words}), "", False)
+    found = _verdict(running, done, Limit()).error
+    assert found.startswith(f"it failed{hint}") and bool(hint) == (found != "it failed")
 
 
 def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(run: Run) -> None:

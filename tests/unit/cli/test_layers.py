@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from slimbake.cli import slimbake
+from slimbake.images.sizes import MeasuredLayer
 
 MANIFEST = Path(__file__).parents[2] / "golden/cases/layers/services.yaml"
 
@@ -23,18 +24,18 @@ def printed(*options: str) -> str:
 def test_each_image_has_the_layers_that_it_adds_bottom_first() -> None:
     assert printed() == (
         "api, on the runtime:\n"
-        "  layer_pydantic-core_KEY  2.3 MB: pydantic-core 2.50.5\n"
-        "  layer_api  160.0 kB: fastapi 0.165.0\n"
+        "  layer_pydantic-core_KEY  2.3 MB of wheels: pydantic-core 2.50.5\n"
+        "  layer_api  160.0 kB of wheels: fastapi 0.165.0\n"
         "embed, on the runtime:\n"
-        "  layer_pydantic-core_KEY  2.3 MB: pydantic-core 2.50.5\n"
-        "  layer_api  160.0 kB: fastapi 0.165.0\n"
+        "  layer_pydantic-core_KEY  2.3 MB of wheels: pydantic-core 2.50.5\n"
+        "  layer_api  160.0 kB of wheels: fastapi 0.165.0\n"
         "  weights-models-small  weights\n"
-        "  layer_numpy_KEY  16.9 MB: numpy 2.4.6\n"
+        "  layer_numpy_KEY  16.9 MB of wheels: numpy 2.4.6\n"
         "rank, on the runtime:\n"
-        "  layer_torch_KEY  160.3 MB: torch 2.13.0\n"
-        "  layer_numpy_KEY  16.9 MB: numpy 2.4.6\n"
-        "  layer_sympy_KEY  6.3 MB: sympy 1.14.0\n"
-        "  layer_rank  1.0 MB: mpmath 1.3.0, regex 2026.11.19\n"
+        "  layer_torch_KEY  160.3 MB of wheels: torch 2.13.0\n"
+        "  layer_numpy_KEY  16.9 MB of wheels: numpy 2.4.6\n"
+        "  layer_sympy_KEY  6.3 MB of wheels: sympy 1.14.0\n"
+        "  layer_rank  1.0 MB of wheels: mpmath 1.3.0, regex 2026.11.19\n"
     )
 
 
@@ -42,18 +43,24 @@ def test_a_script_gets_what_decides_on_each_layer_and_the_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = importlib.import_module("slimbake.cli.layers")
-    monkeypatch.setattr(module, "_digests", lambda _: {"layer_api": "sha256:1"})
+    measured = {"layer_api": MeasuredLayer("sha256:1", "sha256:2", 640_000, None, 9)}
+    monkeypatch.setattr(module, "_measured", lambda _: measured)
+    assert "  layer_api  640.0 kB: fastapi 0.165.0\n" in printed()
     found = json.loads(printed("--json"))
     layer = found["layers"]["layer_api"]
     assert layer["key"].startswith("sha256:") and len(layer["key"]) == 71
     assert layer["rules"][0] == "symbols"
-    assert {key: layer[key] for key in ("digest", "packages", "bytecode", "bytes")} == {
+    assert {
+        key: layer[key] for key in ("digest", "packages", "bytecode", "bytes", "uncompressed")
+    } == {
         "digest": "sha256:1",
         "packages": {"fastapi": "0.165.0"},
         "bytecode": "rule",
         "bytes": 160_000,
+        "uncompressed": 640_000,
     }
-    assert found["layers"]["layer_rank"]["digest"] is None
+    unmeasured = found["layers"]["layer_rank"]
+    assert unmeasured["digest"] is unmeasured["uncompressed"] is None
     assert found["order"]["api"] == ["layer_pydantic-core_KEY", "layer_api"]
 
 

@@ -59,7 +59,7 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "also"),
     [
-        (SCHEMA, model.Manifest, {"file", "warnings"}),
+        (SCHEMA, model.Manifest, {"file", "indexes", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
         (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial", "home"}),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),

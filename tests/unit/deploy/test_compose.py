@@ -343,12 +343,13 @@ def test_a_service_of_the_file_waits_for_every_variant_whose_profile_is_active()
 
 def test_running_services_are_restarted_and_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[object] = []
-    restarting = SimpleNamespace(restart=did.append)
-    monkeypatch.setattr(compose, "started", lambda _: contextlib.nullcontext(restarting))
+    restarting = contextlib.nullcontext(SimpleNamespace(restart=did.append))
+    monkeypatch.setattr(compose, "started", lambda *_, **__: restarting)
     monkeypatch.setattr(compose, "_awaited", lambda *_, settle: did.append(settle))
     project: Any = SimpleNamespace(plan=ORDERED)
-    compose.restart(project, ("web", "cache"))
-    assert did == [["web", "cache"], compose.SETTLED]
+    compose.restart(project, ("web", "cache"), Console(did.append))
+    said = "synced and restarted: web, cache"
+    assert did == [["web", "cache"], said, compose.SETTLED]
 
 
 def test_code_that_the_engine_does_not_see_is_not_mounted(

@@ -75,7 +75,9 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
     }.items():
         monkeypatch.setattr(watching, name, value)
     monkeypatch.setattr(compose, "up", made.up)
-    monkeypatch.setattr(compose, "restart", lambda _, names: made.done.append(("restart", names)))
+    monkeypatch.setattr(
+        compose, "restart", lambda _, names, __: made.done.append(("restart", names))
+    )
     return made
 
 

@@ -194,12 +194,31 @@ def test_an_image_of_the_engine_needs_no_manifest_which_keeps_what_was_read(
         (tmp_path / "services.yaml").touch()
     ids = engine.hold(image("one", RUNTIME, BASE))
     monkeypatch.setattr(docker, "find_image", lambda _: SimpleNamespace(id=ids["one"]))
-    words = ["sizes", "registry.example.com/toys/one:latest", "--json"]
+    name = "registry.example.com/toys/one:latest"
     for _ in range(2):
-        slimbake.main(words, standalone_mode=False)
-        assert [*json.loads(capsys.readouterr().out)["images"]] == ["one"]
+        slimbake.main(["sizes", name, "--json"], standalone_mode=False)
+        assert [*json.loads(capsys.readouterr().out)["images"]] == [name]
     assert len(engine.saves) == (1 if manifest else 2)
     assert (tmp_path / ".slimbake").exists() == manifest
+
+
+def test_images_of_one_repository_are_rows_of_their_own(
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ids = engine.hold(image("one", RUNTIME), image("two", RUNTIME, BASE))
+    held = {"toys/api:1": "one", "toys/api:2": "two", "other/api:1": "one"}
+    monkeypatch.setattr(docker, "find_image", lambda name: SimpleNamespace(id=ids[held[name]]))
+    slimbake.main(["sizes", *held, "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)["images"]
+    assert {name: len(found[name]["layers"]) for name in found} == {
+        "toys/api:1": 1,
+        "toys/api:2": 2,
+        "other/api:1": 1,
+    }
 
 
 def test_an_image_that_the_engine_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

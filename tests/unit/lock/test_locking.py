@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from tests.unit.fleets import fleet, service
-from tests.unit.machines import debian
 
 from slimbake.config import manifest
 from slimbake.config.model import BaseEntry, IndexLine, Requirements
@@ -14,7 +13,8 @@ from slimbake.errors import ManifestError
 from slimbake.externals.debs import Apt
 from slimbake.fleet import resolve
 from slimbake.host.machine import machine
-from slimbake.lock.locking import index_lines, lock
+from slimbake.lock.indexes import remarks
+from slimbake.lock.locking import lock
 
 CPU, CUDA = (
     IndexLine("r.txt:1", "--extra-index-url", f"https://download.pytorch.org/whl/{build}")
@@ -35,7 +35,7 @@ def test_an_index_of_a_cuda_build_is_named_where_the_manifest_asks_for_none(
     said = f"{line} chooses a build of torch: say `torch: cu121` in the manifest"
     silent = index is CPU or torch in ("cuda", "cu128")
     for found in (alone, stood):
-        assert [*index_lines(found, debian())] == ([] if silent else [said])
+        assert [*remarks(found)] == ([] if silent else [said])
 
 
 MANIFEST = """\

@@ -130,10 +130,11 @@ def test_a_resolution_says_what_needs_what_and_what_is_ours() -> None:
         "# a comment\nanyio==4.16.0             # via httpx, -r /scratch/family.api.in, -c"
         " /scratch/constraints.txt\nhttpx[http2]==0.28.1      # via -r"
         ' /scratch/family.api.in\ncolorama==0.4 ; sys_platform == "win32"  # via click\nalone==1\n'
+        "    # from https://packages.example.com/simple\n"
     )
     assert parse_compiled(text) == (
         Needed("anyio", "4.16.0", ("", "httpx")),
         Needed("httpx", "0.28.1", ("",)),
         Needed("colorama", "0.4", ("click",)),
-        Needed("alone", "1", ()),
+        Needed("alone", "1", (), "https://packages.example.com/simple"),
     )

@@ -247,6 +247,7 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> Non
             "ModuleNotFoundError: No module named 'six'",
             "the image has no `six`: add the package that has it to `services.two.requirements`",
         ),
+        ("PermissionError: [Errno 13] Permission denied: '/var/x'", "`tmpfs: [/var/x]`"),
         ("KeyError: 'VAULT_URL'", "`start: {env: {VAULT_URL: VALUE}}` of `services.two`"),
         (
             "OSError: libgomp.so.1: cannot open shared object file: No such file",

@@ -27,12 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .pace import Pace
 from .processes import descendants
 from .surroundings import as_service
 
 KEY = 32  # bytes of a key, a nonce and a marker
-LIMIT = 120.0  # seconds for all levels together
-GRACE = 1.0  # seconds
+LIMIT = 120.0  # seconds for all levels together, without those that they wait for a core
+SHOW = signal.SIGXCPU  # at which the child shows where it hangs
+GRACE = 1.0  # seconds for that
 LAST = 5.0  # seconds after the last level, in which the child writes its report
 EVERY = 0.05  # seconds between two looks at a child that says nothing
 FAILED = b"failed"
@@ -60,24 +62,22 @@ def judge(
     request: Mapping[str, Any],
     limit: float = LIMIT,
     *,
-    grace: float = GRACE,
     nonroot: bool = False,
     environment: Mapping[str, str] | None = None,
     hold: Callable[[str, float], None] = lambda *_: None,
 ) -> Judged:
     """Run a check's levels in a child, and end all processes that it leaves behind.
 
-    `request`: what the program `levels` reads; `limit`: seconds, and then `grace`, in which the
-    child itself says where it hangs; `nonroot`: give up root in the child; `hold`: called with each
-    level that holds, and its seconds.
+    `request`: what the program `levels` reads; `limit`: seconds, without those in which the child
+    waits for a core; `nonroot`: give up root in the child; `hold`: called with each level that
+    holds, and its seconds.
     """
     _guard()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     report = os.memfd_create("report")
-    until = time.monotonic() + limit
     question = os.memfd_create("question")
-    os.pwrite(question, json.dumps({**request, "until": until, "limit": limit}).encode(), 0)
+    os.pwrite(question, json.dumps({**request, "limit": limit}).encode(), 0)
     program, also = _program()
     flags = ("-IB",) if request["kind"] == "verify" else ()  # it sees the service from outside
     process = subprocess.Popen(
@@ -93,7 +93,7 @@ def judge(
     theirs.close()
     os.close(question)
     try:
-        return _Child(process, ours, until + grace).judged(hold, report)
+        return _Child(process, ours, limit).judged(hold, report)
     finally:
         ours.close()
         os.close(report)
@@ -119,8 +119,9 @@ def end_descendants() -> None:
 class _Child:
     """The process that runs the levels, and what it has said."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, until: float):
-        self._process, self._channel, self._until = process, channel, until
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, limit: float):
+        self._process, self._channel, self._limit = process, channel, limit
+        self._pace = Pace(process.pid)
         self._key = secrets.token_bytes(KEY)
 
     def judged(self, hold: Callable[[str, float], None], report: int) -> Judged:
@@ -135,7 +136,7 @@ class _Child:
                 if not hmac.compare_digest(message, marker(self._key, level.encode() + nonce)):
                     raise RefusedError("something other than slimbake answers for it")
                 hold(level, time.perf_counter() - began)
-            self._until = time.monotonic() + LAST
+            self._limit = self._pace.seconds() + LAST
             with contextlib.suppress(RefusedError):  # all levels have held by now
                 self._hear()
             return Judged("", "", _read(report))
@@ -167,7 +168,9 @@ class _Child:
             except TimeoutError:
                 if ended:
                     raise RefusedError(ended) from None
-                if time.monotonic() > self._until:
+                if self._pace.seconds() > self._limit:
+                    self._process.send_signal(SHOW)
+                    time.sleep(GRACE)
                     raise RefusedError("its time was up", "time") from None
                 continue
             except ConnectionResetError:

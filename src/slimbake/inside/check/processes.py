@@ -147,13 +147,3 @@ def listeners(tables: Path = Path("/proc/net")) -> dict[int, bool]:
                     outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
                     ports[int(port, 16)] = ports.get(int(port, 16), False) or outside
     return ports
-
-
-def cpu_seconds(pid: int) -> float:
-    """The processor time that a process and all its descendants have taken."""
-    ticks = 0
-    for process in (pid, *descendants(pid)):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # its own, and of children that it waited for
-    return ticks / os.sysconf("SC_CLK_TCK")

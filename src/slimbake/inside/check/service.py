@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any
 
+from .pace import Pace
 from .processes import EVERY, LAST_LINES, Launched, catches, listeners
+from .start import elsewhere
 
 ENDS_WITHIN = 5.0  # seconds after the signal that stops it
+SETTLED = 10.0  # seconds of doing nothing, after which it will not listen any more
 PATIENCE = 60.0  # seconds for one answer, and for one run of a command
 DYING = 0.1  # seconds between a connection that a dying process closes and its end
 
@@ -213,13 +216,17 @@ class VerifiedService:
         """Start the service and wait until it listens; the first request does so too."""
         if self.port is None:
             raise VerifyError("a service without a port does not listen: call run()")
-        began = time.perf_counter()
+        began, before = time.perf_counter(), listeners()
         self._launched = Launched(self._command, {**os.environ, **self.env})
-        while self.port not in listeners():
+        pace = Pace(self._launched.process.pid)
+        while self.port not in (ports := listeners()):
             if self._launched.process.poll() is not None:
                 raise VerifyError(
                     f"it does not start: {self.ended()} before it listened on port {self.port}"
                 )
+            own = {port: outside for port, outside in ports.items() if port not in before}
+            if own and pace.idle(SETTLED):
+                raise VerifyError(f"it {elsewhere(self.port, own)['error']}")
             time.sleep(EVERY)
         self.startup = self.startup or time.perf_counter() - began
 

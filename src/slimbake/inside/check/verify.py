@@ -22,8 +22,8 @@ def verify_service(_: Sequence[str]) -> int:
     `command`, what the container runs, with the number of words that stay where other arguments
     follow, `fixed`; `port`, or null for a command; `env`, variables that the image lacks; `stop`,
     the name of the signal that ends it, or ""; `limit` in seconds. The verdict is JSON, and says
-    whether the check itself has `explained` what failed; all other output goes to standard error,
-    with where a check hangs.
+    whether the check itself has `explained` what failed, and the last `words` of the service; all
+    other output goes to standard error, with where a check hangs.
     """
     given = json.load(sys.stdin)
     source = given["source"].encode().decode("latin-1")
@@ -40,6 +40,7 @@ def verify_service(_: Sequence[str]) -> int:
         "holds": not judged.failed,
         "error": error,
         "explained": explained,
+        "words": report.get("words", []),
         "startup": startup if type(startup) in (int, float) else None,
     }
     print(json.dumps(verdict))
@@ -70,7 +71,8 @@ class Verification:
     def end(self, error: str = "") -> None:
         """End the service, and write the report."""
         self._service.kill()
-        verdict = {"error": error, "startup": self._service.startup}
+        words = [*self._service.last_lines()]
+        verdict = {"error": error, "startup": self._service.startup, "words": words}
         os.write(self._report, json.dumps(verdict).encode())
 
     def fail(self, error: BaseException) -> None:

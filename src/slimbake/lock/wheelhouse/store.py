@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from slimbake.config.specs import normalised
 from slimbake.console import Console
 from slimbake.errors import SetupError
 from slimbake.host.files import half_of, locked_file
@@ -38,6 +39,11 @@ class Store:
 
     def path(self, sha256: str, file: str) -> Path:
         return self.root / "sha256" / sha256 / file
+
+    def packages(self) -> set[str]:
+        """The packages that it has a wheel of."""
+        wheels = (self.root / "sha256").glob("*/*.whl")
+        return {normalised(wheel.name.partition("-")[0]) for wheel in wheels}
 
     def held(self, sha256: str, file: str, size: int | None) -> Held | None:
         """The file, where it is there whole: by its size, since all that is installed is verified
