@@ -38,7 +38,6 @@ PRECISIONS: dict[str, str] = {  # of encoders and decoders
     "ONNX, fp32": "fp32",
     "ONNX, fp16": "fp16",
     "ONNX, int8": "int8",
-    "ONNX, int4": "int4",
 }
 FORMS: dict[str, str | None] = {
     "torch, fp32": None,

@@ -111,7 +111,7 @@ class Secret:
     name: str
 
 
-Precision = Literal["fp32", "fp16", "int8", "int4"]
+Precision = Literal["fp32", "fp16", "int8"]
 """How the numbers of an exported model are kept."""
 
 
@@ -134,7 +134,7 @@ class Budget:
     compressed: int | None = None
 
 
-CompressionType = Literal["zstd", "gzip", "estargz"]
+CompressionType = Literal["zstd", "gzip"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,8 +175,6 @@ def place_of(site: Site, request: BakeRequest) -> BuildPlace:
         needs = "needs the engine's containerd image store, or a builder of its own"
         if site.provenance:
             raise SetupError(f"`provenance: max` {needs}")
-        if site.plan.compression.type == "estargz":
-            raise SetupError(f"`compression: {{type: estargz}}` {needs}")
     return BuildPlace()
 
 

@@ -24,7 +24,7 @@ from tests.unit.release.played import (
 )
 
 from slimbake import docker
-from slimbake.config.model import BaseEntry, Budget, CompressionEntry
+from slimbake.config.model import BaseEntry, Budget
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.images import this_platform
@@ -438,7 +438,6 @@ def test_who_has_the_image_pushes(engine: Any, said: dict[str, Any], expected: B
     ("said", "why"),
     [
         ({"provenance": "max"}, "`provenance: max` needs the engine's"),
-        ({"compression": CompressionEntry(type="estargz")}, "estargz}` needs the engine's"),
     ],
 )
 def test_what_a_graph_store_cannot_push_is_refused(said: dict[str, Any], why: str) -> None:
