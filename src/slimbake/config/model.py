@@ -405,7 +405,6 @@ class Manifest:
     optimize: bool | None = None  # None: true
     ci: Ci | None = None
     scan: Scan | None = None
-    provenance: Literal["max", "none"] = "none"  # BuildKit's own, beside what is pushed
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()

@@ -24,18 +24,17 @@ BAKED = "baked"  # in the workspace: of each service its fingerprint, and its im
 def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
     """What each image is known by on a registry, by its target; where that is unknown there is none.
 
-    `platform`: the only one that is built for. An image for it, or with provenance, is another one.
+    `platform`: the only one that is built for. An image for it is another one.
     """
     # An image is the same under whichever name it is pushed.
     unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
     fingerprints = {
         account.target: account.fingerprint for account in image_accounts(site, variables=unnamed)
     }
-    kinds = (platform, "provenance" if site.provenance else "")
-    return {
-        name: variant_fingerprint(value, *filter(None, kinds))
-        for name, value in released_fingerprints(site.plan, fingerprints).items()
-    }
+    released = released_fingerprints(site.plan, fingerprints)
+    if not platform:
+        return released
+    return {name: platform_fingerprint(value, platform) for name, value in released.items()}
 
 
 def outdated(project: Project, images: Mapping[str, str], console: Console) -> tuple[str, ...]:
@@ -124,8 +123,6 @@ def released_fingerprints(plan: Plan, fingerprints: Mapping[str, str]) -> dict[s
     return fingerprint_of
 
 
-def variant_fingerprint(fingerprint: str, *kinds: str) -> str:
-    """The fingerprint of an image that is built for one platform alone, or with provenance."""
-    if not kinds:
-        return fingerprint
-    return "sha256:" + hashlib.sha256(" ".join((fingerprint, *kinds)).encode()).hexdigest()
+def platform_fingerprint(fingerprint: str, platform: str) -> str:
+    """The fingerprint of an image that is built for one platform alone."""
+    return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()

@@ -1,6 +1,4 @@
-"""From images that were checked to a registry: each with its SBOM, and with provenance where it is
-asked for.
-"""
+"""From images that were checked to a registry: each with its SBOM."""
 
 from __future__ import annotations
 

@@ -47,11 +47,6 @@ class Site:
         return self.project.plan
 
     @property
-    def provenance(self) -> bool:
-        """Whether BuildKit's own provenance is pushed beside images."""
-        return self.project.manifest.provenance == "max"
-
-    @property
     def root(self) -> Path:
         return self.project.root
 
