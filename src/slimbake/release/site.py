@@ -179,7 +179,7 @@ def relocked(
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
 
     names = project.lock_names(project.plan.with_checks(targets))
-    lock(project.asked, here, console, only=names)
+    lock(project.fleet, here, console, only=names)
     return reread(project)
 
 
