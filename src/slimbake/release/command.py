@@ -16,10 +16,10 @@ FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a machine brings to a build; nothing of it stays in a layer."""
+    """What a machine brings to a build."""
 
-    externals: Mapping[str, str]  # python, uv -> context value
-    # python, uv -> changes when what it stands for does
+    externals: Mapping[str, str]  # name of an external -> value of its context
+    # name of an external -> changes when what it stands for does
     digests: Mapping[str, str] = field(default_factory=dict)
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
     # target -> folder of the wheelhouse with its lock's wheels

@@ -18,7 +18,7 @@ from slimbake.release.site import Site, seen
 from slimbake.render import Generated
 from slimbake.render.generated import laid_out
 
-BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
+BAKED = "baked"  # in the workspace: of each image that is released its fingerprint and its id
 
 
 def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
@@ -87,12 +87,12 @@ def image_fingerprints(plan: Plan, target_accounts: Iterable[Account]) -> dict[s
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:
-    """The id of each service's image as it was last built and checked here."""
+    """The id of each image as it was last built and checked here, by its target."""
     return {name: image for name, (_, image) in baked_images(workspace).items()}
 
 
 def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
-    """Of each service that was built here, its fingerprint then, and its image's id."""
+    """Of each image that was built here, its fingerprint then, and its id."""
 
     def parse(content: Any) -> dict[str, tuple[str, str]]:
         return {str(name): (str(was), str(image)) for name, (was, image) in content.items()}

@@ -117,7 +117,7 @@ def hold(
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         remove_owned(orphaned)  # containers of a command that was killed
-        # Another slimbake may have locked or proven something while this one waited.
+        # Another slimbake may have locked something while this one waited.
         project = relocked(reread(project), here, console, targets, frozen, engine)
         project = regenerated(project, console, frozen)
         plan = project.plan
