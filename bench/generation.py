@@ -2,7 +2,7 @@
 speed. nlg's own model in all precisions, and a larger Llama with random weights in some.
 
 Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python
-bench/generation.py DJANGO_SDIST`. `bench/results.py` makes docs/inference-figures.md of it.
+bench/generation.py DJANGO_SDIST`. `tools/docs/results.py` makes docs/inference-figures.md of it.
 bench/README.md has more.
 """
 

@@ -2,7 +2,7 @@
 bench/README.md has more.
 
 It runs where the export runs: in an environment with torch, transformers, onnx, onnxscript and
-onnxruntime. Each form is measured in a process of its own. `bench/results.py` makes
+onnxruntime. Each form is measured in a process of its own. `tools/docs/results.py` makes
 docs/inference-figures.md of it.
 """
 
