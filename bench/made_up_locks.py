@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slimbake.fleet.model import Scope
 from slimbake.host.wheels import Wheel
-from slimbake.lock.asked import asks
+from slimbake.lock.fleet import asks
 from slimbake.lock.locks import EXTERNALS, EXTERNALS_HEADER, LockRecord, write_locks
 from slimbake.lock.model import Pin, locked_scopes, text_digest
 from slimbake.lock.text import lock_text
@@ -23,7 +23,7 @@ HASH = "0" * 64
 
 def main() -> None:
     """Write all locks of the fleet."""
-    fleet = load(Path("services.yaml")).asked
+    fleet = load(Path("services.yaml")).fleet
     texts = {scope.lock: lock_text(pins(scope)) for scope in locked_scopes(fleet)}
     lines = [f"{external.name} {external.image} sha256:{HASH}\n" for external in fleet.externals]
     texts[EXTERNALS] = EXTERNALS_HEADER + "".join(lines)
