@@ -71,7 +71,7 @@ lint: $(READY)  ## ruff, mypy --strict, generated files, and our words
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/slimbake check
-	$(BIN)/python bench/prose.py
+	$(BIN)/python tools/docs/prose.py
 
 bench: $(READY)  ## compare bakes and images with hand-written Dockerfiles (bench/README.md)
 	$(BIN)/python bench/bake.py

@@ -2,7 +2,7 @@
 speed. nlg's own model in all precisions, and a larger Llama with random weights in some.
 
 Runs in an environment with torch, transformers, onnx, onnxscript and onnxruntime: `python
-bench/generation.py DJANGO_SDIST`. `bench/results.py` makes docs/inference-figures.md of it.
+bench/generation.py DJANGO_SDIST`. `tools/docs/results.py` makes docs/inference-figures.md of it.
 bench/README.md has more.
 """
 
@@ -34,7 +34,7 @@ HELD_OUT_EVERY = 20  # pages, as the training held them out
 TOKENS = 64  # that must be the same after each prompt
 ROUNDS = 5
 ONE_BY_ONE = 10  # windows that are also read token by token
-FORMS = ("ONNX, fp32", "ONNX, fp16", "ONNX, int8", "ONNX, int4")
+FORMS = ("ONNX, fp32", "ONNX, fp16", "ONNX, int8")
 # The second family: enough weights that reading them takes longer than all else.
 LLAMA = {
     "vocab_size": 8192,
@@ -45,7 +45,7 @@ LLAMA = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 1024,
 }
-LLAMA_FORMS = ("ONNX, fp32", "ONNX, int8", "ONNX, int4")
+LLAMA_FORMS = ("ONNX, fp32", "ONNX, int8")
 LLAMA_WINDOWS = 6
 
 

@@ -23,7 +23,7 @@ HASH = "0" * 64
 
 def main() -> None:
     """Write all locks of the fleet."""
-    fleet = load(Path("services.yaml")).asked
+    fleet = load(Path("services.yaml")).fleet
     texts = {scope.lock: lock_text(pins(scope)) for scope in locked_scopes(fleet)}
     lines = [f"{external.name} {external.image} sha256:{HASH}\n" for external in fleet.externals]
     texts[EXTERNALS] = EXTERNALS_HEADER + "".join(lines)

@@ -2,7 +2,7 @@
 bench/README.md has more.
 
 It runs where the export runs: in an environment with torch, transformers, onnx, onnxscript and
-onnxruntime. Each form is measured in a process of its own. `bench/results.py` makes
+onnxruntime. Each form is measured in a process of its own. `tools/docs/results.py` makes
 docs/inference-figures.md of it.
 """
 
@@ -38,7 +38,6 @@ PRECISIONS: dict[str, str] = {  # of encoders and decoders
     "ONNX, fp32": "fp32",
     "ONNX, fp16": "fp16",
     "ONNX, int8": "int8",
-    "ONNX, int4": "int4",
 }
 FORMS: dict[str, str | None] = {
     "torch, fp32": None,

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import tables
 from bench.container import start
-from bench.document.starts import HEADINGS, faults, rows
 from bench.empty import remove_made
 from bench.setting import MANIFEST, ROOT
 from bench.timed import FailedError, say
 from bench.ways import SIDES, built, command_of, original
+from tools.docs.starts import HEADINGS, faults, rows
 
 from slimbake.checks.surroundings import surroundings
 from slimbake.errors import SlimbakeError

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from tests.engine.conftest import Ended, Toy, call, docker, fleet
 from tests.engine.engines import Own, own_engine, sees_loopback
 from tests.engine.toys import BROKEN, SMOKE, entry, held
@@ -159,21 +158,6 @@ def test_no_tag_moves_where_a_smoke_fails_afar(afar: Afar) -> None:
     assert afar.digest("two") == before
     for name, content in _files(afar.toy).items():
         afar.toy.file(name, content)
-
-
-def test_provenance_from_afar_is_of_the_image_that_was_checked(afar: Afar) -> None:
-    manifest = afar.toy.edit("project:", "provenance: max\nproject:")
-    done = afar.bake("--tag", "attested")
-    assert done.code == 0, done.stderr
-    afar.toy.file("services.yaml", manifest)
-    assert afar.bake().code == 0
-    index = afar.repository("one").document("attested")
-    assert index
-    entries = index.read()["manifests"]
-    assert afar.digest("one") in {each["digest"] for each in entries}
-    kinds = [each.get("annotations", {}).get("vnd.docker.reference.type") for each in entries]
-    assert "attestation-manifest" in kinds
-    requests.get(f"http://{afar.to.partition('/')[0]}/v2/", timeout=10).raise_for_status()
 
 
 def test_a_builder_that_cannot_see_the_engine_s_images_is_refused(afar: Afar, toy: Toy) -> None:

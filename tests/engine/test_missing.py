@@ -142,21 +142,6 @@ def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
     assert "v6" not in Pushed(registry, toys, "one").tags()
 
 
-def test_with_provenance_what_has_none_is_built_and_pushed_with_it(
-    toys: Toy, registry: str
-) -> None:
-    manifest = toys.edit("project:", "provenance: max\nproject:")
-    first = push(toys, registry, "v9", "--missing")
-    assert first.code == 0, first.stderr
-    assert kept(first) == set()
-    for name in ("one", "two", "alone"):
-        assert "manifests" in Pushed(registry, toys, name).manifest("v9")[1]
-    again = push(toys, registry, "v10", "--missing")
-    assert kept(again) == {"one", "two", "alone"}
-    assert digests(toys, registry, "v10") == digests(toys, registry, "v9")
-    toys.file("services.yaml", manifest)
-
-
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:
     done = push(toys, f"127.0.0.1:{free_port()}", "v1", "--missing")
     assert done.code == 5

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from tests.commits import commit, git
 from tests.engine.conftest import Toy, call, docker, fleet, slimbake
 from tests.engine.test_fleet_images import SERVICES
-from tests.engine.toys import code, entry, held
+from tests.engine.toys import code, entry
 
 from slimbake.registry.documents import INDEX, MANIFEST
 from slimbake.release.sbom import MEDIA_TYPE
@@ -181,36 +181,6 @@ def test_a_push_of_the_same_attaches_nothing_and_another_commit_changes_no_image
     done = fine.slimbake("bake", "one", *to, "--set", "one.args.UNUSED=")
     assert done.json()["images"]["one"]["digest"] == first
     assert len(Pushed(registry, fine, "one").sboms(first)) == 1
-
-
-@pytest.mark.slow
-def test_provenance_stands_beside_the_image_that_was_checked(fine: Toy, registry: str) -> None:
-    to = ("--push", "--json", "--registry", f"{registry}/{fine.project}", "--tag", "attested")
-    proxy = {
-        "HTTP_PROXY": "http://someone:a-password@127.0.0.1:9",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    manifest = fine.edit("project:", "provenance: max\nproject:")
-    commit(fine.root)
-    done = fine.done("bake", "one", *to, env=proxy)
-    fine.file("services.yaml", manifest)
-    image, pushed = done.json()["images"]["one"]["digest"], Pushed(registry, fine, "one")
-    digest, index = pushed.manifest("attested")
-    platform, attestation = index["manifests"]
-    assert digest != image == platform["digest"]
-    assert attestation["annotations"]["vnd.docker.reference.digest"] == image
-    (layer,) = pushed.manifest(attestation["digest"])[1]["layers"]
-    statement = pushed.blob(layer["digest"])
-    provenance = json.loads(statement)
-    assert provenance["subject"][0]["digest"] == {"sha256": image.removeprefix("sha256:")}
-    assert provenance["predicate"]["buildConfig"]["llbDefinition"], "mode=max tells every step"
-    revision = git(fine.root, "rev-parse", "HEAD")
-    assert revision.encode() in statement
-    assert b"a-password" not in statement
-    assert len(pushed.sboms(image)) == 1, (
-        "the SBOM is that of the image, no matter what stands around it"
-    )
-    assert held(f"{registry}/{fine.project}/one:attested") == image
 
 
 @pytest.mark.slow

@@ -4,11 +4,7 @@ them differ.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,41 +98,6 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
         layer["diff"] for layer in default["layers"]
     ]
     assert (found["digest"] == default["digest"]) == (type_ == "zstd")
-
-
-@pytest.mark.slow
-def test_estargz_layers_end_with_a_list_of_their_files_and_are_read_and_started_as_others(
-    toy: Toy,
-) -> None:
-    write(toy, "one")
-    (default,) = bake(toy)["images"].values()
-    toy.edit("project:", "compression: {type: estargz}\nproject:")
-    (found,) = bake(toy)["images"].values()
-    assert docker("run", "--rm", toy.image("one")) == "one\n"
-    assert found["uncompressed"] == default["uncompressed"]
-    names: set[str] = set()
-    for layer in manifest_of(found["digest"], toy.root)["layers"]:
-        listed = list_of_files(saved_blob(layer["digest"], toy.root))
-        noted = layer["annotations"]["containerd.io/snapshot/stargz/toc.digest"]
-        assert noted == f"sha256:{hashlib.sha256(listed).hexdigest()}"
-        # a layer without files has none
-        names |= {each["name"] for each in json.loads(listed)["entries"] or ()}
-    assert "app/app.py" in names
-    # The list is part of what a layer's digest is of: hosts share with no layer of another type.
-    diffs = [{layer["diff"] for layer in each["layers"]} for each in (default, found)]
-    assert not diffs[0] & diffs[1]
-
-
-def list_of_files(blob: bytes) -> bytes:
-    """The list at an eStargz layer's end; its last 51 bytes say where that begins."""
-    end = re.fullmatch(rb".{16}([0-9a-f]{16})STARGZ.{13}", blob[-51:], re.DOTALL)
-    assert end
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob[int(end[1], 16) :]))) as archive:
-        (member,) = archive
-        content = archive.extractfile(member)
-        assert content
-        assert member.name == "stargz.index.json"
-        return content.read()
 
 
 def manifest_of(digest: str, folder: Path) -> dict[str, Any]:

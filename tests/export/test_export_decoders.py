@@ -153,23 +153,20 @@ def test_texts_of_several_lengths_side_by_side(exported: Exported) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "bits", "least"), [("int8", 8, 0.999), ("int4", 4, 0.9)])
-def test_in_blocks_each_large_matrix_has_its_bits(
-    exported: Exported, tmp_path: Path, precision: str, bits: int, least: float
-) -> None:
+def test_in_blocks_each_large_matrix_has_8_bits(exported: Exported, tmp_path: Path) -> None:
     """The head among them; what is small keeps floats."""
-    path = quantised(exported, precision, tmp_path)
+    path = quantised(exported, "int8", tmp_path)
     graph = onnx.load(path).graph
     blocks = [
         {each.name: each.i for each in node.attribute}
         for node in graph.node
         if node.op_type == "MatMulNBits"
     ]
-    assert {each["bits"] for each in blocks} == {bits}
+    assert {each["bits"] for each in blocks} == {8}
     assert SMALL["vocab_size"] in {each["N"] for each in blocks}
     left = [each for each in graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
     assert [each.name for each in left if len(each.dims) == 2 and np.prod(each.dims) >= LEAST] == []
-    assert agreement(path, exported.graph) > least
+    assert agreement(path, exported.graph) > 0.999
 
 
 def quantised(exported: Exported, precision: str, folder: Path) -> Path:

@@ -153,7 +153,7 @@ def test_what_a_service_needs_is_reported_beside_the_graph(made: Made, tmp_path:
     }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_the_same_model_gives_the_same_bytes(made: Made, tmp_path: Path, precision: str) -> None:
     folder = made()
     program = written("export", tmp_path)
@@ -226,11 +226,9 @@ def test_each_family_of_encoders_gives_torchs_vectors(family: str, tmp_path: Pat
     expected = torch_vectors(folder, TEXTS)
     assert graph_vectors(out, TEXTS) == pytest.approx(expected, abs=1e-5)
     graph = (out / "model.onnx").read_bytes()
-    for precision, least in (("int8", 0.99), ("int4", 0.9)):
-        (out / "model.onnx").write_bytes(graph)
-        quantise_graph(out / "model.onnx", precision)
-        assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > least
-        assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
+    quantise_graph(out / "model.onnx", "int8")
+    assert (graph_vectors(out, TEXTS) * expected).sum(axis=1).min() > 0.99
+    assert (out / "model.onnx").stat().st_size < 0.6 * len(graph)
 
 
 def of_family(family: str, folder: Path, auto: Any = transformers.AutoModel, **more: Any) -> None:
@@ -265,7 +263,7 @@ def of_family(family: str, folder: Path, auto: Any = transformers.AutoModel, **m
 # --- a graph larger than protobuf reads
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_graph_over_the_limit_has_its_weights_beside_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:

@@ -65,7 +65,7 @@ def plan_of(made: Fleet, locks: Locks = NO_LOCKS) -> Plan:
 def unlocked(made: Fleet) -> Project:
     """A project of a fleet that nobody has locked."""
     layers = layering(made, NO_LOCKS)
-    return Project(made, made, NO_LOCKS, layers, plan_of(made), Workspace(None))
+    return Project(made, NO_LOCKS, layers, plan_of(made), Workspace(None))
 
 
 def locked(**pins_of: Iterable[Pin]) -> Locks:

@@ -40,7 +40,7 @@ class Made:
     layers: tuple[bytes, ...]  # tars
     config: Mapping[str, Any] = field(default_factory=dict)
     name: str = "registry.example.com/toys/one:latest"
-    compression: str = "zstd"  # gzip, estargz; "" = stored as they are
+    compression: str = "zstd"  # gzip; "" = stored as they are
     platform: str = "linux/amd64"
 
 
@@ -62,11 +62,6 @@ def tar(members: Iterable[Member] | Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def with_toc(layer: bytes) -> bytes:
-    """A layer's tar as estargz has it: its list of files follows after its end."""
-    return layer + tar({"stargz.index.json": b'{"version": 1, "entries": []}'})
-
-
 def digest(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
@@ -74,9 +69,6 @@ def digest(content: bytes) -> str:
 def stored(layer: bytes, compression: str) -> bytes:
     if compression == "zstd":
         return zstd.compress(layer)
-    if compression == "estargz":  # each piece by itself, so that one can be read alone
-        pieces = (layer[start : start + 512] for start in range(0, len(layer), 512))
-        return b"".join(gzip.compress(piece, mtime=0) for piece in pieces)
     return gzip.compress(layer, mtime=0) if compression == "gzip" else layer
 
 
@@ -90,7 +82,7 @@ def write(path: Path, *images: Made) -> Path:
         return digest(content)
 
     def described(image: Made) -> dict[str, Any]:
-        kind = "gzip" if image.compression == "estargz" else image.compression
+        kind = image.compression
         media = "application/vnd.oci.image.layer.v1.tar" + (kind and f"+{kind}")
         system, architecture = image.platform.split("/")
         config = {"os": system, "architecture": architecture, **image.config}

@@ -1,1 +1,1 @@
-"""checks."""
+"""What runs on an image: start check, verify, smoke and parity."""

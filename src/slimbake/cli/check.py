@@ -72,7 +72,7 @@ def command(
 
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
-    name, written = project.manifest.file.name, project.asked
+    name, written = project.manifest.file.name, project.fleet
     counts = {
         "service": len(written.services),
         "base": len(written.bases),

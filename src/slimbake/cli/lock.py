@@ -71,7 +71,7 @@ def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
             "`slimbake lock --upgrade` without a name takes all",
         )
     here = machine()
-    locked = lock(project.asked, here, console, ALL if ALL[0] in names else names)
+    locked = lock(project.fleet, here, console, ALL if ALL[0] in names else names)
     for name in locked:  # before what pipelines install, which may be refused
         click.echo(f"bake/locks/{name}")
     tool = lock_tool(project, here, console)

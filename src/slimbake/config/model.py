@@ -111,7 +111,7 @@ class Secret:
     name: str
 
 
-Precision = Literal["fp32", "fp16", "int8", "int4"]
+Precision = Literal["fp32", "fp16", "int8"]
 """How the numbers of an exported model are kept."""
 
 
@@ -134,7 +134,7 @@ class Budget:
     compressed: int | None = None
 
 
-CompressionType = Literal["zstd", "gzip", "estargz"]
+CompressionType = Literal["zstd", "gzip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +407,6 @@ class Manifest:
     optimize: bool | None = None  # None: true
     ci: Ci | None = None
     scan: Scan | None = None
-    provenance: Literal["max", "none"] = "none"  # BuildKit's own, beside what is pushed
     externals: tuple[ExternalEntry, ...] = ()
     bases: tuple[BaseEntry, ...] = ()
     services: tuple[ServiceEntry, ...] = ()

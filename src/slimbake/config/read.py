@@ -94,7 +94,6 @@ class Reader:
             optimize=_truth(raw.get("optimize")),
             ci=self._ci(raw["ci"]) if "ci" in raw else None,
             scan=_scan(raw["scan"]) if "scan" in raw else None,
-            provenance=raw.get("provenance", "none"),
             externals=tuple(
                 ExternalEntry(name, image, "" if version == "image" else version)
                 for name, external in raw.get("externals", {}).items()

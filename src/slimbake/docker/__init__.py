@@ -29,7 +29,6 @@ from slimbake.docker.images import (
     registry_answer,
     remove_dangling,
     remove_image,
-    same_image,
     saved,
     tag_image,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "remove_owned",
     "run_foreground",
     "running",
-    "same_image",
     "saved",
     "sees",
     "tag_image",

@@ -16,8 +16,8 @@ from slimbake.errors import SetupError
 from slimbake.host import process
 
 # Provenance would give each build another digest; the bake file says so too, but not to a linked
-# target of 0.13. For provenance too, buildx asks Git seven times for each target: a quarter of the
-# time of a bake that builds nothing.
+# target of 0.13. Left to itself, buildx asks Git seven times for each target: a quarter of the time
+# of a bake that builds nothing.
 BUILD_ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "0"}
 
 # BuildKit keeps a trace of each build. All targets of a bake are in one, which is written again for

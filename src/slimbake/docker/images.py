@@ -77,12 +77,6 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
     return {of: image.id for of, image in image_of.items() if image}
 
 
-def same_image(*names: str) -> bool:
-    """Whether these images have the same layers and the same configuration."""
-    form = "--format={{json .RootFS}} {{json .Config}}"
-    return len(set(call("image", "inspect", form, *names).splitlines())) == 1
-
-
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
     options = ("--format={{.ID}} {{.Repository}}:{{.Tag}}", f"--filter=label={PROJECT}={project}")

@@ -66,7 +66,7 @@ Draft = BaseDraft | ServiceDraft
 
 DEFAULT_PLATFORMS = ("linux/amd64",)
 DEFAULT_COMPRESSION: CompressionType = "zstd"
-DEFAULT_LEVELS = {"zstd": 3, "gzip": 6, "estargz": 6}
+DEFAULT_LEVELS = {"zstd": 3, "gzip": 6}
 DEBIAN = "trixie"  # the official image's suite: torch's wheels want its glibc, 2.38 or newer
 DEFAULT_UV = "ghcr.io/astral-sh/uv:0.13.9"
 

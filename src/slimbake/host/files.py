@@ -1,4 +1,4 @@
-"""The folder where slimbake keeps what belongs to this machine and to no repository."""
+"""Files of this machine: read within a limit and inside of a folder, written atomically, locked."""
 
 from __future__ import annotations
 

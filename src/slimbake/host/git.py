@@ -82,21 +82,6 @@ def _settings(values: Mapping[str, str]) -> dict[str, str]:
     return {**variables, "GIT_CONFIG_COUNT": str(number)}
 
 
-@contextlib.contextmanager
-def shield(folder: Path) -> Iterator[dict[str, str]]:
-    """Variables under which Git, started by another program, runs nothing that the repository around
-    a folder names, and reaches no network. Raises SetupError where there is no Git.
-    """
-    variables = {**_settings(_OFF), **_LOCAL}
-    try:
-        repository = GitRepository(folder)
-    except UsageError:  # in no repository
-        yield variables
-        return
-    with repository.shield() as more:
-        yield {**variables, **more}
-
-
 def revision(folder: Path) -> str:
     """The commit of a folder, with `-dirty` where files differ, those of submodules included; ""
     without Git or a repository.

@@ -100,7 +100,7 @@ class Part:
 class Taken:
     """What one rule took from the files of one package, as the layer's ledger says."""
 
-    by: str  # the pass
+    by: str  # the rule, or the glob of `remove`
     package: str
     bytes: int
     files: int  # removed or changed

@@ -30,7 +30,6 @@ LIMITS: dict[str, dict[str, float]] = {
         "fp32": (0.99999, 0.999999, 0.995, 1.0, 0.0001, 0.001),
         "fp16": (0.999, 0.9999, 0.99, 0.9, 0.005, 0.01),
         "int8": (0.99, 0.995, 0.97, 0.0, 0.02, 0.06),
-        "int4": (0.9, 0.95, 0.8, 0.0, 0.05, 0.3),
     }.items()
 }
 """What a precision is held to where the manifest says nothing; docs/how-to/onnx.md has the figures."""

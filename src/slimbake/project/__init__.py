@@ -31,7 +31,6 @@ _WRITTEN = (BAKE, LOCKS, DOCKERFILES, LAYERS, PROGRAMS, ".github/workflows")
 class Project:
     """What a manifest and its locks come to."""
 
-    asked: Fleet  # as the manifest alone has it: what the locks have to answer
     fleet: Fleet  # with the digests that the locks hold
     locks: Locks
     layering: Layering
@@ -41,25 +40,25 @@ class Project:
     @property
     def manifest(self) -> Manifest:
         """As it is written."""
-        return self.asked.manifest
+        return self.fleet.manifest
 
     @property
     def root(self) -> Path:
         """The repository: the manifest's folder."""
-        return self.asked.root
+        return self.fleet.root
 
     @cached_property
     def stale_locks(self) -> tuple[Stale, ...]:
         """The locks that do not answer what the manifest asks now."""
         from slimbake.lock.asked import stale  # what resolves, for whoever locks
 
-        return stale(self.asked, self.locks)
+        return stale(self.fleet, self.locks)
 
     def lock_names(self, targets: tuple[str, ...]) -> set[str]:
         """The names of all locks that say what these targets are made of."""
         needed = self.plan.needed(targets)
         names = {EXTERNALS, *(e.lock for e in needed), *(e.system_lock for e in needed)}
-        return with_settled(self.asked, names)
+        return with_settled(self.fleet, names)
 
     def stale_for(self, targets: tuple[str, ...]) -> tuple[Stale, ...]:
         """The stale locks that a bake of these targets, with their checks, would read."""
@@ -121,8 +120,7 @@ def reread(project: Project) -> Project:
 
 def _project(written: Manifest, workspace: Workspace) -> Project:
     locks = read_locks(written.file.parent)
-    resolved = resolve(written, locks.sources)
-    fleet = with_digests(resolved, locks.digests, locks.interpreters)
+    fleet = with_digests(resolve(written, locks.sources), locks.digests, locks.interpreters)
     layers = layering(fleet, locks)
     decided = plan(fleet, locks.texts, layers)
-    return Project(resolved, fleet, locks, layers, decided, workspace)
+    return Project(fleet, locks, layers, decided, workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -17,7 +16,6 @@ from slimbake.checks.smokes import note_smokes
 from slimbake.console import Console
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host.files import content
-from slimbake.host.git import shield
 from slimbake.plan.graph import relinked
 from slimbake.plan.model import Plan
 from slimbake.release.command import BakeOptions, arguments, environment
@@ -121,8 +119,7 @@ def _build(
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     targets = relinked(plan, site.around.pushed).needed(names)
     exported = {t.name for t in targets if t.name in names and (t.repository or t.kind == "parity")}
-    with contextlib.ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="slimbake-bake-"))
+    with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         bake_arguments = (
             "--metadata-file",
@@ -130,8 +127,6 @@ def _build(
             *arguments(plan, names, site.around, options),
         )
         variables = environment(site.around, options)
-        if options.provenance:  # for it, buildx asks Git
-            variables |= stack.enter_context(shield(site.root))
         running = docker.Bake(bake_arguments, site.root, variables)
         with show(Board(targets, exported, progress), site.console) as shown:
             warnings = _follow(plan, running, progress, shown)

@@ -16,10 +16,10 @@ FIGURES = ".slimbake/parity"  # where `checks.parity` finds what bakes measured
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a machine brings to a build; nothing of it stays in a layer."""
+    """What a machine brings to a build."""
 
-    externals: Mapping[str, str]  # python, uv -> context value
-    # python, uv -> changes when what it stands for does
+    externals: Mapping[str, str]  # name of an external -> value of its context
+    # name of an external -> changes when what it stands for does
     digests: Mapping[str, str] = field(default_factory=dict)
     standins: tuple[str, ...] = ()  # the externals that are stand-ins
     # target -> folder of the wheelhouse with its lock's wheels
@@ -52,8 +52,6 @@ class BakeOptions:
     # the builder is not the engine's own: what it builds has to be brought there
     load: bool = False
     push: bool = False  # the builder pushes what it builds, under `names`
-    # what is built carries BuildKit's own account of it, in full
-    provenance: bool = False
     # target -> what its image is called, if not as staged
     names: Mapping[str, str] = field(default_factory=dict)
     # the folder in which each image has a folder for an OCI layout of it
@@ -93,8 +91,6 @@ def _named(plan: Plan, target: Target, around: Surroundings, options: BakeOption
     # Checked before it is released: until then it has a name of ours, which also serves
     # `slimbake debug`.
     yield f"tags={options.names.get(target.name) or staged(plan, target.name, around.checkout)}"
-    if options.provenance:
-        yield "attest=type=provenance,mode=max"
     if options.load:
         yield "output=type=docker"
     kind = plan.compression
@@ -122,7 +118,6 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
         "LAYOUTS": options.layouts,
         "COMPRESSION": options.compression,
         "PLATFORMS": options.platform,
-        "BUILDX_GIT_INFO": "1" if options.provenance else "",  # which commit it was built from
     }
     return {name: value for name, value in variables.items() if value}
 

@@ -18,24 +18,23 @@ from slimbake.release.site import Site, seen
 from slimbake.render import Generated
 from slimbake.render.generated import laid_out
 
-BAKED = "baked"  # in the workspace: of each service its fingerprint, and its image's id
+BAKED = "baked"  # in the workspace: of each image that is released its fingerprint and its id
 
 
 def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
     """What each image is known by on a registry, by its target; where that is unknown there is none.
 
-    `platform`: the only one that is built for. An image for it, or with provenance, is another one.
+    `platform`: the only one that is built for. An image for it is another one.
     """
     # An image is the same under whichever name it is pushed.
     unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
     fingerprints = {
         account.target: account.fingerprint for account in image_accounts(site, variables=unnamed)
     }
-    kinds = (platform, "provenance" if site.provenance else "")
-    return {
-        name: variant_fingerprint(value, *filter(None, kinds))
-        for name, value in released_fingerprints(site.plan, fingerprints).items()
-    }
+    released = released_fingerprints(site.plan, fingerprints)
+    if not platform:
+        return released
+    return {name: platform_fingerprint(value, platform) for name, value in released.items()}
 
 
 def outdated(project: Project, images: Mapping[str, str], console: Console) -> tuple[str, ...]:
@@ -88,12 +87,12 @@ def image_fingerprints(plan: Plan, target_accounts: Iterable[Account]) -> dict[s
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:
-    """The id of each service's image as it was last built and checked here."""
+    """The id of each image as it was last built and checked here, by its target."""
     return {name: image for name, (_, image) in baked_images(workspace).items()}
 
 
 def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
-    """Of each service that was built here, its fingerprint then, and its image's id."""
+    """Of each image that was built here, its fingerprint then, and its id."""
 
     def parse(content: Any) -> dict[str, tuple[str, str]]:
         return {str(name): (str(was), str(image)) for name, (was, image) in content.items()}
@@ -124,8 +123,6 @@ def released_fingerprints(plan: Plan, fingerprints: Mapping[str, str]) -> dict[s
     return fingerprint_of
 
 
-def variant_fingerprint(fingerprint: str, *kinds: str) -> str:
-    """The fingerprint of an image that is built for one platform alone, or with provenance."""
-    if not kinds:
-        return fingerprint
-    return "sha256:" + hashlib.sha256(" ".join((fingerprint, *kinds)).encode()).hexdigest()
+def platform_fingerprint(fingerprint: str, platform: str) -> str:
+    """The fingerprint of an image that is built for one platform alone."""
+    return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimbake import docker
-from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError, UsageError
+from slimbake.errors import BuildError, SetupError, SlimbakeError, UsageError
 from slimbake.images.measure import prepare_layouts
 from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import StoredManifest, platform_manifests
 from slimbake.release.bake import BakeResult, bake
-from slimbake.release.command import BakeOptions, staged
+from slimbake.release.command import BakeOptions
 from slimbake.release.inputs import BAKED, baked_images, image_accounts, image_fingerprints
 from slimbake.release.site import Site, built_for
 
@@ -31,7 +31,6 @@ STAGED = "staged"
 """The tag under which a builder pushes what is not checked yet: nobody is to use it, and the next
 bake overwrites it.
 """
-ATTESTED = "attested"  # likewise, with provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +139,10 @@ class BuildPlace:
         Raises BuildError.
         """
         if self.afar:
-            return _tag_in_registry(site, images, names, request, host)
-        if site.provenance:
-            _push_attested(site, images, names, request)
-        else:
-            jobs = [(names[image.name], image.name) for image in images]
-            with site.console.tracked("push") as work:
-                work.each(lambda name: _push(name, names[name]), jobs, 1, "pushing")
+            return _tag_in_registry(images, names, host)
+        jobs = [(names[image.name], image.name) for image in images]
+        with site.console.tracked("push") as work:
+            work.each(lambda name: _push(name, names[name]), jobs, 1, "pushing")
         return {image.name: _in_registry(image, names[image.name], host) for image in images}
 
     def _options(
@@ -162,20 +158,10 @@ class BuildPlace:
 
 
 def place_of(site: Site, request: BakeRequest) -> BuildPlace:
-    """Where a request is carried out: on the builder in use, where it pushes from elsewhere.
-
-    Raises SetupError for what the place cannot do.
-    """
+    """Where a request is carried out: on the builder in use, where it pushes from elsewhere."""
     ours = site.engine.builder == "docker"
     if request.push and not ours:
         return BuildPlace(afar=True)
-    # Without it, an engine pushes layers as gzip of its own, and no index.
-    if request.push and site.engine.store != "containerd":
-        needs = "needs the engine's containerd image store, or a builder of its own"
-        if site.provenance:
-            raise SetupError(f"`provenance: max` {needs}")
-        if site.plan.compression.type == "estargz":
-            raise SetupError(f"`compression: {{type: estargz}}` {needs}")
     return BuildPlace()
 
 
@@ -284,76 +270,15 @@ def _push(name: str, under: str) -> None:
         ) from None
 
 
-def _bake_attested(
-    site: Site, names: Mapping[str, str], request: BakeRequest, *, push: bool = False
-) -> BakeResult:
-    """Build images that were checked once more, from cache, each in an index with BuildKit's
-    provenance (SLSA, `mode=max`) beside it: BuildKit gives it at a build only. `names`: what they
-    are called. Raises BuildError.
-    """
-    # with their passwords they would stand in it, and what is cached needs none
-    around = replace(site.around, proxies=())
-    options = BakeOptions(
-        sets=request.sets, platform=request.platform, provenance=True, names=names, push=push
-    )
-    try:
-        return bake(replace(site, around=around), tuple(names), options, checks=False)
-    except (BuildError, CheckError) as error:
-        raise BuildError(f"buildx makes no provenance\n{error.message}", error.hint) from None
-
-
-def _other_image(name: str) -> BuildError:
-    return BuildError(
-        f"{name}: with provenance, buildx built another image than the one that was checked"
-    )
-
-
-def _push_attested(
-    site: Site, images: tuple[BuiltImage, ...], names: Mapping[str, str], request: BakeRequest
-) -> None:
-    """Push images with their provenance; the engine keeps those without it under their names.
-
-    Raises BuildError, also where it is of anything but what was checked; then nothing is pushed.
-    """
-    checkout = site.around.checkout
-    called = {i.name: staged(site.plan, i.name, checkout, "provenance") for i in images}
-    _bake_attested(site, called, request)
-    try:
-        for image in images:
-            if not docker.same_image(image.image, called[image.name]):
-                raise _other_image(image.name)
-        for image in images:
-            docker.tag_image(called[image.name], names[image.name])
-            try:
-                _push(image.name, names[image.name])
-            finally:
-                docker.tag_image(image.image, names[image.name])
-    finally:
-        for name in called.values():
-            docker.remove_image(name)
-
-
 def _tag_in_registry(
-    site: Site,
-    images: tuple[BuiltImage, ...],
-    names: Mapping[str, str],
-    request: BakeRequest,
-    host: Host,
+    images: tuple[BuiltImage, ...], names: Mapping[str, str], host: Host
 ) -> dict[str, StoredManifest]:
-    """Give what a builder has pushed its tag, or else what it has pushed with provenance of that."""
-    attested: Mapping[str, tuple[str, ...]] = {}
-    if site.provenance:
-        called = _names(site, tuple(image.name for image in images), request, ATTESTED)
-        attested = _bake_attested(site, called, request, push=True).digests
+    """Give what a builder has pushed its tag."""
     manifest_of = {}
     for image in images:
         at, _, digest = image.pushed.partition("@")
         repository = ImageRepository(at, at=host)
-        manifest_of[image.name] = checked = _document(repository, image.name, digest)
-        if image.name in attested:
-            manifest_of[image.name] = _document(repository, image.name, attested[image.name][0])
-            if not _manifests(checked) <= _manifests(manifest_of[image.name]):
-                raise _other_image(image.name)
+        manifest_of[image.name] = _document(repository, image.name, digest)
     for image in images:
         at, _, tag = names[image.name].rpartition(":")
         ImageRepository(at, at=host).put(tag, manifest_of[image.name])

@@ -1,6 +1,4 @@
-"""From images that were checked to a registry: each with its SBOM, and with provenance where it is
-asked for.
-"""
+"""From images that were checked to a registry: each with its SBOM."""
 
 from __future__ import annotations
 
@@ -69,7 +67,7 @@ def publish(
     """Push images under their names, and attach their SBOMs to what the registry then holds: target
     -> REPOSITORY@DIGEST.
 
-    Last, an image gets the tag of its fingerprint, target -> what `released_fingerprints` gives:
+    Last, an image gets the tag of its fingerprint, target -> what `registry_fingerprints` gives:
     what has that tag is complete. What varies from build to build, the commit and the time, is said
     by what is attached, not by the image. Raises BuildError and RegistryError.
     """

@@ -75,7 +75,7 @@ class SbomLocks:
 
 
 def parse_contents(text: str) -> InstalledContents:
-    """What `inside/contents.py` printed in an image. Raises SetupError for anything else."""
+    """What the program `contents` of check.pyz printed in an image. Raises SetupError for anything else."""
     try:
         contents = json.loads(text)
         distributions = (

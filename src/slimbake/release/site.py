@@ -47,11 +47,6 @@ class Site:
         return self.project.plan
 
     @property
-    def provenance(self) -> bool:
-        """Whether BuildKit's own provenance is pushed beside images."""
-        return self.project.manifest.provenance == "max"
-
-    @property
     def root(self) -> Path:
         return self.project.root
 
@@ -126,7 +121,7 @@ def hold(
     checkout_name = checkout(project.root)
     with exclusively(f"bake-{project.manifest.project}-{checkout_name}", console):
         remove_owned(orphaned)  # containers of a command that was killed
-        # Another slimbake may have locked or proven something while this one waited.
+        # Another slimbake may have locked something while this one waited.
         project = relocked(reread(project), here, console, targets, frozen, engine)
         project = regenerated(project, console, frozen)
         plan = project.plan
@@ -204,7 +199,7 @@ def relocked(
     from slimbake.lock.locking import lock  # what resolves takes 20 ms to import
 
     names = project.lock_names(project.plan.with_checks(targets))
-    lock(project.asked, here, console, only=names)
+    lock(project.fleet, here, console, only=names)
     return reread(project)
 
 

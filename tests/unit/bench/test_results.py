@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.document import filled, images, overview, pages, pictures
-from bench.document.command import files, main
-from bench.document.inputs import RESULTS, WRITEUP, Inputs, agreeing
+from tools.docs import filled, images, overview, pages, pictures
+from tools.docs.command import files, main
+from tools.docs.inputs import RESULTS, WRITEUP, Inputs, agreeing
 
 from slimbake.catalogue import rules
 
@@ -168,7 +168,7 @@ def test_check_compares_the_document(repository: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     (repository / RESULTS / "census.json").write_text(json.dumps(INPUTS.census))
     assert main([*words, "--check"]) == 4
-    assert "docs/results.md is stale: run bench/results.py" in capsys.readouterr().err
+    assert "docs/results.md is stale: run tools/docs/results.py" in capsys.readouterr().err
 
 
 def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_give() -> None:
@@ -177,7 +177,7 @@ def test_committed_pages_and_pictures_are_what_the_measurements_and_the_code_giv
         for name, made in files(ROOT).items()
         if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != made
     ]
-    assert not stale, "run bench/results.py"
+    assert not stale, "run tools/docs/results.py"
 
 
 def test_a_picture_without_measurements_says_unmeasured() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from bench import container
-from bench.document import starts
 from bench.starts import FLEETS, in_turn
 from bench.ways import DOCKERFILES, MANIFESTS, SIDES
+from tools.docs import starts
 
 from slimbake.errors import SetupError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from bench import suites
-from bench.document import suites as page
-from bench.document.inputs import Inputs
 from bench.suites import Run, Suite, compared, differing
 from tests.ran import ran
+from tools.docs import suites as page
+from tools.docs.inputs import Inputs
 
 PLUGINS = Path(suites.__file__).parent
 TESTS = """\

@@ -53,13 +53,6 @@ def test_the_images_that_are_missing_are_named_together(program: Program) -> Non
         docker.image_ids({"one": "r/one", "two": "r/two", "three": "r/three"})
 
 
-def test_images_are_the_same_by_layers_and_configuration(program: Program) -> None:
-    program.answer("image inspect", "{} {}\n{} {}\n")
-    assert docker.same_image("one", "two")
-    program.answer("image inspect", "{} {}\n{} []\n")
-    assert not docker.same_image("one", "two")
-
-
 def test_the_images_of_a_project_have_all_their_names(program: Program) -> None:
     program.answer("image ls", "sha256:1 a/x:1\nsha256:2 <none>:<none>\nsha256:1 b/x:1\n")
     found = {"sha256:1": ("a/x:1", "b/x:1"), "sha256:2": ("<none>:<none>",)}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import prose
 from tests.unit.docs.pages import PAGES, ROOT, generated, written
+from tools.docs import prose
 
 LINKED = [*PAGES, *sorted(ROOT.glob("bench/*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 REFERENCE = [

@@ -121,7 +121,7 @@ def test_what_is_derived_of_a_variant_is_a_variant_of_what_is_derived() -> None:
 
 
 def test_exports_of_one_model_are_one_for_each_precision() -> None:
-    precisions: tuple[Precision, ...] = ("fp32", "int8", "int4", "int8")
+    precisions: tuple[Precision, ...] = ("fp32", "int8", "fp16", "int8")
     services = (onnx(f"s{at}", precision=each) for at, each in enumerate(precisions))
     names = [t.name for t in plan_of(made(*services)).targets if t.recipe and t.recipe.export]
     assert names == [f"weights-a-model-onnx-{each}" for each in precisions[:3]]
@@ -195,7 +195,7 @@ ON_ONNX = {"base-ml-onnx", "base-ml-onnx-inventory", *ON_EXPORT} - {EXPORTED}
     ("path", "old", "new", "expected"),
     [
         ("bake/programs/export.pyz", "# Generated", "#  Generated", ON_EXPORT),
-        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", '"int8"]', '"int4"]', ON_EXPORT),
+        (f"bake/dockerfiles/{EXPORTED}.Dockerfile", '"int8"]', '"fp16"]', ON_EXPORT),
         (
             *(f"{LAYERS}/layer_base-ml-export.json", "==1", "==2"),
             {"layer_base-ml-export", "base-ml-export", *ON_EXPORT},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slimbake.errors import SlimbakeError
-from slimbake.host.git import GitRepository, revision, shield
+from slimbake.host.git import GitRepository, revision
 
 AUTHOR = {
     f"GIT_{who}_{what}": value
@@ -137,8 +137,6 @@ def test_filters_stay(repository: Path, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "config").write_text('[filter "A.B"]\n smudge = sed s/a/user/\n')
     there.snapshot(there.commit("HEAD"), tmp_path / "other")
     assert (tmp_path / "other/a.bin").read_text() == "user\n"
-    with shield(repository) as variables:
-        assert "GIT_CONFIG_KEY_0" not in variables
 
 
 def test_a_folder_that_is_a_repository_without_a_work_tree_is_none(tmp_path: Path) -> None:

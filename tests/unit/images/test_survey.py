@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.images.conftest import Engine, Surveyed
-from tests.unit.layouts import SITE, Made, Member, digest, folder, record, stored, tar, with_toc
+from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar
 
 from slimbake import docker
 from slimbake.cli import slimbake
@@ -139,15 +139,6 @@ def test_what_was_not_measured_is_none_and_says_so(surveyed: Surveyed) -> None:
     assert "unmeasured" in report.sizes_text(found, "layer", FOLDED)
     made = report.sizes_json(found)
     assert made["images"]["one"]["compressed"] is made["unique_on_registry"] is None
-
-
-def test_the_list_of_files_of_an_estargz_layer_is_no_file(surveyed: Surveyed) -> None:
-    layer = with_toc(BASE)
-    listed = surveyed(image("one", layer, compression="estargz"))
-    plain = surveyed(image("one", BASE, compression="gzip"))
-    assert listed.contents[digest(layer)] == plain.contents[digest(BASE)]
-    (row,) = views.by_layer(listed)
-    assert row.on_registry == len(stored(layer, "estargz"))
 
 
 @pytest.mark.parametrize("by", ["image", "layer", "package"])

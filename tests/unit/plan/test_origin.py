@@ -93,11 +93,3 @@ def test_a_stand_in_is_called_what_it_is() -> None:
     assert [word for word in given("python") if ".name=" in word] == [
         f"{image}.{name}" for image in ("runtime", "base-web", "bare")
     ]
-
-
-def test_provenance_is_asked_for_under_another_name_than_the_staged_one() -> None:
-    options = BakeOptions(provenance=True, names={"bare": "some/where:else"})
-    words = arguments(decided({}), ("bare",), Surroundings(externals={}), options)
-    assert [word for word in words if ".tags=" in word or "attest" in word] == [
-        *("runtime.tags=", "bare.tags=some/where:else", "bare.attest=type=provenance,mode=max")
-    ]

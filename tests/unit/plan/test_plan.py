@@ -55,7 +55,6 @@ def needed(of: Plan, name: str) -> str:
         (manifest.CompressionEntry(level=19), Compression(type="zstd", level=19)),
         (manifest.CompressionEntry(type="gzip"), Compression(type="gzip", level=6)),
         (manifest.CompressionEntry(type="gzip", level=1), Compression(type="gzip", level=1)),
-        (manifest.CompressionEntry(type="estargz"), Compression(type="estargz", level=6)),
     ],
 )
 def test_each_compression_has_a_level(said: manifest.CompressionEntry, used: Compression) -> None:

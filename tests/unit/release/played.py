@@ -28,7 +28,7 @@ from slimbake.registry.documents import MANIFEST, StoredManifest, stored_manifes
 from slimbake.registry.session import Host
 from slimbake.release import release as releasing
 from slimbake.release.command import Surroundings
-from slimbake.release.inputs import released_fingerprints, variant_fingerprint
+from slimbake.release.inputs import platform_fingerprint, released_fingerprints
 from slimbake.release.place import BakeRequest, BuiltImage, BuiltImages
 from slimbake.release.site import Site
 from slimbake.release.starts import Starts
@@ -125,7 +125,7 @@ class Played:
     def has(self, name: str, fingerprint: str = "", platform: str = "") -> str:
         """Have the registry hold a target's image, as it was released before; its digest."""
         fingerprint = fingerprint or self.fingerprints[name]
-        fingerprint = variant_fingerprint(fingerprint, platform) if platform else fingerprint
+        fingerprint = platform_fingerprint(fingerprint, platform) if platform else fingerprint
         self.server.blobs[CONFIG_DIGEST] = CONFIG
         found = manifest(name)
         tag = fingerprint_tag(fingerprint)

@@ -32,9 +32,7 @@ def locked_site(said: list[str] | None = None, **manifest: Any) -> Site:
     made = fleet(service("api", requirements=asks("heavy", "light")), **manifest)
     locks = locked(api=(HEAVY, LIGHT))
     bare = unlocked(made)
-    project = Project(
-        made, made, locks, layering(made, locks), plan_of(made, locks), bare.workspace
-    )
+    project = Project(made, locks, layering(made, locks), plan_of(made, locks), bare.workspace)
     return site(project, [] if said is None else said)
 
 

@@ -2,7 +2,6 @@
 of tags, and what neither can do.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from tests.unit.fleets import asks, fleet, service, unlocked
 from tests.unit.machines import CONTAINER, ENGINE
 from tests.unit.registries import Registry, registry
 from tests.unit.release.played import (
-    BARE,
     CONFIG,
     CONFIG_DIGEST,
     MB,
@@ -24,16 +22,16 @@ from tests.unit.release.played import (
 )
 
 from slimbake import docker
-from slimbake.config.model import BaseEntry, Budget, CompressionEntry
+from slimbake.config.model import BaseEntry, Budget
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.host.workspace import Workspace
 from slimbake.plan.graph import relinked
 from slimbake.registry.address import endpoint
-from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.registry.documents import MANIFEST
 from slimbake.registry.session import Host
 from slimbake.release import place as places
 from slimbake.release.bake import BakeResult
-from slimbake.release.command import BakeOptions, Surroundings
+from slimbake.release.command import BakeOptions
 from slimbake.release.place import BakeRequest, BuildPlace, BuiltImage, place_of
 from slimbake.release.release import Released, release
 from slimbake.release.site import Site
@@ -57,8 +55,6 @@ class Builder:
 
     server: Registry
     broken: Mapping[str, SlimbakeError] = field(default_factory=dict)
-    other: str = ""  # of which target another image is built with provenance
-    unattested: str = ""  # which does not build with provenance
     asked: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     options: list[BakeOptions] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
@@ -74,26 +70,18 @@ class Builder:
         # raises KeyError for what is stood on, as a bake does
         needed = {n: relinked(site.plan, site.around.pushed).needed((n,)) for n in targets}
         broken = dict(self.broken)
-        if options.provenance and self.unattested:
-            broken[self.unattested] = BuildError("no")
         failed = {n for n in targets if {t.name for t in needed[n]} & set(broken)}
         culprits = {n: next(t.name for t in needed[n] if t.name in broken) for n in sorted(failed)}
         failures = {name: broken[culprit] for name, culprit in culprits.items()}
         if failures and not options.keep_going:
             raise next(iter(failures.values()))
         good = tuple(name for name in targets if name not in failed)
-        digests = {name: (self.put(name, options),) for name in good}
+        digests = {name: (self.put(name),) for name in good}
         return BakeResult(digests, failures, frozenset(good), good)
 
-    def put(self, name: str, options: BakeOptions) -> str:
+    def put(self, name: str) -> str:
         self.server.blobs[CONFIG_DIGEST] = CONFIG
-        image = manifest(f"another {name}" if options.provenance and name == self.other else name)
-        digest = self.server.put("x", MANIFEST, image.read())
-        if not options.provenance:
-            return digest
-        entry = {**image.descriptor.as_json(), "platform": {"os": "linux", "architecture": "amd64"}}
-        beside = {"mediaType": MANIFEST, "digest": "sha256:1", "platform": {"os": "unknown"}}
-        return self.server.put("x", INDEX, {"mediaType": INDEX, "manifests": [entry, beside]})
+        return self.server.put("x", MANIFEST, manifest(name).read())
 
     def pull(self, name: str, platform: str) -> str:
         self.pulled.append((name, platform))
@@ -131,14 +119,6 @@ def run(machine: Played, *names: str, **said: Any) -> Released:
     """A release on a builder of its own."""
     said = {"tag": "v1", "targets": names or SERVICES, **said}
     return release(machine.project, replace(asking(machine), **said), machine.console)
-
-
-def attesting(machine: Played) -> Played:
-    """The same, with `provenance: max` in the manifest."""
-    project = machine.project
-    manifest = replace(project.manifest, provenance="max")
-    machine.project = replace(project, asked=replace(project.asked, manifest=manifest))
-    return machine
 
 
 def digest(name: str) -> str:
@@ -202,44 +182,6 @@ def test_a_nameless_image_is_an_error(machine: Played, monkeypatch: pytest.Monke
         BuildPlace(afar=True).make(site(machine.project), ("api",), asking(machine))
 
 
-# --- provenance
-
-
-def test_with_provenance_an_index_gets_the_tag(machine: Played, builder: Builder) -> None:
-    done = run(attesting(machine))
-    images = {i.name for i in done.measurement.images}
-    assert images == set(SERVICES)
-    for name in SERVICES:
-        found = machine.server.manifests[done.pushed[name].rpartition("@")[2]]
-        assert found[0] == INDEX
-        assert json.loads(found[1])["manifests"][0]["digest"] == digest(name)
-    assert [options.provenance for options in builder.options] == [False, True]
-    assert [checks for _, checks in builder.asked] == [True, False]
-
-
-def test_with_provenance_no_proxy_is_in_the_build(machine: Played, builder: Builder) -> None:
-    around = Surroundings(externals={}, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    held = site(attesting(machine).project, around=around)
-    request = asking(machine)
-    made = BuildPlace(afar=True).make(held, SERVICES, request)
-    names = {name: f"{request.registry}/{name}:v1" for name in SERVICES}
-    BuildPlace(afar=True).push(held, made.images, names, request, host(machine))
-    assert [bool(site.around.proxies) for site in builder.sites] == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("how", "why"),
-    [("other", "api: with provenance, buildx built another image"), ("unattested", "no")],
-)
-def test_what_a_build_for_provenance_does_not_give_gets_no_tag(
-    how: str, why: str, machine: Played, builder: Builder
-) -> None:
-    setattr(builder, how, "api")
-    with pytest.raises(BuildError, match=why):
-        run(attesting(machine), keep_going=how == "unattested")
-    assert machine.tagged("v1") == []
-
-
 # --- on the engine
 
 
@@ -248,7 +190,6 @@ class Engine:
     """An engine's images, by name, and what is done with them."""
 
     images: dict[str, str] = field(default_factory=dict)
-    same: bool = True  # whether two images are
     done: list[tuple[str, ...]] = field(default_factory=list)
     push: Callable[[str], None] = lambda _: None
 
@@ -269,7 +210,6 @@ def engine(machine: Played, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(docker, "tag_image", made.tag)
     monkeypatch.setattr(docker, "push_image", made.pushed)
     monkeypatch.setattr(docker, "remove_image", made.remove)
-    monkeypatch.setattr(docker, "same_image", lambda *_: made.same)
     return made
 
 
@@ -297,61 +237,6 @@ def test_a_refused_push_is_reported_with_its_words(machine: Played, engine: Engi
         send(machine, site(machine.project))
     assert "api was built and checked, but" in caught.value.message
     assert caught.value.message.endswith("could not be pushed\ndenied: you may not")
-
-
-def attested(machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Have the engine build `api` with provenance; the calls."""
-    calls: list[Any] = []
-
-    def bake(
-        site: Site, targets: tuple[str, ...], options: BakeOptions, *, checks: bool
-    ) -> BakeResult:
-        calls.append((site.around.proxies, targets, options, checks))
-        engine.images |= {options.names[name]: f"{name} with provenance" for name in targets}
-        return BakeResult(left=targets)
-
-    monkeypatch.setattr(places, "bake", bake)
-    engine.tag(digest("api"), f"{machine.server.name}/atlas/api:v1")
-    return calls
-
-
-def test_with_provenance_the_engine_pushes_what_it_built_again_and_keeps_what_it_had(
-    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = attested(machine, engine, monkeypatch)
-    name = f"{machine.server.name}/atlas/api:v1"
-    machine.server.put("v1", MANIFEST, manifest("api").read())
-    around = replace(BARE, proxies=(("http_proxy", "http://me:secret@proxy"),))
-    found = send(machine, site(attesting(machine).project, around=around))
-    assert found["api"].descriptor.digest == digest("api")
-    ((proxies, targets, options, checks),) = calls
-    assert (proxies, targets, options.provenance, checks) == ((), ("api",), True, False)
-    assert engine.done == [(name, "api with provenance")]
-    assert engine.images == {name: digest("api")}
-
-
-def test_where_the_engine_built_another_image_nothing_is_pushed(
-    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attested(machine, engine, monkeypatch)
-    engine.same = False
-    with pytest.raises(BuildError, match="api: with provenance, buildx built another image"):
-        send(machine, site(attesting(machine).project))
-    assert engine.done == []
-    assert engine.images == {f"{machine.server.name}/atlas/api:v1": digest("api")}
-
-
-def test_where_no_provenance_is_made_nothing_is_pushed(
-    machine: Played, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def bake(*_: Any, **__: Any) -> BakeResult:
-        raise BuildError("api does not build", "try this")
-
-    monkeypatch.setattr(places, "bake", bake)
-    with pytest.raises(BuildError) as caught:
-        send(machine, site(attesting(machine).project))
-    assert caught.value.message == "buildx makes no provenance\napi does not build"
-    assert engine.done == []
 
 
 @pytest.fixture
@@ -431,20 +316,3 @@ AFAR = replace(CONTAINER, builder="remote")
 def test_who_has_the_image_pushes(engine: Any, said: dict[str, Any], expected: BuildPlace) -> None:
     request = BakeRequest(targets=("api",), registry="r.example", **said)
     assert place_of(site(unlocked(FLEET), engine=engine), request) == expected
-
-
-@pytest.mark.parametrize(
-    ("said", "why"),
-    [
-        ({"provenance": "max"}, "`provenance: max` needs the engine's"),
-        ({"compression": CompressionEntry(type="estargz")}, "estargz}` needs the engine's"),
-    ],
-)
-def test_what_a_graph_store_cannot_push_is_refused(said: dict[str, Any], why: str) -> None:
-    graph, asked = replace(ENGINE, store="graph"), unlocked(fleet(service("api"), **said))
-    request = BakeRequest(targets=("api",), registry="r.example", push=True)
-    with pytest.raises(SetupError, match=f"{why} containerd image store"):
-        place_of(site(asked, engine=graph), request)
-    assert place_of(site(asked, engine=ENGINE), request) == BuildPlace()
-    here = replace(request, push=False)
-    assert place_of(site(asked, engine=graph), here) == BuildPlace()

@@ -54,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def lock_all(project: Project, version: str) -> Project:
     """Lock it as another process would, with this version of all that it asks for."""
-    asked = questions(project.asked)
+    asked = questions(project.fleet)
     pins = {"base-web": (pinned("thing", version),)}
     texts = {name: lock_text(pins.get(name, ())) for name in asked}
     records = {name: LockRecord(value, text_digest(texts[name])) for name, value in asked.items()}

@@ -67,7 +67,6 @@ def run_smoke(arguments: Sequence[str]) -> int:
         options.limit,
         nonroot=options.as_nonroot,
         environment=clean | given_env(variables),
-        hold=(lambda *_: None) if options.reference else _say,
     )
     if level := judged.failed:
         why = f"smoke: {name}: {judged.why}\n" if judged.why else ""
@@ -116,7 +115,3 @@ def runs_installed(script: str, prefix: Path, code: Path) -> bool:
     )
     tops = {p.module.partition(".")[0] for p in points if p.name == script}
     return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
-
-
-def _say(level: str, seconds: float) -> None:
-    print(f"smoke: {level} passed ({seconds:.2f} s)", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +33,7 @@ def verify_service(_: Sequence[str]) -> int:
     if judged.failed == "time":
         error = f"it has not ended within {given['limit']:g} s"
     elif not explained:
-        error = f"it is not believed: {judged.why}" if judged.why else "it failed"
+        error = judged.why or "it failed"
     startup = report.get("startup")
     verdict = {
         "holds": not judged.failed,
@@ -50,8 +49,8 @@ def verify_service(_: Sequence[str]) -> int:
 class Verification:
     """A verify and its service, in the process that runs it: the levels of a check."""
 
-    def __init__(self, question: Mapping[str, Any], report: int) -> None:
-        self._question, self._report = question, report
+    def __init__(self, question: Mapping[str, Any]) -> None:
+        self._question = question
         self._service = VerifiedService(
             question["command"],
             question["fixed"],
@@ -68,14 +67,16 @@ class Verification:
             raise LevelError(f"{self._question['name']} does not define verify(service)")
         return [("verify", module.verify, (self._service,)), ("end", self._service.finish, ())]
 
-    def end(self, error: str = "") -> None:
-        """End the service, and write the report."""
+    def passed(self, level: str, seconds: float) -> None:
+        """The verdict says it."""
+
+    def end(self, error: str = "") -> dict[str, Any]:
+        """End the service; what the verdict needs."""
         self._service.kill()
         words = [*self._service.last_lines()]
-        verdict = {"error": error, "startup": self._service.startup, "words": words}
-        os.write(self._report, json.dumps(verdict).encode())
+        return {"error": error, "startup": self._service.startup, "words": words}
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> dict[str, Any]:
         """End with what went wrong, where in the check, and what the service said last."""
         expected = isinstance(error, VerifyError | LevelError)
         text = str(error) if expected else described(error, self._question["name"])
@@ -85,4 +86,4 @@ class Verification:
             lines.append(ended)
         if output := self._service.last_lines():
             lines += ["its last words:", *(f"  {line}" for line in output)]
-        self.end("\n".join(lines))
+        return self.end("\n".join(lines))

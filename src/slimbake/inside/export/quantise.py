@@ -1,21 +1,20 @@
-"""Gives an ONNX graph another precision: 16-bit floats, or integers of 8 or 4 bits.
+"""Gives an ONNX graph another precision: 16-bit floats, or integers of 8 bits.
 
 Integers stand in blocks, each with a scale. A matrix has a scale for each block of a column, and
 its input is rounded in blocks too, for each token by itself: the answer to a text does not depend on
 the other texts of a batch. A table of embeddings has a scale for each row, and only the rows of a
-text's tokens become floats again. Of int4, matrices have 4 bits, and their blocks a zero of their own
-beside the scale.
+text's tokens become floats again.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .tracing import save_graph
 
 BLOCK = 32  # weights of a column that share a scale: docs/inference-figures.md has the trade-off
+_BITS = 8
 LEAST = 4096  # weights below which nothing is gained
 _INTEGERS = 4  # MatMulNBits' accuracy_level: sums of products of 8-bit integers
 _PLACES = {"MatMul": 1, "Gemm": 1, "Gather": 0}  # of the weight, among the inputs
@@ -23,8 +22,8 @@ _PLAIN = {"axis": 0, "transA": 0, "alpha": 1.0, "beta": 1.0}
 
 
 def quantise_graph(path: Path, precision: str) -> None:
-    """Replace the float32 graph at `path` by one of `precision`: fp32 (nothing is done), fp16, int8
-    or int4.
+    """Replace the float32 graph at `path` by one of `precision`: fp32 (nothing is done), fp16 or
+    int8.
     """
     if precision == "fp32":
         return
@@ -42,7 +41,7 @@ def quantise_graph(path: Path, precision: str) -> None:
         graph = convert_float_to_float16(graph, keep_io_types=True)
     else:
         _part(graph)
-        store_in_blocks(graph, int(precision.removeprefix("int")))
+        store_in_blocks(graph)
     for old in path.parent.glob(f"{path.name}*"):
         old.unlink()
     save_graph(onnx_ir.from_proto(graph), path)
@@ -76,10 +75,8 @@ def _part(graph: Any) -> None:
         graph.graph.initializer.remove(weights[name])
 
 
-def store_in_blocks(graph: Any, bits: int) -> None:
-    """Replace the constant matrices of MatMul and Gemm by integers of 8 or 4 bits, and those of
-    Gather by 8-bit integers, with their scales.
-    """
+def store_in_blocks(graph: Any) -> None:
+    """Replace the constant matrices of MatMul, Gemm and Gather by 8-bit integers with scales."""
     import onnx
 
     weights = {weight.name: weight for weight in graph.graph.initializer}
@@ -96,8 +93,11 @@ def store_in_blocks(graph: Any, bits: int) -> None:
         uses = {(node.op_type, list(node.input).index(name), _turned(node)) for node in mine}
         whole = turned is not None and uses == {(kind, _PLACES.get(kind), turned)}
         if kind in _PLACES and whole and _large(weights[name]):
-            maker = _table if kind == "Gather" else partial(_matrix, turned=bool(turned), bits=bits)
-            replaced |= zip(numbers, maker(graph, weights[name], mine), strict=True)
+            if kind == "Gather":
+                instead = _table(graph, weights[name], mine)
+            else:
+                instead = _matrix(graph, weights[name], mine, bool(turned))
+            replaced |= zip(numbers, instead, strict=True)
             graph.graph.initializer.remove(weights[name])
     changed = [new for number, node in enumerate(nodes) for new in replaced.get(number, (node,))]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in changed]
@@ -121,7 +121,7 @@ def _turned(node: Any) -> bool | None:
     return turned if values.items() <= _PLAIN.items() else None
 
 
-def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool, bits: int) -> list[list[Any]]:
+def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool) -> list[list[Any]]:
     """A matrix in blocks of a column, each with a scale; an operator of ONNX Runtime multiplies.
 
     ONNX Runtime's own quantiser rounds. It does not edit the graph: it knows no Gemm, and no
@@ -134,13 +134,11 @@ def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool, bits: int) 
     matrix = numpy_helper.to_array(weight)
     matrix = np.ascontiguousarray(matrix.T if turned else matrix)
     rows, columns = matrix.shape
-    config = nbits.DefaultWeightOnlyQuantConfig(BLOCK, is_symmetric=bits == 8, bits=bits)
-    integers, scales, zeros = nbits.DefaultWeightOnlyQuantizer(config).qbits_block_quant(matrix)
-    name = f"{weight.name}.int{bits}"
+    config = nbits.DefaultWeightOnlyQuantConfig(BLOCK, is_symmetric=True, bits=_BITS)
+    integers, scales, _ = nbits.DefaultWeightOnlyQuantizer(config).qbits_block_quant(matrix)
+    name = f"{weight.name}.int8"
     parts = {name: integers, f"{name}.scale": scales}
-    if not config.is_symmetric:
-        parts[f"{name}.zero"] = zeros
-    without = ("",) * (4 - len(parts))  # of the inputs before a bias
+    no_zeros = ("", "")  # the two inputs between the scales and a bias
     for part, values in parts.items():
         graph.graph.initializer.append(numpy_helper.from_array(values, part))
     if all(opset.domain != "com.microsoft" for opset in graph.opset_import):
@@ -149,13 +147,18 @@ def _matrix(graph: Any, weight: Any, nodes: list[Any], turned: bool, bits: int) 
         [
             helper.make_node(
                 "MatMulNBits",
-                [node.input[0], *parts, *(without if len(node.input) > 2 else ()), *node.input[2:]],
+                [
+                    node.input[0],
+                    *parts,
+                    *(no_zeros if len(node.input) > 2 else ()),
+                    *node.input[2:],
+                ],
                 node.output,
                 node.name,
                 domain="com.microsoft",
                 K=rows,
                 N=columns,
-                bits=bits,
+                bits=_BITS,
                 block_size=BLOCK,
                 accuracy_level=_INTEGERS,
             )

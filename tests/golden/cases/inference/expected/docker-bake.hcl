@@ -447,10 +447,10 @@ target "weights-models-small-onnx-fp32" {
   cache-to = cache(CACHE_TO, "weights-models-small-onnx-fp32")
 }
 
-target "weights-models-small-onnx-int4" {
+target "weights-models-small-onnx-fp16" {
   inherits = ["_common"]
   context = "bake/programs"
-  dockerfile = "../dockerfiles/weights-models-small-onnx-int4.Dockerfile"
+  dockerfile = "../dockerfiles/weights-models-small-onnx-fp16.Dockerfile"
   contexts = {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.11-slim-trixie"
@@ -458,14 +458,14 @@ target "weights-models-small-onnx-int4" {
     "source" = "target:weights-models-small"
   }
   labels = {
-    "org.opencontainers.image.title" = "weights-models-small-onnx-int4"
+    "org.opencontainers.image.title" = "weights-models-small-onnx-fp16"
     "slimbake.project" = "graphs"
-    "slimbake.target" = "weights-models-small-onnx-int4"
+    "slimbake.target" = "weights-models-small-onnx-fp16"
   }
-  output = image("weights-models-small-onnx-int4")
-  tags = ["${REGISTRY}/weights-models-small-onnx-int4:${TAG}"]
-  cache-from = cache(CACHE_FROM, "weights-models-small-onnx-int4")
-  cache-to = cache(CACHE_TO, "weights-models-small-onnx-int4")
+  output = image("weights-models-small-onnx-fp16")
+  tags = ["${REGISTRY}/weights-models-small-onnx-fp16:${TAG}"]
+  cache-from = cache(CACHE_FROM, "weights-models-small-onnx-fp16")
+  cache-to = cache(CACHE_TO, "weights-models-small-onnx-fp16")
 }
 
 target "api" {
@@ -617,7 +617,7 @@ target "tell" {
     "inside" = "target:inside"
     "builder" = "docker-image://python:3.11-slim-trixie"
     "base" = "target:base-vision-onnx"
-    "weights-models-small-onnx-int4" = "target:weights-models-small-onnx-int4"
+    "weights-models-small-onnx-fp16" = "target:weights-models-small-onnx-fp16"
   }
   labels = {
     "org.opencontainers.image.base.name" = "python:3.11-slim-trixie"

@@ -10,7 +10,7 @@ RUN --network=none \
 
 FROM base
 USER 0:0
-COPY --from=weights-models-small-onnx-int4 / /weights
+COPY --from=weights-models-small-onnx-fp16 / /weights
 COPY --from=code /app /app
 USER 65532:65532
 CMD ["python", "-m", "tell"]

@@ -72,5 +72,5 @@ def _compared(root: Path, name: str, made: str) -> int:
         )
     )
     print("\n".join(line[:200] for line in lines[:SHOWN]), file=sys.stderr)
-    print(f"{name} is stale: run bench/results.py", file=sys.stderr)
+    print(f"{name} is stale: run tools/docs/results.py", file=sys.stderr)
     return StaleFiles.exit_code

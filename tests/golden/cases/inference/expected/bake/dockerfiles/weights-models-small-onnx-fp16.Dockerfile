@@ -5,7 +5,7 @@ USER 0:0
 RUN --network=none \
     --mount=type=bind,from=inside,source=export.pyz,target=/export.pyz \
     --mount=type=bind,from=source,target=/inside/weights \
-    ["python", "/export.pyz", "export", "/inside/weights", "/weights", "int4"]
+    ["python", "/export.pyz", "export", "/inside/weights", "/weights", "fp16"]
 
 # Copy it as code is copied: with Git's file modes and one time.
 FROM builder AS unpack

@@ -15,7 +15,7 @@ from .cells import mb
 
 Json = Mapping[str, Any]
 
-WRITEUP = Path(__file__).parents[1] / "writeup.json"
+WRITEUP = Path(__file__).parents[2] / "bench" / "writeup.json"
 MANIFEST = "services.yaml"
 RESULTS = "bench/results"
 ONNX = "-onnx"  # how the variants of the example end that run without torch
