@@ -62,7 +62,10 @@ def command(
     digests: print the images that the registry has under a tag, by digest, as JSON.
 
     images: write these digests into Kubernetes manifests, kustomizations and Helm values of your
-    own, and list the services that changed.
+    own, and list the services whose digest changed. It replaces `image: REPOSITORY:TAG@DIGEST`, and
+    `reference:` of a volume; `newTag` and `digest` of Kustomize's images; `tag` and `digest` of a
+    Helm `repository`, or TAG@DIGEST as `tag` where a chart has no `digest`. If one of the files
+    cannot be read or changed, none is written.
     """
     if stdout and (what != "images" or as_json):
         raise UsageError("--stdout prints the files of `export images`", "leave out one of them")
