@@ -16,6 +16,7 @@ from slimbake.cli.common import (
     json_option,
     manifest_option,
     print_json,
+    print_text,
     read,
     select,
     service_names,
@@ -114,11 +115,12 @@ def _images(
         raise UsageError("no file is named", "`slimbake export images deploy/*.yaml`")
     plan = project.plan
     files = deploy_files(plan, project.root, map(Path, paths), registry)
+    strangers = _strangers(project, files)
     named = {target for file in files for _, target in file.images}
     if not named:
         raise NothingSelected(
             f"no image of these files is a service's in {registry}",
-            f"write `image: {registry}/{plan.services[0].service}`, or set --registry",
+            f"they are called {registry}/SERVICE; --registry sets another registry",
         )
     references = {n: ref for n, ref in image_names(plan, registry, tag).items() if n in named}
     digests = _digests(references)
@@ -127,7 +129,6 @@ def _images(
     missing = unnamed(plan, named)
     for name in missing:
         console.say(f"warning: no file names an image of {name}")
-    strangers = _strangers(project, files)
     written = () if stdout else write(files, texts)
     if stdout:
         click.echo("---\n".join(_ended(text) for text in texts.values()), nl=False)
@@ -136,7 +137,7 @@ def _images(
     else:
         for name, image in images.items():
             state = "changed" if image["changed"] else "unchanged"
-            click.echo(f"{state}: {name} ({', '.join(image['places'])})")
+            print_text(f"{state}: {name} ({', '.join(image['places'])})")
 
 
 def _strangers(project: Project, files: tuple[DeployFile, ...]) -> dict[str, str]:
@@ -146,10 +147,9 @@ def _strangers(project: Project, files: tuple[DeployFile, ...]) -> dict[str, str
     for file in files:
         for image in file.strangers:
             images[file.place(image)] = image.text
-            near = did_you_mean(image.repository.rpartition("/")[2], services)
-            console.say(
-                f"warning: {file.place(image)}: {image.text} is no image of a service\n  {near}"
-            )
+            console.say(f"warning: {file.place(image)}: {image.text} is no image of a service")
+            if near := did_you_mean(image.repository.rpartition("/")[2], services):
+                console.say(f"  {near}")
     return images
 
 

@@ -179,9 +179,9 @@ def test_what_files_and_services_do_not_have_of_one_another_is_a_warning(file: P
             {"a.yaml:2:10": f"{at}/apo:1.1"},
         )
         assert done.stderr.splitlines()[-3:] == [
-            "warning: no file names an image of big-model",
             f"warning: a.yaml:2:10: {at}/apo:1.1 is no image of a service",
             "  did you mean 'api'?",
+            "warning: no file names an image of big-model",
         ]
 
 

@@ -190,6 +190,7 @@ def test_what_cannot_be_replaced_is_refused(text: str, message: str, place: Posi
             Position(3, 1),
         ),
         ("a: [1\n", "not YAML: did not find expected ',' or ']'", "", Position(2, 1)),
+        ("[" * 2000, "not YAML: exceeded maximum nesting depth", "", Position(1, 1001)),
         ("a: *b\n", "not YAML: found undefined alias", "", Position(1, 4)),
         ("a: \x01\n", "not YAML: control characters are not allowed", "", None),
     ],
