@@ -182,7 +182,7 @@ def test_names_and_digests_are_written_as_buildx_does(
     root: Path, asked: list[BakeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = root / "out/metadata.json"
-    assert bake(root, "--metadata-file", str(file)).exception is None
+    assert bake(root, "--push", "--metadata-file", str(file)).exception is None
     pushed = {
         "containerimage.digest": f"sha256:{'a' * 64}",
         "image.name": f"{REGISTRY}/api:1",
