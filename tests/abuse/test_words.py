@@ -19,7 +19,7 @@ COMMANDS = (
     *("check -f @", "plan @", "export @", "export digests @", "export digests --tag @"),
     *("ci plan @", "ci plan --since @", "ci job --shared @", "export digests --registry @"),
     *("add @", "add two --base @", "add two --port @", "plan --since @", "why @ @"),
-    *("lock --upgrade @", "sizes @"),
+    *("lock --upgrade @", "sizes @", "export images @"),
     *("ci summary --plan @", "init --service @", "init --compose @", "bake --tag @"),
     *("bake --platform @", "bake --set @", "bake --builder @", "why @", "run @"),
     *("debug @", "check --images @", "@"),

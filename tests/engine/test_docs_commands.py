@@ -33,6 +33,7 @@ ELSEWHERE = {
     "cosign verify": "tests/engine/test_signatures.py",
     "slimbake check --images embedding-onnx": "tests/engine/test_parity.py",
     "slimbake check --images --record embedding-onnx": "tests/engine/test_parity.py",
+    "slimbake export images": "tests/unit/deploy/test_digests.py",
     "slimbake bake embedding-onnx": "tests/engine/test_parity.py",
     "slimbake bake --push --builder": "tests/engine/test_builders.py",
     "docker buildx create": "tests/engine/test_builders.py",

@@ -4,6 +4,7 @@ in doubt is built.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,6 +141,24 @@ def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
     assert done.code == 6, done.stderr
     assert Pushed(registry, toys, "alone").tags() == tags
     assert "v6" not in Pushed(registry, toys, "one").tags()
+
+
+def test_what_was_pushed_is_written_as_buildx_does_and_into_files_of_the_users(
+    toys: Toy, registry: str
+) -> None:
+    at, pushed = f"{registry}/{toys.project}", digests(toys, registry, "v1")
+    done = push(toys, registry, "v7", "--missing", "--metadata-file", "metadata.json")
+    assert done.code == 0, done.stderr
+    assert json.loads((toys.root / "metadata.json").read_text()) == {
+        name: {"containerimage.digest": digest, "image.name": f"{at}/{name}:v7"}
+        for name, digest in pushed.items()
+    }
+    toys.file("deploy/one.yaml", f"image: {at}/one:v0  # by hand\n")
+    words = ("images", "deploy/one.yaml", "--registry", at, "--tag", "v7")
+    exported = toys.done("export", *words)
+    assert exported.stdout == "changed: one (deploy/one.yaml:1:8)\n"
+    text = (toys.root / "deploy/one.yaml").read_text()
+    assert text == f"image: {at}/one:v7@{pushed['one']}  # by hand\n"
 
 
 def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:

@@ -26,7 +26,7 @@ VISIT = """
 const visit = () => {
 const color = (of, key) => getComputedStyle(document.querySelector(of))[key];
 const shown = (of) => [...document.querySelectorAll(of)].filter((e) => e.getClientRects().length).length;
-const reachable = [...document.querySelectorAll("a, input, [tabindex='0']")];
+const reachable = [...document.querySelectorAll("a, input, button, [tabindex='0']")];
 const result = {
   fits: document.documentElement.scrollWidth <= innerWidth,
   back: color("body", "backgroundColor"), fore: color("body", "color"),
@@ -42,6 +42,19 @@ search.value = "";
 search.dispatchEvent(new Event("input"));
 result.again = shown("tbody tr");
 result.page = document.documentElement.outerHTML;
+result.sorted = {};
+const packages = document.querySelectorAll(".scroll")[2];
+const services = document.querySelectorAll(".scroll")[0];
+const first = (table, column) => [...table.querySelectorAll("tbody tr")]
+  .map((row) => row.cells[column]?.textContent.trim() ?? "");
+for (const [name, table, column] of [["package", packages, 0], ["size", packages, 3], ["image", services, 3]]) {
+  const head = table.querySelectorAll("thead th")[column];
+  result.sorted[name] = [0, 1].map(() => {
+    head.querySelector("button").click();
+    return [head.getAttribute("aria-sort"), first(table, 0)];
+  });
+}
+result.marked = document.querySelectorAll("[aria-sort]").length;
 document.body.textContent = JSON.stringify(result);
 document.body.id = "result";
 };
@@ -108,6 +121,20 @@ def test_the_filter_leaves_what_has_the_words_in_it(visit: Any) -> None:
     rows, count = visit["filtered"]
     assert (rows, count) == (2, "2 rows"), "the layer that holds numpy, and the package"
     assert visit["again"] == visit["rows"] > rows
+
+
+def test_a_click_on_a_heading_sorts_its_table(visit: Any) -> None:
+    by_name = sorted(str(name) for name in ("/app", "/opt/slimbake", "flask", "libc6", "numpy"))
+    rising, falling = visit["sorted"]["package"]
+    assert (rising[0], falling[0]) == ("ascending", "descending")
+    assert [name for name in rising[1] if name in by_name] == by_name
+    assert falling[1] == rising[1][::-1]
+    largest, smallest = visit["sorted"]["size"]
+    assert (largest[0], smallest[0]) == ("descending", "ascending")
+    assert (largest[1][0], smallest[1][-1]) == ("numpy", "numpy")
+    # api has a layer of which nobody knows the compressed bytes, and unbaked has no image.
+    assert [names for _, names in visit["sorted"]["image"]] == [["model", "api", "unbaked"]] * 2
+    assert visit["marked"] == 2, "one heading of each table that was sorted"
 
 
 def test_a_script_from_elsewhere_does_not_run(fleet: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ _BOUNDS_OF = "300"  # the fleet of which every bound is shown
 _OURS = "slimbake"
 _HEADS = (
     "services",
-    "heavy from, kB",
+    "from, kB",
     "host / union",
     "registry / union",
     "MB pulled",

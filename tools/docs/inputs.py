@@ -25,6 +25,7 @@ _RECORDS = (
     "bake",
     "starts",
     "stacks",
+    "scan",
     "suites",
     "sharing",
     "precision",
@@ -51,6 +52,7 @@ class Inputs:
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
     # bench/results/stacks.json: bench/starts.py --fleet stacks
     stacks: Json = field(default_factory=dict)
+    scan: Json = field(default_factory=dict)  # bench/results/scan.json: bench/scan.py
     suites: Json = field(default_factory=dict)  # bench/results/suites.json: bench/suites.py
     sharing: Json = field(default_factory=dict)  # bench/results/sharing.json: bench/sharing.py
     # bench/results/precision.json: bench/precision.py

@@ -16,7 +16,7 @@ _ENTRIES = {
     "base-variant": "bases.NAME.variants.NAME",
     "service": "services.NAME",
     "service-variant": "services.NAME.variants.NAME",
-    "step": "services.NAME.build[]",
+    "step": "services.NAME.build[N]",
     "secret": "services.NAME.secrets.NAME",
 }
 _WORDS = {

@@ -31,28 +31,17 @@ def _bakes(bake: Mapping[str, Any]) -> Iterator[str]:
             f"Beside hand-written Dockerfiles: {UNMEASURED}: run `bench/bake.py --engine-is-mine`."
         )
         return
-    heads = (
-        "seconds, medians",
-        *sides,
-        *(f"{name} / slimbake" for name in sides if name != "slimbake"),
-    )
+    heads = ("seconds, medians", "cold bake", "of slimbake's", "no-op bake", "of slimbake's")
     rows = []
-    for label, key in (("cold bake", "cold"), ("no-op bake", "noop")):
-        rows.append(
-            _line(label, {name: side.get(key, {}).get("median") for name, side in sides.items()})
-        )
+    for name, side in sides.items():
+        cells = [name]
+        for key in ("cold", "noop"):
+            median, ours = (each.get(key, {}).get("median") for each in (side, sides["slimbake"]))
+            cells += [seconds(median), ratio(median, ours)]
+        rows.append(cells)
     services = ", ".join(bake.get("services", ())) or "the fleet"
     yield (
         f"Beside hand-written Dockerfiles (`bench/README.md` says what is compared), of {services}. "
         + _machine(bake, "that run")
     )
     yield table(heads, rows)
-
-
-def _line(label: str, medians: Mapping[str, float | None]) -> tuple[str, ...]:
-    ratios = (
-        ratio(value, medians.get("slimbake"))
-        for name, value in medians.items()
-        if name != "slimbake"
-    )
-    return (label, *map(seconds, medians.values()), *ratios)

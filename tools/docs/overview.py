@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from slimbake.console.tables import UNMEASURED
 
-from . import fleets, images, measurements, parity, starts, suites
+from . import fleets, images, measurements, parity, scans, starts, suites
 from .cells import difference, mb, share, table
 from .inputs import Inputs, by_hand, sharing, weights
 
-_CLAIMED = ("image, MB without its model", "claimed", "slimbake", *images.LOSSES)
+_CLAIMED = ("image, MB without its model", "claimed", "slimbake", "lost")
 
 
 def page(inputs: Inputs) -> str:
@@ -37,6 +37,8 @@ def page(inputs: Inputs) -> str:
             table(("claim", "measured", "verdict"), _claims(inputs)),
             "## Packages' own tests",
             suites.figures(inputs),
+            "## What a scanner sees",
+            scans.figures(inputs),
             "## Starts",
             starts.figures(inputs),
             "## Parity",
@@ -70,8 +72,8 @@ def _claimed(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     for name, claim in inputs.writeup["images"].items():
         whole = inputs.images.get(name, {}).get("uncompressed")
         ours = difference(whole, weights(inputs, name))
-        lost = images.losses(name, inputs)
-        yield (name, f"{claim['before']:,} -> {claim['after']:,}", mb(ours), *lost)
+        before_after = f"{claim['before']:,} -> {claim['after']:,}"
+        yield (name, before_after, mb(ours), images.lost(name, inputs))
 
 
 def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
@@ -79,22 +81,17 @@ def _claims(inputs: Inputs) -> Iterator[tuple[str, ...]]:
     for place, known in sharing(inputs, inputs.defaults).items():
         saved = 1 - known["shared"] / known["alone"] if known else None
         yield (
-            f"a shared base saves {claimed['shared_base_saves']:.0%} (on a {place})",
+            f"a shared base saves {claimed['shared_base_saves']:.0%} on a {place}",
             UNMEASURED
             if saved is None
-            else f"{share(saved)}: {mb(known['shared'])} instead of {mb(known['alone'])} MB",
+            else f"{share(saved)}: {mb(known['shared'])}, not {mb(known['alone'])} MB",
             _verdict(None if saved is None else saved >= claimed["shared_base_saves"]),
         )
-    counted = inputs.census.values()
-    modules, calls = (sum(of[key] for of in counted) for key in ("modules", "calls"))
-    gone = modules - sum(of["found"] for of in counted)
-    lost, differ = (sum(len(of[key]) for of in counted) for key in ("lost", "differ"))
+    lost, compared = images.losses_of(inputs.census.values())
     yield (
         f"{claimed['functionality_preserved']:.0%} of functions preserved",
-        f"{gone} of {modules:,} modules and {lost} files lost, {differ} of {calls:,} calls differ"
-        if counted
-        else UNMEASURED,
-        _verdict(not gone + lost + differ if counted else None),
+        f"{lost:,} of {compared:,} modules, files, calls lost" if compared else UNMEASURED,
+        _verdict(not lost if compared else None),
     )
 
 

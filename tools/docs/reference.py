@@ -44,7 +44,9 @@ def pages(root: Path) -> dict[str, str]:
 
 
 def manifest(schema: Mapping[str, Any]) -> str:
-    """Every key of services.yaml: what it does, what it takes, its default, an example."""
+    """Every key of services.yaml: what it does, what it takes, its default, an example. A heading is
+    the key's whole path, so search and links tell one `env` from another.
+    """
     keys = tuple(key_texts(schema))
     parts = [
         "# Manifest",
@@ -57,7 +59,7 @@ def manifest(schema: Mapping[str, Any]) -> str:
     ]
     for entry in dict.fromkeys(key.entry for key in keys if key.entry):
         parts.append(f"## {entry}")
-        parts += [f"### {key.name}\n\n{key.text}" for key in keys if key.entry == entry]
+        parts += [f"### {key.path}\n\n{key.text}" for key in keys if key.entry == entry]
     return "\n\n".join(parts)
 
 

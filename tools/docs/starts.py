@@ -15,24 +15,16 @@ OURS = "slimbake"
 COMPILED = "bytecode: all"
 FAST, SLOW = "1", "0.2"  # processors
 AT_MOST = 1.03  # of the processor time of a start with all bytecode
-HEADINGS = (
-    "service",
-    "image",
-    "MB",
-    "processor s until the port",
-    "of slimbake's",
-    "s, 1 CPU",
-    "s, 0.2 CPU",
-)
+HEADINGS = ("service", "image", "MB", "CPU s", "ratio", "s, 1 CPU", "s, 0.2 CPU")
 
 
 def figures(inputs: Inputs) -> str:
     """A table of the example, and one of services with other stacks."""
     return "\n\n".join(
         (
-            "Until the port listens: the processor time of all processes of the container, as the kernel"
-            " counts it for its control group, and seconds with `docker run --cpus`. Containers have"
-            " their turns one after the other, without health checks; *of slimbake's* is the median of the ratios within a"
+            "Until the port listens. *CPU s*: the processor time of all processes of the container, as the"
+            " kernel counts it for its control group. *s, 1 CPU*: seconds with `docker run --cpus`. Containers have"
+            " their turns one after the other, without health checks; *ratio* to slimbake's is the median of the ratios within a"
             " turn. Plain Dockerfiles have the same wheels, Python's own image and no clean-up"
             " (`bench/baseline/plain`).",
             *_of_fleet("The example", inputs.starts, "bench/starts.py --record"),

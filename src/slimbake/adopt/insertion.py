@@ -20,7 +20,7 @@ from slimbake.adopt.writer import flowing, scalar
 from slimbake.config.document import read_yaml
 from slimbake.config.words import Word
 from slimbake.errors import UsageError
-from slimbake.host.files import content, write_atomically
+from slimbake.host.files import content, write_all
 
 Entry = Mapping[str, Any]
 
@@ -142,4 +142,4 @@ def write_text(file: Path, text: str) -> None:
     """Put a manifest's new text in its place, with the byte order mark and mode that it had."""
     before = content(file.parent, file.name)
     after = (_BOM if before.startswith(_BOM) else b"") + text.encode()
-    write_atomically(file.resolve(), after, file.stat().st_mode & 0o777)
+    write_all({file.resolve(): after}, mode=None)

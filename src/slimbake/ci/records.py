@@ -34,7 +34,7 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
         for file in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
         if file.name != f"{PLAN}.json"
     ]
-    hint = "`slimbake bake --record` writes such files"
+    hint = "`slimbake ci job` writes such files"
     return tuple(read_json(file, parse_record, hint) for file in files)
 
 

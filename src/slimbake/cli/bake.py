@@ -11,24 +11,26 @@ from slimbake import docker
 from slimbake.ci.records import recorded
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
+    FILE,
     console,
     image_options,
     json_option,
+    json_text,
     layout,
     manifest_option,
     platform_option,
     print_json,
     print_text,
     read,
-    record_option,
     select,
     services_argument,
 )
 from slimbake.errors import UsageError
+from slimbake.host.files import write_atomically
 from slimbake.images.measure import last_measurement
 from slimbake.project import Project
 from slimbake.release.inputs import last_images
-from slimbake.release.outcome import ending, next_step, released_json, released_text
+from slimbake.release.outcome import ending, metadata, next_step, released_json, released_text
 from slimbake.release.place import BakeRequest
 from slimbake.release.release import release
 
@@ -61,7 +63,12 @@ from slimbake.release.release import release
     help="Override a value of a target, as `buildx bake --set` does.",
 )
 @platform_option
-@record_option
+@click.option(
+    "--metadata-file",
+    type=FILE,
+    metavar="FILE",
+    help="Write names and digests of the images to FILE, as `buildx bake` does.",
+)
 @click.option(
     "--keep-going",
     is_flag=True,
@@ -85,7 +92,7 @@ def command(
     sets: tuple[str, ...],
     keep_going: bool,
     platform: str,
-    record: Path | None,
+    metadata_file: Path | None,
 ) -> None:
     """Build the services in parallel, run their checks, then tag the images that pass; with --push,
     push all of them, or none if a service fails.
@@ -112,10 +119,17 @@ def command(
         sets=sets,
         frozen=frozen,
     )
-    baked(project, request, record, as_json)
+    baked(project, request, as_json=as_json, metadata_file=metadata_file)
 
 
-def baked(project: Project, request: BakeRequest, record: Path | None, as_json: bool) -> None:
+def baked(
+    project: Project,
+    request: BakeRequest,
+    *,
+    as_json: bool = False,
+    record: Path | None = None,
+    metadata_file: Path | None = None,
+) -> None:
     """Release what is asked for, record how that ended, and print it.
 
     Raises what `release` raises, or what failed in it, once the rest is printed.
@@ -125,6 +139,8 @@ def baked(project: Project, request: BakeRequest, record: Path | None, as_json: 
         last_measurement(last_images(project.workspace), project.workspace),
     )
     released = recorded(record, request.targets, lambda: release(project, request, console))
+    if metadata_file:
+        write_atomically(metadata_file, f"{json_text(metadata(released))}\n".encode())
     if as_json:
         print_json(released_json(released))
     elif text := released_text(released, layout()):

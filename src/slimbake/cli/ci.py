@@ -171,7 +171,7 @@ def job(file: Path, job: Job, push: bool) -> None:
     if push:
         first = record_file(project.workspace, job["lane"])
         request = replace(request, pushed=shared_images(first, project.plan))
-    baked(project, request, record_file(project.workspace, job["id"]), as_json=False)
+    baked(project, request, record=record_file(project.workspace, job["id"]))
 
 
 @command.command(epilog=examples("slimbake ci tag", "slimbake ci tag --sboms sboms"))

@@ -102,11 +102,6 @@ def image_options(command: F) -> F:
 platform_option = click.option(
     "--platform", default="", help="Build for this platform only.  [default: the manifest's]"
 )
-record_option = click.option(
-    "--record",
-    type=FILE,
-    help="Write the result to FILE, for `slimbake ci summary` and `slimbake report`.",
-)
 env_option = click.option(
     "-e",
     "--env",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import platformdirs
 
@@ -181,26 +181,35 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     write_all({path: content}, mode)
 
 
-def write_all(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
-    """Put files in place, each whole; after an error none of them."""
-    with staged(mode) as write:
+def write_all(files: Mapping[Path, bytes], mode: int | None = 0o644) -> None:
+    """Put files in place, each whole; after an error none of them. `mode`: None = of the file that
+    is replaced.
+    """
+    with staged() as write:
         for path, content in files.items():
-            write(path, (content,))
+            file_mode = stat.S_IMODE(path.stat().st_mode) if mode is None else mode
+            write(path, (content,), file_mode)
 
 
 _BUFFER = 1 << 16  # bytes; where no number is given, Python asks the kernel of each file for one
 
 
+class WriteFile(Protocol):
+    """Writes a file of these pieces."""
+
+    def __call__(self, path: str | Path, parts: Iterable[bytes], mode: int = 0o644) -> None: ...
+
+
 @contextlib.contextmanager
-def staged(mode: int = 0o644) -> Iterator[Callable[[str | Path, Iterable[bytes]], None]]:
-    """What writes a file of these pieces, once each. They take their places in the end, each whole; after an error
+def staged() -> Iterator[WriteFile]:
+    """What writes files, once each. They take their places in the end, each whole; after an error
     before that none does. What killed processes left of theirs goes.
     """
     # Texts, as a fleet has tens of thousands of files.
     names: dict[str, dict[str, None]] = {}
     suffix = f".{os.getpid()}-{threading.get_native_id()}"
 
-    def write(path: str | Path, parts: Iterable[bytes]) -> None:
+    def write(path: str | Path, parts: Iterable[bytes], mode: int = 0o644) -> None:
         above, name = os.path.split(path)
         folder = above or "."
         if folder not in names:

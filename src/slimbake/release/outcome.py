@@ -73,6 +73,20 @@ def released_json(released: Released) -> dict[str, Any]:
     return {**result, "on_registry": on_registry, "tagged": {**released.names}, "failed": failed}
 
 
+def metadata(released: Released) -> dict[str, dict[str, str]]:
+    """What was released, as `docker buildx bake --metadata-file` writes it. The digest is the
+    registry's after a push, and else the engine's.
+    """
+    digests = {image.name: image.digest for image in released.measurement.images}
+    for target, reference in released.pushed.items():
+        digests[target] = reference.partition("@")[2]
+    return {
+        target: {"containerimage.digest": digests[target], "image.name": name}
+        for target, name in released.names.items()
+        if target in digests
+    }
+
+
 def _checks(released: Released, name: str) -> str:
     """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`; or that it has
     no tag.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.docs import filled, images, overview, pages, pictures
+from tools.docs import filled, images, measurements, overview, pages, pictures, scans
 from tools.docs.command import files, main
 from tools.docs.inputs import RESULTS, WRITEUP, Inputs, agreeing
 
@@ -94,8 +94,10 @@ def cells(document: str, first: str) -> list[str]:
 def test_size_and_losses_of_an_image_stand_in_one_line_or_not_at_all() -> None:
     shown = images.figures(INPUTS)
     sizes = ["1,000.0", "1,300.0", "650.0", "50.0%", "325.0"]
-    assert cells(shown, "embedding")[1:] == [*sizes, "1,200 of 1,200", "0 of 1,305", "0 of 50"]
-    assert cells(shown, "api")[-2:] == ["2 of 1,305", "1 of 50"]
+    assert cells(shown, "embedding")[1:] == [*sizes, "0 of 2,555"]
+    assert cells(shown, "api")[-1] == "3 of 2,555"
+    details = shown[shown.index("modules found") :]
+    assert cells(details, "api")[1:] == ["1,200 of 1,200", "2 of 1,305", "1 of 50"]
     assert "so no size is shown: `embedding-onnx`, `nlg`." in shown
     assert not re.search(r"^\| nlg", shown, re.MULTILINE)
 
@@ -119,7 +121,7 @@ def test_images_together_are_compared_as_they_share_layers_and_alone_with_alone(
     assert cells(shown, "on a host, each alone")[1:] == ["2,050.0", "1,254.0"]
     assert cells(shown, "on a host, shared")[1:] == ["900.0", "654.0"]
     claims = shown[shown.index("claims") :]
-    assert cells(claims, "embedding")[1:4] == ["1,320 -> 838", "550.0", "1,200 of 1,200"]
+    assert cells(claims, "embedding")[1:] == ["1,320 -> 838", "550.0", "0 of 2,555"]
     assert cells(shown, "100% of functions preserved")[-1] == "not reached"
     kept = replace(INPUTS, census={"embedding": census(650)})
     assert cells(overview.page(kept), "100% of functions preserved")[-1] == "true"
@@ -139,10 +141,25 @@ def test_blocks_of_pages_are_filled() -> None:
         block("other")
 
 
+def test_bakes_are_compared_with_slimbakes() -> None:
+    shown = measurements.builds(INPUTS)
+    assert cells(shown, "one by one")[1:] == ["240.00", "3.00", "unmeasured", "unmeasured"]
+
+
+def test_what_a_scanner_sees_is_a_row_for_each_image() -> None:
+    counts = {"debian": 1_087, "python": 3, "set_id": ["/usr/bin/su", "/usr/bin/mount"]}
+    by_hand = {"name": "api", "side": "one by one", **counts}
+    found = {"scanner": "trivy 0.76", "stand_in": True, "images": [by_hand]}
+    shown = scans.figures(replace(INPUTS, scan=found))
+    assert cells(shown, "`api`")[1:] == ["by hand", "1,087", "3", "2"]
+    assert "as trivy 0.76 finds them" in shown and "stands in" in shown
+    assert "unmeasured: run `bench/scan.py --record`" in scans.figures(NOTHING)
+
+
 def test_without_any_measurement_no_figure_is_made_up() -> None:
     made = pages(NOTHING)
     shown = "\n".join(made.values())
-    scripts = [f"bench/{name}.py" for name in ("bake", "census", "sharing", "starts")]
+    scripts = [f"bench/{name}.py" for name in ("bake", "census", "scan", "sharing", "starts")]
     assert [each for each in (*scripts, "slimbake sizes --record") if each not in shown] == []
     assert "0.0" not in made["docs/results.md"].replace("1,000,000", "")
 

@@ -90,13 +90,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BakeRequest]:
 
 
 def test_a_push_asks_for_all_that_its_options_say(root: Path, asked: list[BakeRequest]) -> None:
-    record = root / "record.json"
-    words = ("--push", "--missing", "--keep-going", "--record", str(record), "--json")
+    words = ("--push", "--missing", "--keep-going", "--json")
     done = bake(root, "--builder", "kube", *words)
     assert done.exception is None, done.output
     (request,) = asked
     assert (request.missing, request.keep_going, request.frozen) == (True, True, False)
-    assert json.loads(record.read_text())["services"] == ["api", "jobs"]
     assert json.loads(done.stdout)["on_registry"] == {}
 
 
@@ -167,18 +165,36 @@ def test_a_job_whose_first_wave_left_nothing_says_so(root: Path, asked: list[Bak
 def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = replace(RELEASED, failures={"jobs": CheckError("no")})
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
-    record = root / "record.json"
-    done = bake(root, "--record", str(record))
+    done = run_job(root)
     assert isinstance(done.exception, CheckError)
     assert (done.exception.message, done.exception.hint) == (
         "no",
         "tagged all the same: api\nnot tagged: jobs",
     )
-    assert json.loads(record.read_text())["failed"] == ["jobs"]
+    assert json.loads((root / ".slimbake/records/lane-1.json").read_text())["failed"] == ["jobs"]
     assert done.stdout == ""
     as_json = bake(root, "--json")
     assert isinstance(as_json.exception, CheckError)
     assert json.loads(as_json.stdout)["failed"] == {"jobs": "no"}
+
+
+def test_names_and_digests_are_written_as_buildx_does(
+    root: Path, asked: list[BakeRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = root / "out/metadata.json"
+    assert bake(root, "--push", "--metadata-file", str(file)).exception is None
+    pushed = {
+        "containerimage.digest": f"sha256:{'a' * 64}",
+        "image.name": f"{REGISTRY}/api:1",
+    }
+    assert json.loads(file.read_text()) == {"api": pushed}
+    failed = replace(RELEASED, failures={"jobs": CheckError("no")})
+    monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
+    file.unlink()
+    assert isinstance(bake(root, "--metadata-file", str(file)).exception, CheckError)
+    assert json.loads(file.read_text()) == {"api": pushed}
+    refused = bake(root, "--metadata-file", str(root))
+    assert refused.exit_code == MANIFEST and "is a directory" in refused.output
 
 
 def test_a_bake_that_pushes_nothing_goes_on_after_a_failure(

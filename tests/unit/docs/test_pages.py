@@ -74,6 +74,18 @@ def test_tables_of_results_can_be_read(page: str) -> None:
         assert max(map(len, cells)) <= 120
 
 
+def test_tables_of_results_fit_a_terminal() -> None:
+    lines = (ROOT / "docs/results.md").read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith("|") and len(line) > 80] == []
+
+
+def test_each_key_of_the_manifest_has_a_heading_of_its_own() -> None:
+    lines = (ROOT / "docs/reference/manifest.md").read_text("utf-8").splitlines()
+    found = [line.strip("# ") for line in lines if line.startswith("#")]
+    assert len(found) == len(set(found)) == len(headings(ROOT / "docs/reference/manifest.md"))
+    assert {"project", "services.NAME.env", "services.NAME.healthcheck.test"} <= {*found}
+
+
 def test_pages_that_the_code_names_are_there() -> None:
     texts = [file.read_text("utf-8") for file in (ROOT / "src").rglob("*.py")]
     named = {name for text in texts for name in re.findall(r"docs/[\w/-]+\.md", text)}

@@ -58,8 +58,8 @@ def test_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert [path.name for path in tmp_path.rglob("*")] == ["old.txt", "in"]
     assert old.read_text() == "old"
-    with staged(0o600) as write:
-        write(old, (b"new",))
+    with staged() as write:
+        write(old, (b"new",), 0o600)
         write(tmp_path / "in/new.txt", (b"new",))
     assert (old.read_text(), old.stat().st_mode & 0o777) == ("new", 0o600)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "new.txt", "old.txt"]

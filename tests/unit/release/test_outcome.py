@@ -11,7 +11,7 @@ from slimbake.console.tables import Layout, readable
 from slimbake.errors import CheckError
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.on_registry import OnRegistry
-from slimbake.release.outcome import ending, next_step, released_json, released_text
+from slimbake.release.outcome import ending, metadata, next_step, released_json, released_text
 from slimbake.release.release import Released
 from slimbake.release.starts import Checks
 
@@ -90,3 +90,13 @@ def test_where_nothing_runs_yet_the_next_step_is_up(
     running = {"label=slimbake.project=atlas": containers}
     monkeypatch.setattr(docker, "running", running.__getitem__)
     assert next_step("atlas") == step
+
+
+def test_metadata_has_the_digest_of_the_registry_after_a_push_and_else_of_the_engine() -> None:
+    names = {"api": "r.example/api:1", "nlg": "r.example/nlg:1"}
+    pushed = {"nlg": f"r.example/nlg@{DIGEST}"}
+    assert metadata(Released(MEASURED, HELD, names=names, pushed=pushed)) == {
+        "api": {"containerimage.digest": "sha256:" + "a" * 64, "image.name": "r.example/api:1"},
+        "nlg": {"containerimage.digest": DIGEST, "image.name": "r.example/nlg:1"},
+    }
+    assert metadata(Released(NONE)) == {}
