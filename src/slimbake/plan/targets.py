@@ -357,6 +357,10 @@ def _arguments(service: Service) -> Pairs:
     return (*arguments, *service.args)
 
 
+# Arguments that BuildKit itself gives a value, where a stage names them.
+_PLATFORM = re.compile(r"\b(?:TARGET|BUILD)(?:PLATFORM|OS|ARCH|VARIANT)\b")
+
+
 def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
     env = {}
     image = ""
@@ -381,6 +385,7 @@ def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
         network=step.network,
         secrets=step.secrets,
         env=tuple(env.items()),
+        platform=tuple(dict.fromkeys(_PLATFORM.findall(" ".join(step.run)))),
     )
 
 
