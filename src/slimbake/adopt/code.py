@@ -108,6 +108,8 @@ def code_of(
         _expect_free(place, changed[place], error)
         links[place] = changed[place]
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
+    if root and workdir == "/":
+        links |= _links_in_root(links, root)
     return Code(context, tuple(include), tuple(ordered), root, copied, tuple(links.items()))
 
 
@@ -188,6 +190,15 @@ def _links(
     return links
 
 
+def _links_in_root(links: Mapping[str, str], root: str) -> dict[str, str]:
+    """Further links to what lies in "/": a program that runs there finds its files by their names."""
+    further: dict[str, str] = {}
+    for place, target in links.items():
+        if posixpath.dirname(place) == "/" and root + place != target:
+            further[root + place] = target
+    return further
+
+
 def _expect_free(place: str, target: str, error: KeepError) -> None:
     """Raise the error where no link can lie at `place`: the code is there, or a container hides it."""
     if below(APP, place) or below(target, place) or _TAKEN.match(place):
@@ -263,7 +274,11 @@ def sources(files: Iterable[str], repository: Repository) -> Iterator[tuple[str,
     """The program's own texts among files, with their paths: no tests, and no lists of packages."""
     for file in dict.fromkeys(files):
         name = posixpath.basename(file)
-        apart = _TEST.search(file) or lists_packages(file) or name.startswith("Dockerfile")
+        apart = (
+            _TEST.search(file)
+            or lists_packages(file)
+            or name.startswith(("Dockerfile", "Makefile"))
+        )
         if not apart and (name.endswith(_SOURCES) or "." not in name):
             yield file, repository.text(file) or ""
 

@@ -18,7 +18,8 @@ from slimbake.fingerprint.instructions import Instruction, instructions
 _TIMES = {"interval": "interval", "timeout": "timeout", "start-period": "start_period"}
 _ADDRESS = re.compile(r"(?:https?|git|ssh)(?:://|@)")
 INSTALLER = re.compile(
-    r"https?://(?:install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install)"
+    r"https?://(?:install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install"
+    r"|bootstrap\.pypa\.io/(?:[\w./-]+/)?get-pip\.py)"
 )
 # Folders of Debian, into which a file is copied that names no other.
 _SYSTEM = re.compile(
@@ -26,6 +27,14 @@ _SYSTEM = re.compile(
     r"|/usr(?:/local)?/(?:bin|lib|sbin|share|src)|/var/(?:cache|lib|log|tmp)"
 )
 _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)$")
+# Arguments that BuildKit sets. Nothing here knows their values: such a variable stays as it is.
+_PLATFORM = re.compile(r"(?:TARGET|BUILD)(?:PLATFORM|OS|ARCH|VARIANT)")
+OF_PLATFORM = re.compile(rf"\$\{{?{_PLATFORM.pattern}\b")
+_PLAIN_ADDRESS = re.compile(r"https?://[\w.:-]+/[\w./~%+-]*[\w~%+-]")
+_DOWNLOAD = (
+    "import os, sys, urllib.request; os.makedirs(os.path.dirname(sys.argv[2]), exist_ok=True);"
+    " urllib.request.urlretrieve(sys.argv[1], sys.argv[2])"
+)
 _KEEP = "slimbake builds the service itself where its Dockerfile does without"
 
 
@@ -82,8 +91,12 @@ class _Reader:
             name, equals, default = word.partition("=")
             if name in self._given:
                 yield name, self._given[name]
+            elif equals:
+                yield name, expand(default, values)
+            elif _PLATFORM.fullmatch(name):
+                yield name, f"${name}"
             else:
-                yield name, expand(default, values) if equals else self._before.get(name, "")
+                yield name, self._before.get(name, "")
 
     def _arg(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         for name, value in self._arguments(instruction, stage.values):
@@ -132,9 +145,8 @@ class _Reader:
         stage.health = Health(command, times, place)
 
     def _run(self, instruction: Instruction, stage: Stage, place: Place) -> None:
-        for flag, value in instruction.flags:
-            if flag == "mount":
-                self._mount(expand(value, stage.values), stage, place)
+        mounts = [expand(v, stage.values) for flag, v in instruction.flags if flag == "mount"]
+        secrets = [path for value in mounts if (path := self._mount(value, stage, place))]
         text = "".join(document.body for document in instruction.documents) or instruction.rest
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
@@ -145,9 +157,11 @@ class _Reader:
             and arguments[1] == "-c"
         ):
             text, arguments = arguments[2], ()
-        stage.runs.append(Run(text, stage.workdir, place, dict(stage.values), arguments))
+        values = dict(stage.values)
+        stage.runs.append(Run(text, stage.workdir, place, values, arguments, tuple(secrets)))
 
-    def _mount(self, value: str, stage: Stage, place: Place) -> None:
+    def _mount(self, value: str, stage: Stage, place: Place) -> str:
+        """Take a mount. Where it has a secret; "" for others."""
         options = {
             key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))
         }
@@ -156,14 +170,15 @@ class _Reader:
         kind = options.get("type", "bind")
         if kind in ("secret", "ssh"):
             stage.secret = True
-            what = f"a RUN reads a {kind}: its packages are of an index with a login"
-            self._odd(stage, place, what, "give uv the login on each machine that builds")
-        elif kind == "bind" and target:
+            name = options.get("id") or posixpath.basename(source) or "default"
+            return target or f"/run/secrets/{name}" if kind == "secret" else "ssh"
+        if kind == "bind" and target:
             copy = Copy(source or ".", absolute(stage.workdir, target), False, place, mount=True)
             if origin := options.get("from"):
                 stage.takes.append((origin, copy))
             else:
                 stage.copies.append(copy)
+        return ""
 
     def _copy(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         given = dict(instruction.flags)
@@ -175,12 +190,17 @@ class _Reader:
         where = absolute(stage.workdir, target)
         if odd := next((source for source in sources if _ADDRESS.match(source)), ""):
             if INSTALLER.match(odd):
-                fetch = ("curl", "-o", where, odd)
-                stage.runs.append(Run("", where, place, dict(stage.values), fetch))
+                words = ("curl", "-o", where, odd)
+                stage.runs.append(Run("", where, place, dict(stage.values), words))
                 return
-            self._odd(
-                stage, place, f"a download: {odd.partition('?')[0]}", "keep it in the repository"
-            )
+            if len(sources) > 1 or not _PLAIN_ADDRESS.fullmatch(odd) or given.keys() - {"chown"}:
+                what = f"a download: {odd.partition('?')[0]}"
+                self._odd(stage, place, what, "keep it in the repository")
+                return
+            is_folder = target.endswith("/") or _is_folder(where, stage)
+            file = posixpath.join(where, posixpath.basename(odd)) if is_folder else where
+            fetch = ("python", "-c", _DOWNLOAD, odd, file)
+            stage.runs.append(Run("", stage.workdir, place, dict(stage.values), fetch))
             return
         if instruction.word == "ADD" and any(map(_ARCHIVE.search, sources)):
             self._odd(stage, place, "ADD unpacks an archive", "COPY the files")

@@ -17,7 +17,7 @@ _PYTHON = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?(?:(?:docker/)?library/)?python(?:[:@](?!2)(?P<tag>.*))?"
     r"|.*/uv:(?:[^/]*-)?python(?P<uv>3\.\d+).*"
 )
-_INSTALLS = re.compile(
+INSTALLS = re.compile(
     r"\b(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|pipenv)\s+(?:sync|install))\b"
 )
 _TAGGED = re.compile(r"py(?:thon)?-?3[.]?(\d{1,2})(?!\d)")
@@ -44,11 +44,16 @@ def python_of(image: str) -> str | None:
     return version[0] if version else ""
 
 
+def is_plain_python(image: str) -> bool:
+    """Whether an image is Docker's own of Python, which starts python3."""
+    return python_of(image) is not None and not UV.search(image)
+
+
 def is_python(stage: Stage) -> bool:
     """Whether a stage is one of Python and its packages: by its image, or since it installs some."""
     if python_of(stage.image) is not None or UV.search(stage.image):
         return True
-    return any(_INSTALLS.search(run.text) for run in stage.runs)
+    return any(INSTALLS.search(run.text) for run in stage.runs)
 
 
 def version_of(image: str) -> str:

@@ -124,6 +124,7 @@ class Run:
     place: Place
     values: Mapping[str, str]
     exact: tuple[str, ...] = ()  # of exec form: its words
+    secrets: tuple[str, ...] = ()  # where it may read them
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slimbake.adopt.dockerfile import INSTALLER, absolute
-from slimbake.adopt.files import UV, Origins, below, is_python, joined, python_of
+from slimbake.adopt.dockerfile import INSTALLER, OF_PLATFORM, absolute
+from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, joined, python_of
 from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
 from slimbake.config.names import IMAGE, PYTHONS
@@ -40,7 +40,7 @@ _FOR_MUSL = re.compile(
 _RUNS_GIT = re.compile(r"""["']git["' ]|^\s*(?:import |from |exec )?git\b""", re.MULTILINE)
 # What leaves nothing that an image needs, by kind.
 _HARMLESS = re.compile(
-    r"echo|printf|cat|ls|pwd|which|type|id|getent|grep"  # says or reads
+    r"echo|printf|cat|ls|pwd|which|type|id|getent|grep|test|\[\[?"  # says or reads
     r"|true|:|false|exit|sleep|set|shopt|umask"  # is for the shell
     r"|rm|rmdir|find|touch|compileall|ldconfig"  # removes, or makes what is empty or a cache
     r"|chmod|chown|chgrp|groupadd|addgroup|groupmod|passwd|chpasswd|chsh"  # who may do what
@@ -53,7 +53,7 @@ _LOCKS = re.compile(
 )
 # What installs packages: a RUN with one cannot run as it is.
 _OF_PACKAGES = re.compile(
-    r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w-])"
+    r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w/-])"
 )
 _EXPORTS = {  # what is not read, and the command that writes what is
     "pipenv": "pipenv requirements > requirements.txt",
@@ -61,6 +61,7 @@ _EXPORTS = {  # what is not read, and the command that writes what is
 }
 _INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
 _APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
+_APT_SOURCE = re.compile(r"/etc/apt/|\badd-apt-repository\b|\bapt-key\b|keyring")
 _CHANGES_USER = re.compile(r" -\w*[udlm] | --(?:uid|home|login|move-home)\b")
 # What may hold packages of Python: a path, or what a stage that is none of Python runs.
 _PACKAGES = re.compile(
@@ -89,6 +90,7 @@ class UnreadRun:
     run: Run
     text: str  # for the shell of its stage
     unknown: KeepError  # why
+    stage: Stage
 
 
 @dataclass(slots=True)
@@ -105,6 +107,7 @@ class Needs:
     homes: dict[str, None] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exported file -> requirements
     copies: list[Entry] = field(default_factory=list)  # of stages and images, as they are today
+    made_files: list[tuple[Stage, Stage, Copy]] = field(default_factory=list)  # of, to, what
     image: str = ""  # that has more than Python: `from`
     checkouts: dict[str, None] = field(default_factory=dict)  # code that is installed editable
     torch: str = ""
@@ -126,7 +129,7 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     Dockerfile. Raises KeepError for a stage that is none of Python.
     """
     needs = Needs()
-    _Reader(stage, origins, repository, needs, last=True).read(set())
+    _Reader(stage, origins, repository, needs, stage).read(set())
     if needs.steps and not needs.image:
         # Such a RUN needs what its own image has, so the service starts from that.
         if python_of(stage.image) in PYTHONS and "alpine" not in stage.image:
@@ -157,15 +160,18 @@ def _only_pip_runs_git(needs: Needs, repository: Repository) -> bool:
 
 class _Reader:
     def __init__(
-        self, stage: Stage, origins: Origins, repository: Repository, needs: Needs, *, last: bool
+        self, stage: Stage, origins: Origins, repository: Repository, needs: Needs, final: Stage
     ) -> None:
         self._stage, self._origins, self._repository = stage, origins, repository
-        self._needs, self._last = needs, last
+        self._needs, self._final, self._last = needs, final, stage is final
         self._place = stage.place
         self._workdir = stage.workdir
         self._values: Mapping[str, str] = {}
+        self._before: Mapping[str, str] = {}  # the same at the begin of a RUN
         self._opaque: set[int] = set()  # builders of which files are copied, and nothing is read
         self._installers: set[str] = set()  # paths of downloads; "-": the pipe behind one
+        self._unread_line = 0  # the last one that may have changed any file
+        self._synced: dict[str, set[str]] = {}  # by environment: what the last `uv sync` asked for
 
     def read(self, seen: set[int]) -> None:
         seen.add(id(self._stage))
@@ -197,15 +203,16 @@ class _Reader:
 
     def _read_builders(self, seen: set[int]) -> None:
         """Read the stages of Python that this one copies from."""
-        blockers = self._needs.blockers
+        needs = self._needs
         for name, _ in self._stage.takes:
             builder = self._origins.builder(name)
             if builder is not None and id(builder) not in seen and is_python(builder):
-                before = len(blockers)
-                reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
+                blockers, unread_runs = len(needs.blockers), len(needs.steps)
+                reader = _Reader(builder, self._origins, self._repository, needs, self._final)
                 reader.read(seen)
-                if len(blockers) > before and self._takes_files_alone(builder):
-                    del blockers[before:]
+                is_known = len(needs.blockers) == blockers and len(needs.steps) == unread_runs
+                if not is_known and self._takes_files_alone(builder):
+                    del needs.blockers[blockers:], needs.steps[unread_runs:]
                     self._opaque.add(id(builder))
 
     def _takes_files_alone(self, builder: Stage) -> bool:
@@ -247,8 +254,13 @@ class _Reader:
             )
             self._needs.made[target] = self._needs.made[source]
         elif not any(pair.place == copy.place for pair in self._origins.pairs(self._stage)):
-            what = f"{source} is made in the stage {name}"
-            raise KeepError(copy.place, what, "copy what the repository has, or an environment")
+            texts = [step.text for step in self._needs.steps if step.stage is builder]
+            if not any(posixpath.basename(source) in text for text in texts):
+                what = f"{source} is made in the stage {name}"
+                raise KeepError(copy.place, what, "copy what the repository has, or an environment")
+            self._needs.made_files.append((builder, self._stage, copy))
+        if any(step.stage is builder for step in self._needs.steps):
+            self._unread_line = copy.place.line
 
     def _take_files(self, name: str, builder: Stage | None, source: str, copy: Copy) -> None:
         """Take files of a stage that is not Python, or of an image. What makes them is not read.
@@ -272,32 +284,53 @@ class _Reader:
         """Take what a RUN does. What slimbake does not know of runs as it is, in the image, where it
         installs no packages; else it is a blocker.
         """
-        self._place, self._workdir = run.place, run.workdir
+        self._place, self._workdir, self._before = run.place, run.workdir, run.values
         found: list[Step] = []
-        unknown: list[KeepError] = []
+        unknown: dict[str, KeepError] = {}  # by its text
         others: list[KeepError] = []
         try:
             exact = [Step(list(run.exact), run.workdir, run.values)] if run.exact else None
-            found = exact or steps(run.text, run.workdir, run.values, self._has)
+            found = exact or steps(run.text, run.workdir, run.values)
         except UnreadableError as error:
             others.append(self._needs_shell(error))
         except OnlyAShellError as error:
-            unknown.append(self._needs_shell(error))
+            unknown[run.text] = self._needs_shell(error)
+            self._unread_line = run.place.line
         for step in found:
             self._workdir, self._values = step.workdir, step.values
+            command = " ".join(step.words)
             try:
                 self._step(step.words, step.unsure)
             except OnlyAShellError as error:
-                unknown.append(self._needs_shell(error))
+                unknown[command] = self._needs_shell(error)
             except UnknownError:
                 advice = "a `build` step may run it: remove it here, and run `slimbake init` again"
-                unknown.append(self._keep(f"RUN {' '.join(step.words)[:80]}", advice))
+                unknown[command] = self._keep(f"RUN {command[:80]}", advice)
             except KeepError as error:
                 others.append(error)
+            if command in unknown and step.words[0] not in (".", "source"):
+                self._unread_line = run.place.line
+        for path in run.secrets:
+            # uv and pip read no secret on their own, but for one that lies where they look for it.
+            said = [word for step in found for word in (*step.words, *step.values.values())]
+            named = any(path in word for word in (*said, *self._stage.env.values()))
+            if unknown or named or not path.startswith(("/run/", "ssh")):
+                what = "a RUN reads a secret: its packages may be of an index with a login"
+                others.append(self._keep(what, "give uv the login on each machine that builds"))
         if unknown and not others and (text := self._as_it_is(run, found)):
-            self._needs.steps.append(UnreadRun(run, text, unknown[0]))
+            self._as_a_step(run, text, unknown)
         else:
-            self._needs.blockers += [*unknown[:1], *others]
+            self._needs.blockers += [*list(unknown.values())[:1], *others]
+
+    def _as_a_step(self, run: Run, text: str, unknown: Mapping[str, KeepError]) -> None:
+        # Such a command may fill these folders: nothing may lie over them.
+        for folder in list(self._needs.folders):
+            if any(posixpath.basename(folder) in command for command in unknown):
+                del self._needs.folders[folder]
+        # Two stages may stand on a third, and have its RUN both.
+        if all(step.run.place != run.place for step in self._needs.steps):
+            reason = next(iter(unknown.values()))
+            self._needs.steps.append(UnreadRun(run, text, reason, self._stage))
 
     def _needs_shell(self, error: OnlyAShellError) -> KeepError:
         return self._keep(f"RUN needs a shell: {error}", "let it run plain commands")
@@ -307,13 +340,29 @@ class _Reader:
         image of slimbake's.
         """
         copies = [*self._stage.copies, *(copy for _, copy in self._stage.takes)]
-        if not self._last or any(copy.mount and copy.place == run.place for copy in copies):
+        if self._stage.image != self._final.image:  # which may have other programs
+            return ""
+        if any(copy.mount and copy.place == run.place for copy in copies):
             return ""
         text = shlex.join(run.exact) if run.exact else without_comments(run.text)
+        for name, value in run.values.items():
+            if name in text and OF_PLATFORM.search(value) and value != f"${name}":
+                return ""
+        for word in {*re.split(r"[\s;&|()\"']+", text), "Makefile" * ("make " in text)}:
+            file = self._origins.of(self._stage, absolute(run.workdir, word), run.place.line)
+            if INSTALLS.search(self._repository.text(file) or ""):  # a script
+                return ""
         return _without_packages(run, found) if _OF_PACKAGES.search(text) else text
 
-    def _has(self, path: str) -> bool:
-        return bool(self._origins.of(self._stage, absolute("/", path), self._place.line))
+    def _source(self, path: str) -> str:
+        """The file of the repository that something is installed from, by its path in the image; ""
+        where it is none. Raises KeepError where the image may have another by then.
+        """
+        file = self._origins.of(self._stage, path, self._place.line)
+        if file and self._origins.of(self._stage, path, self._unread_line):
+            what = f"{file} may be changed by a RUN before it is installed"
+            raise self._keep(what, "change it in the repository, or run that after the packages")
+        return file
 
     def _keep(self, what: str, advice: str) -> KeepError:
         return KeepError(self._place, what, advice)
@@ -373,8 +422,8 @@ class _Reader:
     def _pip(self, arguments: list[str]) -> bool:
         if arguments[0] == "config" and "index-url" in " ".join(arguments):
             self._index(arguments[-1])
-        if arguments[0] == "uninstall":  # before anything is installed: of its image's own Python
-            return not self._needs.requirements
+        if arguments[0] == "uninstall":
+            return self._uninstalls([word for word in arguments[1:] if word[:1] != "-"])
         if arguments[0] not in ("install", "wheel", "sync"):
             return arguments[0] in ("cache", "config", "list", "check", "freeze")
         at, sync = 1, arguments[0] == "sync"
@@ -397,6 +446,21 @@ class _Reader:
             self._option(name, value)
         return True
 
+    def _uninstalls(self, packages: Sequence[str]) -> bool:
+        """Whether what is uninstalled was not asked for before: it is of the image's own Python, or
+        another package needs it.
+        """
+        if self._needs.requirements:
+            texts = [*self._needs.requirements, *map(self._repository.text, self._needs.files)]
+            for name in packages:
+                pattern = re.compile(rf"(?mi)^[\s\"']*{re.escape(name)}(?![\w-])")
+                if any(pattern.search(text or "") for text in texts):
+                    return False
+            what = f"{', '.join(packages)} is uninstalled here, and stays where a package needs it"
+            advice = "`remove:` takes its files away"
+            self._needs.notes.append(Note("other", self._place, what, advice))
+        return True
+
     def _option(self, name: str, value: str) -> None:
         if name in ("-r", "--requirement", "--requirements"):
             self._listed(value)
@@ -404,8 +468,12 @@ class _Reader:
             self._named(value)
             self._editable(self._folder(absolute(self._workdir, value.partition("[")[0])))
         elif name in ("-c", "--constraint"):
-            advice = "name it in the requirements file: `-c FILE`"
-            raise self._keep(f"pip has constraints: {value}", advice)
+            path = absolute(self._workdir, value)
+            file = self._source(path)
+            if not file:
+                raise self._keep(f"the repository has no {value} with constraints", "commit it")
+            self._needs.requirements[f"-c {file}"] = None
+            self._read(file)
         elif name == "--pre":
             raise self._keep("pip takes prereleases", "write `--pre` into the requirements file")
         elif _INDEX_OPTION.fullmatch(name):
@@ -430,7 +498,7 @@ class _Reader:
         if path in self._needs.made:
             self._needs.requirements |= dict.fromkeys(self._needs.made[path])
             return
-        file = self._origins.of(self._stage, path, self._place.line)
+        file = self._source(path)
         if not file or not self._repository.is_file(file):
             raise self._keep(f"the repository has no {value} to install from", "commit it")
         self._needs.requirements[file] = None
@@ -466,6 +534,10 @@ class _Reader:
 
     def _project(self, path: str, extras: str, word: str) -> None:
         folder = self._folder(path)
+        for name, value in self._values.items():
+            if self._before.get(name) != value and not re.match("(?:PIP|UV)_", name):
+                what = f"{name} is set for this RUN alone, and may change how {word} is built"
+                raise self._keep(what, "let its build do without")
         if not folder:
             raise self._keep(f"the repository has no project to install as {word}", "copy it")
         self._needs.files[joined(folder, "pyproject.toml")] = None
@@ -487,7 +559,7 @@ class _Reader:
     def _folder(self, path: str) -> str:
         """The folder of the repository whose project lies at a path of the image; "" for none."""
         for name in ("pyproject.toml", "setup.py", "setup.cfg", "Pipfile"):
-            if file := self._origins.of(self._stage, posixpath.join(path, name), self._place.line):
+            if file := self._source(posixpath.join(path, name)):
                 return posixpath.dirname(file) or "."
         return ""
 
@@ -516,14 +588,36 @@ class _Reader:
             extras = options.get("--extra", [])
             if "--all-extras" in options:
                 extras = list(table.get("project", {}).get("optional-dependencies", {}))
-            if only := options.get("--only-group"):
-                return self._groups(folder, only)
             whole = whole and not alone and arguments[0] == "sync"
             if whole and "--no-editable" not in options:
                 self._editable(folder)
-            requirements = _asked(folder, extras, groups, whole=whole)
-            return self._asked(folder, requirements, options, exports=arguments[0] == "export")
+            before = self._without_synced(folder, options) if arguments[0] == "sync" else set()
+            if only := options.get("--only-group"):
+                is_known = self._groups(folder, only)
+            else:
+                requirements = _asked(folder, extras, groups, whole=whole)
+                exports = arguments[0] == "export"
+                is_known = self._asked(folder, requirements, options, exports=exports)
+            if arguments[0] == "sync":
+                self._synced[self._environment(folder, options)] = {
+                    *self._needs.requirements
+                } - before
+            return is_known
         return arguments[0] in ("cache", "lock", "python")
+
+    def _without_synced(self, folder: str, options: Mapping[str, list[str]]) -> set[str]:
+        """What is asked for without what an earlier `uv sync` of this environment asked for: another
+        removes what its own project does not need.
+        """
+        if "--inexact" not in options:
+            for name in self._synced.pop(self._environment(folder, options), ()):
+                self._needs.requirements.pop(name, None)
+        return {*self._needs.requirements}
+
+    def _environment(self, folder: str, options: Mapping[str, list[str]]) -> str:
+        """The environment that `uv sync` fills."""
+        active = self._values.get("VIRTUAL_ENV", "") if "--active" in options else ""
+        return active or self._values.get("UV_PROJECT_ENVIRONMENT", "") or joined(folder, ".venv")
 
     def _poetry(self, arguments: list[str]) -> bool:
         if arguments[0] not in ("install", "export", "sync"):
@@ -596,6 +690,12 @@ class _Reader:
         self._needs.requirements |= dict.fromkeys(requirements)
         return True
 
+    def _activate(self, arguments: list[str]) -> bool:
+        folder, name = posixpath.split(absolute(self._workdir, arguments[0]))
+        if name != "activate":
+            return False
+        return self._venv([posixpath.dirname(folder)])
+
     def _venv(self, arguments: list[str]) -> bool:
         self._needs.environments |= {
             absolute(self._workdir, word) for word in arguments if not word.startswith("-")
@@ -606,6 +706,9 @@ class _Reader:
         pairs = zip(["", *arguments], arguments, strict=False)
         plain = [w for before, w in pairs if w[:1] != "-" and not _APT_VALUE.fullmatch(before)]
         if plain[:1] == ["install"]:
+            if any(_APT_SOURCE.search(step.text) for step in self._needs.steps):
+                what = "its Debian packages may be of a source that a RUN adds"
+                raise self._keep(what, "build from an image that has them")
             for word in plain[1:]:
                 name = word.partition("=")[0].partition(":")[0]
                 if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
@@ -646,8 +749,9 @@ class _Reader:
         return True
 
     def _mkdir(self, arguments: list[str]) -> bool:
-        folders = (word for word in arguments if not word.startswith("-") and "{" not in word)
-        self._needs.folders |= {absolute(self._workdir, word): self._place for word in folders}
+        for word in arguments:
+            if self._last and not word.startswith("-") and "{" not in word:
+                self._needs.folders[absolute(self._workdir, word)] = self._place
         return True
 
     def _table(self, folder: str) -> dict[str, Any]:
@@ -674,6 +778,7 @@ _PROGRAMS: Mapping[str, Callable[[_Reader, list[str]], bool]] = {
     "poetry": _Reader._poetry,
     "venv": _Reader._venv,
     "virtualenv": _Reader._venv,
+    **dict.fromkeys((".", "source"), _Reader._activate),
     "apt-get": _Reader._apt,
     "apt": _Reader._apt,
     "apk": _Reader._apk,
@@ -692,10 +797,12 @@ def _without_packages(run: Run, found: Sequence[Step]) -> str:
     """
     lines = []
     for step in found:
+        if step.piped or step.unsure:
+            return ""
         if _program_of(step.words)[0] in (*_INSTALLERS, *RUNNERS, "apt-get", "apt"):
             continue
         command = shlex.join(step.words)
-        if step.piped or step.unsure or "$" in command or _OF_PACKAGES.search(command):
+        if "$" in command or _OF_PACKAGES.search(command):
             return ""
         words = [f"cd {shlex.quote(step.workdir)} &&"]
         for name, value in step.values.items():

@@ -17,8 +17,16 @@ from typing import Any
 
 from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.differences import differences
-from slimbake.adopt.dockerfile import find, stages
-from slimbake.adopt.files import Origins, below, joined, python_of, version_of
+from slimbake.adopt.dockerfile import OF_PLATFORM, absolute, find, stages
+from slimbake.adopt.files import (
+    Origins,
+    Pair,
+    below,
+    is_plain_python,
+    joined,
+    python_of,
+    version_of,
+)
 from slimbake.adopt.model import (
     Candidate,
     Command,
@@ -60,6 +68,8 @@ _TOOLS = {
     "curl": "curl",
     "wget": "wget",
 }
+_HIDDEN = re.compile(r"/tmp/[\w./-]+")  # noqa: S108
+_WRITE_ELSEWHERE = "a container begins with an empty /tmp and home: let it write elsewhere"
 _FETCHERS = ("curl", "wget")  # which python:VERSION has without -slim
 _OR_FAIL = re.compile(r"(?<!\s)\s*\|\|\s*(?:exit 1|false|kill 1)\s*$")
 _ABSOLUTE = re.compile(r"/[A-Za-z0-9._@+/-]*")
@@ -139,14 +149,15 @@ def _own(
     named = [word for command in service.commands().values() for word in command.words]
     folders = (word.partition("[")[0] for word in needs.requirements if word.startswith("."))
     read = [*needs.files, *map(posixpath.normpath, folders)]
-    code = code_of(origins.pairs(stage), stage.workdir, named, read, build, repository)
+    pairs = [*_before_runs(needs, stage, origins), *origins.pairs(stage)]
+    code = code_of(pairs, stage.workdir, named, read, build, repository)
     shell, entry = service.entry(code, build.context)
     if needs.image:
         entry["from"] = needs.image
-    build_steps = [_links(service.code.links)] if service.code.links else []
-    build_steps += [_build_step(step, stage, service.code) for step in needs.steps]
+    build_steps = _build_steps(needs, stage, service.code)
     if build_steps:
         entry["build"] = build_steps
+    _expect_seen(needs, entry)
     if needs.copies:
         entry["copy"] = [*_copies(needs, service.code, fallback, candidate)]
     if compose:
@@ -161,9 +172,8 @@ def _own(
         entry["torch"] = torch
     notes = [*fallback.kept_notes, *needs.notes, *service.notes, *torch_notes]
     notes += differences(code, build, entry, repository)
-    for step in needs.steps:
-        what = "this RUN runs as it is, after packages and code, and as root"
-        notes.append(Note("other", step.run.place, what))
+    what = "this RUN runs as it is, after packages and code, and as root"
+    notes += [Note("other", step.run.place, what, _WRITE_ELSEWHERE) for step in needs.steps]
     if needs.image and python_of(needs.image) is None:
         what = f"packages that {needs.image} itself has for Python are not used, nor its ENTRYPOINT"
         notes.append(
@@ -198,16 +208,75 @@ def _links(links: Sequence[tuple[str, str]]) -> Entry:
     return {"run": ["python", "-c", program]}
 
 
+def _before_runs(needs: Needs, stage: Stage, origins: Origins) -> Iterator[Pair]:
+    """The files of the repository that builder stages have before a RUN of theirs that runs as it is."""
+    for step in needs.steps:
+        if step.stage is stage:
+            continue
+        for pair in origins.pairs(step.stage):
+            if pair.place.line < step.run.place.line:
+                yield pair
+
+
+def _build_steps(needs: Needs, stage: Stage, code: Code) -> list[Entry]:
+    """What runs in the image: first what its builders run, and what is copied of that."""
+    steps = [_links(code.links)] if code.links else []
+    steps += [_build_step(step, stage, code) for step in needs.steps if step.stage is not stage]
+    steps += _made_files(needs, code)
+    steps += [_build_step(step, stage, code) for step in needs.steps if step.stage is stage]
+    return steps
+
+
+def _expect_seen(needs: Needs, entry: Entry) -> None:
+    """Raise KeepError where a command or a variable names a file that a RUN may make, and that
+    containers do not see.
+    """
+    started = [entry.get(key, "") for key in ("entrypoint", "command", "env")]
+    for path in _HIDDEN.findall(" ".join(_texts(started))):
+        for step in needs.steps:
+            if path in step.text:
+                what = f"{path}, which this RUN may make, is not in containers"
+                raise KeepError(step.run.place, what, _WRITE_ELSEWHERE)
+
+
 def _build_step(step: UnreadRun, stage: Stage, code: Code) -> Entry:
     """A RUN that runs as it is, in the image, after its packages and its code."""
     text, folder = code.moved(step.text), code.moved(step.run.workdir)
     if folder != APP:
         text = f"cd {shlex.quote(folder)} && {text}"
-    arguments = {name: v for name, v in step.run.values.items() if v and stage.env.get(name) != v}
+    arguments = {}
+    for name, value in step.run.values.items():
+        if OF_PLATFORM.search(value):  # the step has it itself
+            continue
+        if value and stage.env.get(name) != value and not _OF_BUILDS.match(name):
+            arguments[name] = code.moved(value)
     if any(looks_secret(name, value) for name, value in arguments.items()):
         raise step.unknown
-    entry: Entry = {"run": [*stage.shell, text], "network": True}
+    entry: Entry = {"run": [*step.stage.shell, text], "network": True}
     return entry | ({"env": arguments} if arguments else {})
+
+
+def _made_files(needs: Needs, code: Code) -> Iterator[Entry]:
+    """Steps that copy what such a RUN of a builder made, to where the next stage has it."""
+    for builder, stage, copy in needs.made_files:
+        source = _in_folder(absolute("/", copy.source), builder.workdir, code)
+        target = _in_folder(copy.target, stage.workdir, code)
+        if copy.folder:
+            target += "/"
+        one, other = shlex.quote(source), shlex.quote(target)
+        if source == target.rstrip("/"):
+            yield {"run": [*stage.shell, f"test -e {one}"]}
+            continue
+        text = f"if [ -d {one} ]; then mkdir -p {other} && cp -a {one}/. {other}; else"
+        text += f" mkdir -p $(dirname {other}x) && cp -a {one} {other}; fi"
+        yield {"run": [*stage.shell, text]}
+
+
+def _in_folder(path: str, workdir: str, code: Code) -> str:
+    """A path of today's image as slimbake's has it. Commands may name it relative to their folder."""
+    if below(path, workdir):
+        return joined(code.moved(workdir), posixpath.relpath(path, workdir))
+    return code.moved(path)
 
 
 def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:
@@ -282,6 +351,8 @@ class _Service:
         command = compose.command if compose else None
         if command is None and not (compose and compose.entrypoint):
             command = stage.command
+        if not command and not entrypoint and is_plain_python(stage.image):
+            command = Command(("python3",), stage.place)
         if entrypoint and entrypoint.shell:  # Docker takes no arguments then
             command = None
         by_key: dict[str, Command | None] = {"entrypoint": entrypoint, "command": command}
@@ -373,6 +444,11 @@ class _Service:
         command = list(reaped(arguments))
         before = arguments[: len(arguments) - len(command)]
         command = self._program(command, original, code, workdir)
+        module = command[command.index("-m") + 1 :][:1] if "-m" in command else []
+        for name in (command[0], *module):
+            if python_of(self._needs.image) is None and _is_of(name, self._needs.image):
+                what = f"{name} is of its image, {self._needs.image}, as are packages that it needs"
+                raise KeepError(original.place, what, "require its packages")
         if posixpath.basename(command[0]) in SHELLS:
             self._needs_shell(posixpath.basename(command[0]), " ".join(command), original.place)
         return [*before, *command]
@@ -426,7 +502,8 @@ class _Service:
 
     def _source(self, word: str, code: Code, workdir: str) -> str:
         """The file of the repository that a word names; "" for none."""
-        source = code.source(joined(workdir, word))
+        path = joined(workdir, word)
+        source = code.source(dict(code.links).get(path, path))
         return source if self._repository.is_file(source) else ""
 
     def _scripted(self, arguments: list[str], script: str, source: str, said: Command) -> list[str]:
@@ -457,7 +534,8 @@ class _Service:
         has what its own Dockerfile installs.
         """
         self._shell = self._script = True
-        if match := re.search(rf"(?<![\w./-])(?:{'|'.join(RUNNERS)}) run\b", text):
+        runner = rf"(?<![\w./-])(?:(?:{'|'.join(RUNNERS)}) run|pip3? install)\b"
+        if match := re.search(runner, text):
             raise KeepError(place, f"`{match[0]}`: the image does not have it", "start the program")
         if self._needs.image:
             return
@@ -476,6 +554,9 @@ class _Service:
             if _OF_BUILDS.match(name):
                 if name == "PATH":
                     self._path(value, code)
+            elif OF_PLATFORM.search(value):
+                what = f"ENV {name} is another on each platform"
+                raise KeepError(self._stage.place, what, "write its value")
             elif looks_secret(name, value) and not OF_A_FILE.search(name) and len(value) > 1:
                 what = f"ENV {name} looks like a secret"
                 advice = f"`environment: {{{name}: ${{{name}}}}}` takes it from the shell"
@@ -590,6 +671,12 @@ class _Service:
         if wheels := [name for name in needs.wheels if name not in self._system]:
             entry["wheels"] = {"system": wheels}
         return entry
+
+
+def _is_of(program: str, image: str) -> bool:
+    """Whether an image is called after a program, or after the package of a module."""
+    name = posixpath.basename(program).partition(".")[0]
+    return name not in ("python", *SHELLS) and name in re.split(r"[/:@_-]", image)
 
 
 def _as_text(command: Command) -> Command:

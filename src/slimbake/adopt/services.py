@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import yaml
+
 from slimbake.adopt.compose import ComposeFacts, compose_facts, compose_files
 from slimbake.adopt.dockerfile import stages
 from slimbake.adopt.files import Origins
@@ -23,6 +25,7 @@ from slimbake.adopt.model import (
 )
 from slimbake.adopt.rule import draft
 from slimbake.config.compose import OWN
+from slimbake.config.document import read_yaml
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
 from slimbake.console.tables import some
 
@@ -35,6 +38,8 @@ _UNNAMED = frozenset(
     ("src", "app", "docker", "dockerfiles", "build", "deploy", "deployment", "code")
 )
 _SHOWN = 12  # files in a note
+_WORKFLOWS = ".github/workflows"
+_BUILD_ACTION = "docker/build-push-action"
 
 
 def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") -> Adoption:
@@ -151,6 +156,7 @@ def _alone(
     plain = [file for file in files if "." not in posixpath.basename(file)]
     folders = {*map(posixpath.dirname, (*used, *plain))}
     candidates, others = [], []
+    given = _contexts_of_workflows(repository)
     for file in files:
         if file in used:
             continue
@@ -159,10 +165,43 @@ def _alone(
             others.append(file)
             continue
         build, notes = _context(file, repository)
+        if (context := given.get(file, build.context)) != build.context:
+            build = replace(build, context=context)
+            what = f"its context is {context}: a workflow of GitHub says so"
+            notes = (Note("other", Place(file), what),)
         candidates.append(Candidate(name=_called(file, repository), build=build, notes=notes))
     what = f"Dockerfiles beside others: {some(others, _SHOWN)}"
     advice = "a compose file that builds one makes it a service; `dockerfile:` in the manifest, too"
     return candidates, [Note("other", Place(others[0]), what, advice)] if others else []
+
+
+def _contexts_of_workflows(repository: Repository) -> dict[str, str]:
+    """The contexts that workflows of GitHub name, by Dockerfile: of one with two, none."""
+    found: dict[str, set[str]] = {}
+    for file in repository.below(_WORKFLOWS):
+        text = repository.text(file) or ""
+        try:
+            waiting = [read_yaml(text).value] if _BUILD_ACTION in text else []
+        except yaml.YAMLError:
+            continue
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list):
+                waiting += value
+            if not isinstance(value, dict):
+                continue
+            waiting += value.values()
+            inputs = value.get("with")
+            if not isinstance(inputs, dict) or _BUILD_ACTION not in str(value.get("uses")):
+                continue
+            context = str(inputs.get("context") or ".")
+            dockerfile = str(inputs.get("file") or posixpath.join(context, "Dockerfile"))
+            found.setdefault(posixpath.normpath(dockerfile), set()).add(posixpath.normpath(context))
+    contexts: dict[str, str] = {}
+    for dockerfile, named in found.items():
+        if len(named) == 1 and named <= repository.folders:
+            contexts[dockerfile] = named.pop()
+    return contexts
 
 
 def _is_dockerfile(path: str, repository: Repository) -> bool:

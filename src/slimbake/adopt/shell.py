@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ONLY_A_SHELL = re.compile(r"[$`;&|<>(){}*?\n\\~#!\[]")
 _UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _COMMENT = re.compile(r"`#[^`]*`")  # between words, which the parser takes for an error
+_TEST = re.compile(r"\[|test\b")  # asks; what is behind `&&` may not run then
 _SHELL = re.compile(r"(?:/bin/)?(?:ba|da)?sh -[elux]*c")
 _LONGEST = 1024  # characters of a value: variables may double each other
 _LARGEST = 16 * 1024  # of a text: its parser takes a second for some that are twice as long
@@ -99,23 +100,16 @@ def plain_words(text: str) -> tuple[str, ...]:
     return () if command and command[0] in ("cd", "export", "set", "source", ".") else command
 
 
-def steps(
-    text: str, workdir: str, values: Mapping[str, str], exists: Callable[[str], bool] = bool
-) -> list[Step]:
-    """The commands of a RUN. `exists`: whether the image has a path then.
-
-    Raises OnlyAShellError where one makes part of another, or reads or writes a file.
-    """
+def steps(text: str, workdir: str, values: Mapping[str, str]) -> list[Step]:
+    """The commands of a RUN. Raises OnlyAShellError for what is more than a list of commands."""
     text = _NOWHERE.sub(" ", without_comments(text))
     if len(text) > _LARGEST or "\0" in text:
         raise UnreadableError("init does not read a text of this size, or with zero bytes")
-    if match := re.search(r"\$\(|`|[<>]\(", text):
-        raise OnlyAShellError(f"`{match[0]}`: a command makes part of another")
     # The parser ends the process at letters of far off (tree-sitter-bash, issue 337): it sees an "x".
     root = _parser().parse(re.sub(r"[^\0-\x7f]", "x", text).encode()).root_node
     if root.has_error:
         raise UnreadableError("its syntax has an error")
-    reader = _Reader(text, workdir, dict(values), exists)
+    reader = _Reader(text, workdir, dict(values))
     try:
         reader.all(root.children, "")
     except (RecursionError, ValueError):
@@ -137,37 +131,31 @@ def _parser() -> Parser:
 
 
 class _Reader:
-    def __init__(
-        self, text: str, workdir: str, values: dict[str, str], exists: Callable[[str], bool]
-    ) -> None:
-        self._text, self._workdir, self._values, self._exists = text, workdir, values, exists
+    def __init__(self, text: str, workdir: str, values: dict[str, str]) -> None:
+        self._text, self._workdir, self._values = text, workdir, values
         self.steps: list[Step] = []
 
-    def all(self, nodes: Sequence[Node], unsure: str) -> bool | None:
-        """Take what statements run. Whether the last holds, for a comparison of known values."""
-        holds = None
+    def all(self, nodes: Sequence[Node], unsure: str) -> None:
+        """Take what statements run."""
         for node in nodes:
             if node.type == "&":
                 raise OnlyAShellError("`&`")
             if node.is_named and node.type != "comment":
-                holds = self._statement(node, unsure)
-        return holds
+                self._statement(node, unsure)
 
-    def _statement(self, node: Node, unsure: str) -> bool | None:
+    def _statement(self, node: Node, unsure: str) -> None:
         first, *others = node.children or [node]
         match node.type:
             case "command" | "test_command":
-                return self._command(node, unsure)
-            case "compound_statement" | "else_clause":
-                return self.all(others, unsure)
+                self._command(node, unsure)
+            case "compound_statement":
+                self.all(others, unsure)
             case "list":
-                holds = self._statement(first, unsure)
-                either = others[0].type == "||"
-                if holds is either:
-                    return holds
-                if either and holds is None:
-                    unsure = self._before("||", others[-1])
-                return self._statement(others[-1], unsure)
+                self._statement(first, unsure)
+                operator, last = others[0].type, others[-1]
+                if operator == "||" or _TEST.match(self._source(first)):
+                    unsure = self._before(operator, last)
+                self._statement(last, unsure)
             case "if_statement":
                 self._branch(node, unsure)
             case "pipeline":
@@ -185,9 +173,8 @@ class _Reader:
                 raise OnlyAShellError(f"`{self._source(node.children[-1])[:2].strip()}`")
             case _:
                 raise OnlyAShellError(unsure or f"`{self._source(first)}` of a shell")
-        return None
 
-    def _command(self, node: Node, unsure: str) -> bool | None:
+    def _command(self, node: Node, unsure: str) -> None:
         values = dict(self._values)
         source = self._source(node)
         for child in node.children:
@@ -198,48 +185,43 @@ class _Reader:
                 raise OnlyAShellError(f"`{self._source(child)[0]}`")
         if "\n" in source:  # the parser takes some lines for one
             raise OnlyAShellError("a command that goes over lines")
+        for inner in _substitutions(node):
+            unsure = self._inside(inner)
+            self.all(inner.named_children, unsure)
         words = _words(source, self._values)
-        holds = self._holds(words)
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
             self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
         elif len(words) == 3 and _SHELL.fullmatch(" ".join(words[:2])) and not unsure:
-            self.steps += steps(words[2], self._workdir, self._values, self._exists)
-        elif words and holds is None:
+            self.steps += steps(words[2], self._workdir, self._values)
+        elif words:
             self.steps.append(Step(words, self._workdir, values, unsure))
-        return holds
 
-    def _branch(self, node: Node, unsure: str) -> bool:
-        """Take what runs of `if` or `elif`. Whether it is one of its branches."""
+    def _branch(self, node: Node, unsure: str) -> None:
+        """Take what runs of `if` or `elif`. Its condition has to be one comparison of known texts."""
         then = [child.type for child in node.children].index("then")
-        done = self.all(node.children[1:then], unsure)
-        if done is None:
-            raise OnlyAShellError(f"`if {self._source(node.children[1])}`: its value is not known")
-        for child in node.children[then:]:
+        condition = " ".join(map(self._source, node.children[1:then])).rstrip("; ")
+        holds = _holds(_words(condition, self._values))
+        if holds is None:
+            raise OnlyAShellError(f"`if {condition}`: its value is not known")
+        for child in node.children[then + 1 :]:
             if child.type == "elif_clause":
-                done = done or self._branch(child, unsure)
-            elif done != (child.type == "else_clause"):
+                if not holds:
+                    self._branch(child, unsure)
+                    return
+            elif child.type == "else_clause":
+                if not holds:
+                    self.all(child.children[1:], unsure)
+            elif holds:
                 self.all([child], unsure)
-        return done
 
-    def _holds(self, words: list[str]) -> bool | None:
-        """Whether a comparison of texts holds; None for one that is not known, and for all else."""
-        program, *condition = words or [""]
-        if program not in ("[", "[[", "test") or re.search(r"[$*?]", " ".join(condition)):
-            return None
-        match condition[:-1] if program != "test" else condition:
-            case [one, "=" | "==" | "!=" as how, other]:
-                return (one == other) is (how != "!=")
-            case ["-n", text] | [text] if text not in ("-n", "-z"):
-                return bool(text)
-            case ["-f" | "-e" | "-d", path]:
-                return self._exists(posixpath.join(self._workdir, path))
-            case ["-z", text]:
-                return not text
-        return None
+    def _inside(self, substitution: Node) -> str:
+        return f"`{self._source(substitution)[:2]}`: a command makes part of another"
 
     def _set(self, node: Node, values: dict[str, str]) -> None:
         """Take what assignments set."""
         name, _, value = self._source(node).partition("=")
+        for inner in _substitutions(node):
+            raise OnlyAShellError(self._inside(inner))
         if node.type != "variable_assignment":
             for child in node.named_children:
                 self._set(child, values)
@@ -253,6 +235,38 @@ class _Reader:
 
     def _before(self, operator: str, node: Node) -> str:
         return f"`{operator}` before `{self._source(node).partition(' ')[0]}`"
+
+
+def _substitutions(node: Node) -> Iterator[Node]:
+    """The commands whose output makes part of a command."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node.type in ("command_substitution", "process_substitution"):
+            yield node
+        else:
+            waiting += node.children
+
+
+def _holds(words: Sequence[str]) -> bool | None:
+    """Whether a comparison of texts holds; None for one that is not known, and for all else."""
+    if re.search(r"[$*?`]", " ".join(words)):
+        return None
+    match [*words]:
+        case ["[" | "[[", *condition, "]" | "]]"] | ["test", *condition]:
+            pass
+        case _:
+            return None
+    match condition:
+        case [one, "=" | "==", other]:
+            return one == other
+        case [one, "!=", other]:
+            return one != other
+        case ["-n", text]:
+            return bool(text)
+        case ["-z", text]:
+            return not text
+    return None
 
 
 def _words(text: str, values: Mapping[str, str]) -> list[str]:

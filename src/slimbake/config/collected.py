@@ -31,6 +31,7 @@ class Collected:
     prereleases: dict[str, None] = field(default_factory=dict)
     by_file: list[tuple[str, ...]] = field(default_factory=list)
     pythons: dict[ForPython, None] = field(default_factory=dict)
+    overrides: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file:
@@ -49,6 +50,7 @@ class Collected:
         self.prereleases.update(dict.fromkeys(other.prereleases))
         self.by_file += other.by_file
         self.pythons.update(dict.fromkeys(other.pythons))
+        self.overrides.update(dict.fromkeys(other.overrides))
 
     def constrain(self, constraints: Iterable[Constraint]) -> None:
         """Versions that packages have, wherever they come from."""
@@ -67,4 +69,5 @@ class Collected:
             tuple(self.prereleases),
             tuple(self.by_file),
             tuple(self.pythons),
+            tuple(self.overrides),
         )

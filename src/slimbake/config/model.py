@@ -91,6 +91,7 @@ class Requirements:
     # what each of several files of a list requires, in its order
     by_file: tuple[tuple[str, ...], ...] = ()
     pythons: tuple[ForPython, ...] = ()  # of the projects among these files
+    overrides: tuple[str, ...] = ()  # PEP 508: in place of what packages require
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,13 +180,11 @@ class Pyprojects:
                 "it lists no dependencies that slimbake reads",
                 f"[project] has them; of others: {_EXPORT}",
             )
-        if overrides := _strings(uv.get("override-dependencies")):
-            self._fault(
-                file,
-                "override-dependencies",
-                f"[tool.uv] overrides what packages require: {', '.join(overrides)}",
-                "slimbake resolves what packages say: remove it, and require versions that fit",
-            )
+        for spec in _strings(uv.get("override-dependencies")):
+            try:
+                collected.overrides[lockable(spec)] = None
+            except RefusedError as error:
+                self._fault(file, "override-dependencies", error.message, error.hint)
         collected.add(self._for_python(file, data))
         collected.add(self._indexes(file, data))
         specs = _strings(uv.get("constraint-dependencies"))

@@ -84,6 +84,9 @@ class RequirementsReader:
                 continue
             written = item.strip()
             try:
+                if written.startswith("-c "):
+                    collected.add(self._constraints(written[2:].strip(), ""))
+                    continue
                 if _is_file(written):
                     listed = self._named(written, "")
                     collected.add(replace(listed, by_file=(listed.specs,)))

@@ -66,7 +66,7 @@ def instructions(text: str) -> Iterator[Instruction]:
             continue
         first = first or number
         if line.rstrip().endswith(escape):
-            whole.append(line.rstrip()[: -len(escape)] + " ")
+            whole.append(line.rstrip()[: -len(escape)])
             continue
         whole.append(line)
         if not "".join(whole).strip():

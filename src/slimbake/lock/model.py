@@ -91,7 +91,10 @@ def question(scope: Scope, projects: Mapping[str, str], base_digests: Iterable[s
         [*sorted(scope.asks.specs), *scope.asks.by_file[1:]],
         sorted((p.name, projects[p.path]) for p in scope.asks.packages),
         sorted((name, sorted(extras)) for name, extras in scope.asks.extras),
-        sorted(constraint.spec for constraint in scope.asks.constraints),
+        [
+            *sorted(constraint.spec for constraint in scope.asks.constraints),
+            *(f"override {spec}" for spec in sorted(scope.asks.overrides)),
+        ],
         sorted((hashed.name, sorted(hashed.sha256)) for hashed in scope.asks.hashes),
         bool(scope.asks.prereleases),
         list(base_digests),

@@ -146,7 +146,7 @@ class Uv(PipCompile):
 
         lines = [*line_of.values(), *local_lines]
         try:
-            needed = self._solved(lines, locked, options)
+            needed = self._solved(lines, locked, [*options, *self._overrides(asks.overrides)])
         except NoSolution:
             if len(asks.by_file) < 2:
                 raise
@@ -165,12 +165,11 @@ class Uv(PipCompile):
         options: Sequence[str],
     ) -> tuple[Needed, ...]:
         """The packages that there are when pip installs requirements files one after another."""
-        pins = self._one_by_one(files, locked, options)
-        path = self._work / "overrides.in"
-        path.write_text("\n".join(pins))
+        overrides = self._overrides(self._scope.asks.overrides)
+        pins = self._one_by_one(files, locked, [*options, *overrides])
         # uv drops the extras of a requirement that is overridden, and with them what they need. So
         # the pins are required, too, and none of them counts as required by the user for that.
-        solved = self._solved([*lines, *pins], {}, [*options, "--overrides", str(path)])
+        solved = self._solved([*lines, *pins], {}, [*options, *self._overrides(pins)])
         required = {name_of(line) for line in lines}
         needed = []
         for package in solved:
@@ -178,6 +177,14 @@ class Uv(PipCompile):
                 package = replace(package, via=tuple(name for name in package.via if name))
             needed.append(package)
         return tuple(needed)
+
+    def _overrides(self, specs: Sequence[str]) -> list[str]:
+        """The options for requirements that count in place of what packages require."""
+        if not specs:
+            return []
+        path = self._work / "overrides.in"
+        path.write_text("\n".join(specs))
+        return ["--overrides", str(path)]
 
     def _solved(
         self, lines: Iterable[str], locked: Mapping[str, str], options: Iterable[str]

@@ -71,6 +71,7 @@ class PlannedStep:
     network: bool
     secrets: tuple[str, ...]
     env: Pairs  # variable -> the build argument that has its value
+    platform: tuple[str, ...] = ()  # the arguments of BuildKit on platforms that it names
 
     @property
     def variables(self) -> tuple[str, ...]:

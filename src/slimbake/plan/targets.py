@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -357,6 +358,10 @@ def _arguments(service: Service) -> Pairs:
     return (*arguments, *service.args)
 
 
+# Arguments that BuildKit itself gives a value, where a stage names them.
+_PLATFORM = re.compile(r"\b(?:TARGET|BUILD)(?:PLATFORM|OS|ARCH|VARIANT)\b")
+
+
 def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
     env = {}
     image = ""
@@ -381,6 +386,7 @@ def _step(number: int, step: BuildStep, service: Service) -> PlannedStep:
         network=step.network,
         secrets=step.secrets,
         env=tuple(env.items()),
+        platform=tuple(dict.fromkeys(_PLATFORM.findall(" ".join(step.run)))),
     )
 
 

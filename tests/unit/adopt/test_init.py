@@ -350,7 +350,7 @@ def test_a_kept_service_has_all_the_lines_that_keep_it(tmp_path: Path) -> None:
         "    c/Dockerfile:2: ONBUILD",
         "  a:",
         "    a/Dockerfile:2: RUN needs a shell: `$(`: a command makes part of another",
-        "    a/Dockerfile:3: pip has constraints: c.txt",
+        "    a/Dockerfile:3: the repository has no c.txt with constraints",
     ]
     assert "It shares no layers of packages between them, and makes no image smaller." in lines
 

@@ -69,10 +69,12 @@ STEPS_KEPT = {
     "COPY --from=nginx:1 --chmod=755 /x /x": "/x is copied of nginx:1",
     "RUN --mount=from=nginx:1,source=/x,target=/x true": "/x is copied of nginx:1",
     "COPY <<EOF /app/x.py\nprint()\nEOF": "a file that stands in the Dockerfile",
-    "RUN --mount=type=secret,id=pip pip install x": "a RUN reads a secret",
+    "RUN --mount=type=secret,id=pip PIP_CONFIG_FILE=/run/secrets/pip pip install x": "a RUN reads a",
+    "RUN --mount=type=secret,id=x,target=/root/.netrc pip install x": "a RUN reads a secret",
+    "RUN --mount=type=secret,id=x ./download.py": "RUN ./download.py",
     "RUN pip install git+https://me:token@example.com/x.git": "a package is of an address with a",
     "ONBUILD COPY . .": "ONBUILD",
-    "RUN pip install -c c.txt x": "pip has constraints",
+    "RUN pip install -c c.txt x": "the repository has no c.txt with constraints",
 }
 # And what runs in the image as it is: the text that the shell gets.
 AS_IT_IS = {
@@ -108,7 +110,7 @@ def test_what_slimbake_does_not_know_runs_in_the_image_as_it_is(tmp_path: Path, 
         ("python:3.12-alpine", "RUN make"),
         ("python:3.12", "RUN --mount=source=x,target=/x make"),
         ("python:3.12", "RUN pip install x && make $X"),
-        ("python:3.12", "RUN uv pip uninstall x"),  # of what was installed before
+        ("python:3.12", "RUN uv pip uninstall -y fastapi"),  # of what was installed before
         ("python:3.12", "ARG API_TOKEN=a1b2c3d4e5f6a7b8\nRUN make"),
     ],
 )
@@ -167,7 +169,7 @@ KEPT = {
     f"FROM python:3.12 AS b\nRUN pip install x\n{HEAD}COPY --from=b /models /models\n{CMD}": (
         "Dockerfile:7: /models is made in the stage b"
     ),
-    HEAD: "Dockerfile:1: it has no CMD and no ENTRYPOINT",
+    HEAD.replace("python:3.12-slim", "cuda"): "Dockerfile:1: it has no CMD and no ENTRYPOINT",
     f'{HEAD}CMD ["python", "app.py"]\n': "Dockerfile:5: the image has no app.py",
     f"FROM python:3.12\nCOPY dist /app\n{CMD}": "Dockerfile:2: the repository has no dist",
     f"FROM python:2.7\nCOPY main.py .\n{CMD}": "Dockerfile:1: its image is python:2.7,",
@@ -242,7 +244,6 @@ STEPS = [
     "pip install --upgrade pip uv",
     "curl -LsSf https://astral.sh/uv/install.sh | sh",
     'if [ "$ENV" = "dev" ]; then pip install pytest; fi',
-    "if [ -f nothing.txt ]; then pip install -r nothing.txt; fi",
     "python -m venv /opt/venv >/dev/null 2>&1",
     "uv cache clean",
     "apk update && apk add --no-cache --virtual .build-deps gcc musl-dev && apk del .build-deps",
@@ -260,9 +261,8 @@ def test_steps_that_make_no_file_of_the_image_are_no_obstacle(tmp_path: Path, st
     [
         ('[ "$A" = "x" ]', True),
         ('[ "$A" != "x" ]', False),
-        ('[ -z "$A" ] || [ "$A" = "x" ]', True),
-        ('[ -n "$A" ] && [ "$A" = "y" ]', False),
-        ("[ -f /app/main.py ]", True),
+        ('test -z "$A"', False),
+        ('[[ -n "$A" ]]', True),
     ],
 )
 def test_a_condition_of_known_values_decides(tmp_path: Path, condition: str, runs: bool) -> None:

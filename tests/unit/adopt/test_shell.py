@@ -33,8 +33,7 @@ def words(text: str, **values: str) -> list[list[str]]:
         ("x $EMPTY y", ["x y"]),
         ("{ a; b; } >/dev/null 2>&1", ["a", "b"]),
         ("[ $N = y ] && a", ["[ $N = y ]", "a"]),
-        ("[ a = b ] && x; [ a = a ] && y", ["y"]),
-        ("[ a = b ] && x || y", ["y"]),
+        ("echo $(b c) d", ["b c", "echo $(b c) d"]),
         ("if [ a = b ]; then x; elif [ -z '' ]; then y; else z; fi", ["y"]),
         ("if [ a = b ]; then x; fi && y", ["y"]),
     ],
@@ -171,6 +170,8 @@ HARMLESS = [
     "apt-get install -y git git-lfs && git lfs install",
     "chmod 700 a | true; find . -name '*.pyc' -delete || echo none",
     "id shop || groupadd shop",
+    "echo $(pwd) `ls`",
+    ". /opt/venv/bin/activate && uv cache clean",
     "[ -f /app/nothing ] && rm /app/nothing",
     "curl -LsSf https://astral.sh/uv/install.sh -o /i.sh && sh /i.sh && rm /i.sh",
     "wget -qO- https://astral.sh/uv/0.5.1/install.sh | UV_INSTALL_DIR=/bin sh",
@@ -203,7 +204,11 @@ def test_what_is_not_known_to_leave_nothing_is_not_dropped(tmp_path: Path, step:
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ("[ -n $X ] && pip install x", "RUN [ -n $X ]"),
+        ("[ -n $X ] && pip install x", "RUN needs a shell: `&&` before `pip`"),
+        ("[ a = b ] && pip install x", "RUN needs a shell: `&&` before `pip`"),
+        ("echo $(pip install x)", "RUN needs a shell: `$(`: a command makes part"),
+        ("X=$(cat x); pip install $X", "RUN needs a shell: `$(`: a command makes part"),
+        ('if [ "$TARGETARCH" = arm64 ]; then pip install x; fi', "RUN needs a shell: `if "),
         ("cat requirements.txt | xargs pip install", "RUN needs a shell: `|` before `xargs`"),
     ],
 )

@@ -119,3 +119,19 @@ def test_the_tags_of_compose_are_read() -> None:
     found = defined("compose.yaml", text)
     assert found.services == {"db", "web", "old"}
     assert found.built == {"web"}
+
+
+def test_overrides_of_uv_and_constraints_of_a_list_are_read(tmp_path: Path) -> None:
+    project = '[project]\nname = "api"\ndependencies = ["requests"]\n[tool.uv]\n'
+    files = {
+        "api/pyproject.toml": f'{project}override-dependencies = ["idna>=3"]\n',
+        "pins.txt": "urllib3==2.5.0\n",
+    }
+    listed = 'requirements: [api/pyproject.toml, "-c pins.txt"]'
+    asked = service(tmp_path, listed, files).requirements
+    assert asked.specs == ("requests",)
+    assert asked.overrides == ("idna>=3",)
+    assert [each.spec for each in asked.constraints] == ["urllib3==2.5.0"]
+    files["api/pyproject.toml"] = f'{project}override-dependencies = ["idna 3"]\n'
+    found = problems(tmp_path, f"{HEAD}services:\n  api: {{context: api, {listed}}}\n", files)
+    assert any("'idna 3' is no requirement" in problem for problem in found)

@@ -1,5 +1,6 @@
 """Which scopes have locks, and what these depend on."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -158,3 +159,9 @@ def test_a_lock_of_debian_packages_depends_on_the_image_of_its_python() -> None:
 
     assert asked(of3_11="x:1", of3_13="y:1") == asked(of3_11="x:2", of3_13="y:1")
     assert asked(of3_11="x:1", of3_13="y:1") != asked(of3_11="x:1", of3_13="y:2")
+
+
+def test_an_override_is_part_of_what_a_lock_depends_on() -> None:
+    plain = service("a", requirements=asks("httpx"))
+    overridden = service("a", requirements=replace(asks("httpx"), overrides=("idna>=3",)))
+    assert digests(fleet(plain)) != digests(fleet(overridden))

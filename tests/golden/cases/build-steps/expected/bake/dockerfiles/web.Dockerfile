@@ -88,6 +88,17 @@ RUN --network=none \
 
 FROM build-code-3 AS build-code-4
 COPY --from=build-taken-4 /out/app /app
+
+# Step 5 of `build`. All that it changes stays.
+FROM build-code-4 AS build-code-5
+USER 0:0
+ARG SOURCE_DATE_EPOCH
+ARG TARGETARCH
+ARG ENV_STATIC_ROOT
+ARG ENV_TITLE
+RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    --network=none \
+    ["python", "/make.pyz", "run-step", "STATIC_ROOT=ENV_STATIC_ROOT", "TITLE=ENV_TITLE", "--", "sh", "-c", "echo $TARGETARCH ${TARGETARCH}"]
 ARG ENV_STATIC_ROOT
 ENV STATIC_ROOT="${ENV_STATIC_ROOT}"
 ARG ENV_TITLE
