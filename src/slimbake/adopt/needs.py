@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from slimbake.adopt.model import Copy, Entry, KeepError, Note, Place, Repository
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
 from slimbake.config.names import IMAGE, PYTHONS
 from slimbake.config.shells import SHELLS
+from slimbake.host.typed import toml_value
 
 # Options of pip and uv with a word behind them that say where packages come from, and others.
 _INDEX_OPTION = re.compile(r"-i|-f|--(?:extra-)?index-url|--index|--find-links")
@@ -756,8 +756,8 @@ class _Reader:
 
     def _table(self, folder: str) -> dict[str, Any]:
         try:
-            return tomllib.loads(self._repository.text(joined(folder, "pyproject.toml")) or "")
-        except (tomllib.TOMLDecodeError, RecursionError):
+            return toml_value(self._repository.text(joined(folder, "pyproject.toml")) or "")
+        except (ValueError, RecursionError):
             return {}
 
     def _member(self, folder: str, package: str) -> str:

@@ -24,6 +24,7 @@ from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import Detached, contained
 from slimbake.errors import CheckError, SetupError
+from slimbake.host.typed import json_value
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 from slimbake.render.compose import alone, literal
@@ -262,7 +263,7 @@ def _run(
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
         raise NoPython(f"the image of {service.service} has no {service.python}")
     try:
-        outcome = {"words": "", "fault": "", **json.loads(done.stdout.splitlines()[-1])}
+        outcome = {"words": "", "fault": "", **json_value(done.stdout.splitlines()[-1])}
     except (IndexError, ValueError, TypeError, RecursionError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]

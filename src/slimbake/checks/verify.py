@@ -15,7 +15,7 @@ from slimbake.checks.cure import cure
 from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
-from slimbake.host.typed import WRONG, typed
+from slimbake.host.typed import WRONG, json_value, typed
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
@@ -130,7 +130,7 @@ def _verdict(running: Running, done: Contained, limit: Limit) -> Verdict:
     lines = done.stdout.splitlines()
     last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
     try:
-        report = dict(json.loads(lines[-1]))
+        report = dict(json_value(lines[-1]))
         words = report.pop("words")
         if not report.pop("explained"):
             report["error"] = f"{report['error']}\n{last}".rstrip()

@@ -30,7 +30,7 @@ from slimbake.cli.check import expect_fresh
 from slimbake.cli.commands import examples
 from slimbake.cli.common import FILE, FOLDER, F, console, manifest_option, print_json, read, select
 from slimbake.errors import UsageError
-from slimbake.host.files import content, read_json, write_atomically
+from slimbake.host.files import TEXT, content, read_json, write_atomically
 from slimbake.host.machine import machine
 from slimbake.host.typed import WRONG
 from slimbake.plan.model import Plan
@@ -88,7 +88,7 @@ def plan(file: Path, since: str, gitlab: Path | None) -> None:
 def _gitlab(project: Project) -> dict[str, Any]:
     """The pipeline that lays out the jobs. Raises UsageError where there is none that can be read."""
     try:
-        pipeline = yaml.safe_load(content(project.root, GITLAB))
+        pipeline = yaml.load(content(project.root, GITLAB, TEXT), yaml.CSafeLoader)
         return {**pipeline, "variables": pipeline["variables"]}
     except (OSError, yaml.YAMLError, *WRONG) as error:
         raise UsageError(

@@ -13,7 +13,7 @@ from slimbake.config.compose import OWN, OwnCompose, defined
 from slimbake.config.document import Position
 from slimbake.config.report import RefusedError
 from slimbake.errors import ManifestError, Problem
-from slimbake.host.files import content
+from slimbake.host.files import LOCK, TEXT, content
 
 # What YAML does not count as printable; libyaml refuses it too, but without a line and column.
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
@@ -22,7 +22,7 @@ _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\u
 def yaml_text(path: Path) -> str:
     """The text of a YAML file; ManifestError when it has none."""
     try:
-        text = decoded(content(path.parent, path.name))
+        text = decoded(content(path.parent, path.name, TEXT))
     except RefusedError as error:
         raise unreadable(path, error.message, error.hint, error.place) from error
     except FileNotFoundError as error:
@@ -71,7 +71,7 @@ def own_compose(root: Path) -> OwnCompose:
     """What a repository's own compose file defines; nothing of one that cannot be read."""
     for name in OWN:
         with contextlib.suppress(OSError, ValueError):
-            if (compose := defined(name, content(root, name).decode())).name:
+            if (compose := defined(name, content(root, name, TEXT).decode())).name:
                 return compose
     return OwnCompose()
 
@@ -135,10 +135,13 @@ class ManifestFolder:
             if path.is_dir()
         )
 
-    def read(self, relative: str) -> str:
-        """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read."""
+    def read(self, relative: str, largest: int = LOCK) -> str:
+        """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read.
+
+        `largest`: bytes.
+        """
         try:
-            return decoded(content(self._root, relative))
+            return decoded(content(self._root, relative, largest))
         except OSError as error:
             raise RefusedError(f"'{relative}' cannot be read: {os_reason(error)}") from error
 

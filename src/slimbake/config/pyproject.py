@@ -26,7 +26,9 @@ from slimbake.config.pinned import (
 )
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.specs import lockable, name_of, normalised
+from slimbake.host.files import LOCK, TEXT
 from slimbake.host.pip import without_credentials
+from slimbake.host.typed import toml_value
 
 PYPROJECT = "pyproject.toml"
 SETUP_CFG = "setup.cfg"
@@ -199,10 +201,9 @@ class Pyprojects:
         return self._read[file]
 
     def _parse(self, file: str) -> Table | None:
-        import tomllib
-
+        written = posixpath.basename(file) == PYPROJECT
         try:
-            return tomllib.loads(self._repository.read(file))
+            return toml_value(self._repository.read(file, TEXT if written else LOCK))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
         except (ValueError, RecursionError) as error:
@@ -503,12 +504,11 @@ def _poetry_spec(name: str, constraint: Any) -> str:
             if key in constraint
         }
     # 0.1 s to import, for whoever has such a file; Poetry's own reader knows what `^` means.
-    from poetry.core.constraints.version.exceptions import ParseConstraintError
     from poetry.core.factory import Factory
 
     try:
         requirement = Factory.create_dependency(name, constraint).to_pep_508(with_extras=False)
-    except (ParseConstraintError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # of any kind: of a marker, those of a parser that it brings along
         raise RefusedError(
             f"'{name} = {constraint!r}' is no dependency of Poetry: {error}"
         ) from None

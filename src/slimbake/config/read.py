@@ -44,8 +44,9 @@ from slimbake.config.rules import cycles, folder_context
 from slimbake.config.sizes import size
 from slimbake.config.specs import allows, normalised
 from slimbake.config.words import TRUTH
-from slimbake.host.dockerignore import only
+from slimbake.host.dockerignore import LARGEST, only
 from slimbake.host.names import manifest_name
+from slimbake.inside.lines import lines_of
 
 Raw = dict[str, Any]
 _IGNORE = ".dockerignore"
@@ -430,11 +431,11 @@ class Reader:
         if not self._repository.exists(file):
             return ()
         try:
-            text = self._repository.read(self._repository.file(file))
+            text = self._repository.read(self._repository.file(file), LARGEST)
         except RefusedError as error:
             self._report.elsewhere(file, getattr(error, "place", None), error.message, error.hint)
             return ()
-        lines = (line.strip() for line in text.splitlines())
+        lines = (line.strip() for line in lines_of(text))
         return tuple(line for line in lines if line and not line.startswith("#"))
 
 

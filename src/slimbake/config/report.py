@@ -10,6 +10,7 @@ from slimbake.config.document import KeyPath, Places, Position
 from slimbake.errors import ManifestError, Problem
 
 _LONGEST = 400
+MOST = 1000  # problems: to find a hint for each takes milliseconds
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -82,9 +83,14 @@ class ProblemReport:
         self._add(file, place or Position(0, 0), "", message, hint)
 
     def _add(self, file: str, place: Position, subject: str, message: str, hint: str) -> None:
+        """Keep a problem. Raises ManifestError where there are too many."""
         # A value may hold anything, and a message is one line on somebody's terminal.
         lines = "\n".join(_shown(line) for line in hint.split("\n"))
         self._problems[Problem(file, *place, _shown(subject), _shown(message), lines)] = None
+        if len(self._problems) == MOST:
+            end = Problem(self.file, 0, 0, "", f"slimbake stops at {MOST:,} problems")
+            self._problems[end] = None
+            self.stop()
 
     def __len__(self) -> int:
         return len(self._problems)

@@ -17,6 +17,7 @@ from slimbake.config.pinned import EXPORTS, POETRY_LOCK, PYLOCK, UV_LOCK, is_pyl
 from slimbake.config.pyproject import PYPROJECT, Pyprojects
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import is_path, lockable, name_of, takes
+from slimbake.host.files import TEXT
 from slimbake.host.pip import without_credentials
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -154,8 +155,11 @@ class RequirementsReader:
         return self._lines(file)
 
     def _lines(self, file: str) -> Requirements:
+        text = self._repository.read(file)
+        if len(_HASH.sub("", text)) > TEXT:
+            raise RefusedError(f"slimbake reads {TEXT:,} characters beside hashes at most")
         collected = Collected()
-        for place, line in _logical_lines(self._repository.read(file)):
+        for place, line in _logical_lines(text):
             try:
                 if line.startswith("-"):
                     self._option(line, file, place, collected)

@@ -68,7 +68,7 @@ def lockable(spec: str) -> str:
 
     try:
         Requirement(spec)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise RefusedError(f"'{spec}' is no requirement", _FORM) from error
     return spec
 

@@ -14,16 +14,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from slimbake.inside.lines import lines_of
 
+LARGEST = 64 << 10  # characters of a `.dockerignore`
 # Of a folder: which patterns matched it, or a folder above it.
 Matched = tuple[bool, ...]
 
 
 class Ignore:
     """The patterns of one `.dockerignore`. Raises ValueError, with the pattern, for one that
-    BuildKit refuses.
+    BuildKit refuses, and for more than LARGEST.
     """
 
     def __init__(self, text: str) -> None:
+        if len(text) > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} characters")
         self._rules = tuple(_rules(text))
         self.exceptions = any(brings_back for brings_back, _ in self._rules)
         plain = "|".join(f"(?:{rule.pattern})" for _, rule in self._rules)

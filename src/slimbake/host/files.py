@@ -28,6 +28,8 @@ from slimbake.host.typed import WRONG, json_value
 T = TypeVar("T")
 CHECKOUTS = "checkouts"  # in the state folder: of each word its folder
 LARGEST = 64 << 20  # bytes of a file of a repository that is read into memory
+TEXT = 512 << 10  # bytes of a text that a person writes and slimbake parses
+LOCK = 2 << 20  # of one that a tool writes
 LARGEST_HASHED = 256 << 30  # of one that is only hashed; to hash as much takes a few minutes
 
 
@@ -278,13 +280,14 @@ def opened(root: str | Path, path: str | Path, largest: int = LARGEST) -> Buffer
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, f"it is {kind_of(status.st_mode)}", str(path))
         if status.st_size > largest:
-            raise OSError(errno.EOVERFLOW, f"it has {status.st_size:,} bytes", str(path))
+            reason = f"it has {status.st_size:,} bytes, and slimbake reads {largest:,} at most"
+            raise OSError(errno.EOVERFLOW, reason, str(path))
         return Path(way).open("rb")
 
 
-def content(root: str | Path, path: str | Path) -> bytes:
+def content(root: str | Path, path: str | Path, largest: int = LARGEST) -> bytes:
     """Read a file of a repository. Raises OSError as `opened` does."""
-    with opened(root, path) as file:
+    with opened(root, path, largest) as file:
         return file.read()
 
 
@@ -299,7 +302,7 @@ def listed(root: str | Path, path: str | Path) -> list[str]:
 def read_text(root: Path, path: str, hint: str) -> str:
     """A file of text that slimbake wrote. Raises UsageError, with `hint`, where it is not UTF-8."""
     try:
-        return content(root, path).decode()
+        return content(root, path, LOCK).decode()
     except UnicodeDecodeError as error:
         byte = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
         raise UsageError(f"{path} is not UTF-8: {byte}", hint) from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from slimbake.host.typed import toml_value
 
 Kind = str  # "index", "address", "git"
 
@@ -67,7 +68,7 @@ def parse_source(fields: Mapping[str, Any]) -> Source | None:
 
 def parse_sources(text: str) -> dict[str, Source]:
     """The packages in a pylock.toml (PEP 751) that have sources only, or an address."""
-    packages = tomllib.loads(text).get("packages", [])
+    packages = toml_value(text).get("packages", [])
     sources = (_source(package) for package in packages if not package.get("wheels"))
     return {source.name: source for source in sources if source}
 

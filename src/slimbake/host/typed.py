@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
+from slimbake.inside.budget import memory_of_json
+
 T = TypeVar("T")
+MEMORY = 192 << 20  # bytes that a JSON text may need once it is read
+_PARTS = 32
+_PART = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:(?>{_PART})){{{_PARTS}}}")
 _hints = cache(typing.get_type_hints)
 
 # What reading JSON raises, and making of it what it is not.
@@ -18,12 +25,27 @@ WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, Re
 
 
 def json_value(text: str | bytes) -> Any:
-    """What a JSON text says. Raises ValueError for anything else, for numbers without an end, and for
-    halves of characters, which no text that is written can hold; RecursionError.
+    """What a JSON text says. Raises ValueError for anything else, for one that needs more than MEMORY,
+    for numbers without an end, and for halves of characters, which no text that is written can
+    hold; RecursionError.
     """
+    stored = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if memory_of_json(stored) > MEMORY:
+        raise ValueError("it has too many values, or too long ones")
     value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def toml_value(text: str) -> dict[str, Any]:
+    """What a TOML text says. Raises ValueError for anything else, and for a key of many parts: tomllib
+    looks at all parts before it for each; RecursionError.
+    """
+    import tomllib
+
+    if _LONG_KEY.search(text):
+        raise ValueError(f"A key has more than {_PARTS} parts")
+    return tomllib.loads(text)
 
 
 def _finite(number: str) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+from slimbake.host.typed import toml_value
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -55,7 +56,7 @@ def file_path(url: str) -> str:
 
 def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:
     """The wheels of each package in a pylock.toml (PEP 751) that was resolved for one platform."""
-    packages = tomllib.loads(text).get("packages", [])
+    packages = toml_value(text).get("packages", [])
     return {
         package["name"]: tuple(map(_located, package["wheels"]))
         for package in packages

@@ -28,21 +28,26 @@ class Budget:
     def spend(self, memory: int) -> None:
         """Take bytes of memory. Raises ExhaustedError where there are not as many."""
         if memory > self.left:
-            raise ExhaustedError("its names, RECORDs and ledgers are too many, or too long")
+            raise ExhaustedError("it has too many parts, or too long ones")
         self.left -= memory
 
     def spend_json(self, text: bytes) -> None:
-        """Take the memory that a JSON text needs once it is read: it has no more values than commas
-        and brackets. Raises ExhaustedError.
-        """
-        values = sum(map(text.count, (b",", b":", b"[", b"{")))
-        # One character beyond ASCII gives all others of its text four bytes. The text is there as
-        # bytes, as a whole, and as its parts.
-        width = 1 if text.isascii() and b"\\u" not in text else 4
-        self.spend((1 + 2 * width) * len(text) + VALUE * (values + 1))
+        """Take the memory that a JSON text needs once it is read. Raises ExhaustedError."""
+        self.spend(memory_of_json(text))
 
     def read(self, size: int) -> None:
         """Note that bytes were read. Raises ExhaustedError where that took too much time."""
         self._end += size / RATE
         if time.thread_time() > self._end:
             raise ExhaustedError("it takes too long to read")
+
+
+def memory_of_json(text: bytes) -> int:
+    """The bytes, at most, that a JSON text needs once it is read: it has no more values than commas,
+    colons and brackets.
+    """
+    values = sum(map(text.count, (b",", b":", b"[", b"{")))
+    # One character beyond ASCII gives all others of its text four bytes. The text is there as
+    # bytes, as a whole, and as its parts.
+    width = 1 if text.isascii() and b"\\u" not in text else 4
+    return (1 + 2 * width) * len(text) + VALUE * (values + 1)

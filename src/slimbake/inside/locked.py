@@ -32,6 +32,7 @@ _LINES = re.compile(
 )
 
 
+_SHOWN = 200  # characters of a line that is none
 _CHARACTERS = re.compile(r"[\n -~]*")  # printable ASCII; no end of a line but LF
 
 
@@ -135,7 +136,7 @@ def _fault(text: str, at: int) -> Fault:
     lines = lines_of(text[at:])
     odd = next((n for n, line in enumerate(lines) if not _LINES.fullmatch(line)), 0)
     return Fault(
-        f"{number + odd}: '{lines[odd]}' is no exact version with a SHA-256 for each wheel"
+        f"{number + odd}: '{lines[odd][:_SHOWN]}' is no exact version with a SHA-256 for each wheel"
     )
 
 

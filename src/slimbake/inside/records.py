@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .budget import Budget
 from .ledger import package_key
 from .names import file_name
+from .step import StepError
 
+LARGEST = 16 << 20  # bytes of a RECORD; torch's has 2 MB
+MEMORY = 192 << 20  # bytes for the rows of all RECORDs; a row takes 400
+_ROW = 320  # bytes of a row beside its text
 Digest = tuple[str, str]  # algorithm and hexadecimal digits
 
 
@@ -32,18 +37,32 @@ class Row:
 
 
 def recorded(site: Path) -> Iterator[Row]:
-    """The rows of all RECORDs of a folder of packages."""
+    """The rows of all RECORDs of a folder of packages. Raises StepError for what is none, or too many
+    of them.
+    """
+    budget = Budget(MEMORY)
     for record in sorted(site.glob("*.dist-info/RECORD")):
-        yield from rows_of(record)
+        yield from rows_of(record, budget)
 
 
-def rows_of(record: Path) -> Iterator[Row]:
-    """The rows of one RECORD."""
+def rows_of(record: Path, budget: Budget | None = None) -> Iterator[Row]:
+    """The rows of one RECORD. Raises as `recorded` does. `budget`: what is left for it."""
+    left = budget or Budget(MEMORY)
     site = record.parents[1]
     package, version = named(record.parent.name)
-    with record.open(encoding="utf-8", newline="") as file:
-        for path, digest, *_ in csv.reader(file):
-            yield Row(file_name(f"{site}/{path}", site), _digest(digest), package, version)
+    try:
+        if record.stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        with record.open(encoding="utf-8", newline="") as file:
+            for row in csv.reader(file):
+                if not row:
+                    continue
+                path, digest = row[:2]
+                left.spend(_ROW + 2 * (len(path) + len(digest)))
+                name = file_name(f"{site}/{path}", site)
+                yield Row(name, _digest(digest), package, version)
+    except (csv.Error, ValueError) as error:
+        raise StepError(f"{record} cannot be read: {error}") from None
 
 
 def named(folder: str) -> tuple[str, str]:

@@ -78,7 +78,7 @@ def lock_digest(texts: Iterable[str]) -> str:
 def without_comments(text: str) -> str:
     """A lock less the comments that say nothing of what an image holds."""
     lines = [line for line in lines_of(text) if not line.startswith("#") or line.startswith(EXACT)]
-    return "".join(f"{line}\n" for line in lines)
+    return "\n".join([*lines, ""])
 
 
 def parse_pins(text: str) -> tuple[Pin, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from slimbake.host.typed import json_value
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,7 +41,7 @@ class StoredManifest:
 
     def read(self) -> dict[str, Any]:
         """What it says. Raises ValueError where that is no object."""
-        document = json.loads(self.content)
+        document = json_value(self.content)
         if not isinstance(document, dict):
             raise ValueError("a manifest that is no object")
         return document

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slimbake.console.tables import counted
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, json_value
 from slimbake.plan.graph import layers, relinked
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import Descriptor, StoredManifest, platform_manifests
@@ -85,7 +85,7 @@ def _digest_under(at: ImageRepository, key: str, platform: str) -> str:
 def _config(at: ImageRepository, manifest: StoredManifest) -> dict[str, Any]:
     """The configuration of an image. Raises RegistryError."""
     try:
-        return dict(json.loads(at.blob(str(at.read(manifest)["config"]["digest"]))))
+        return dict(json_value(at.blob(str(at.read(manifest)["config"]["digest"]))))
     except WRONG:
         why = "answers what cannot be read"
         raise RegistryError(f"{manifest.descriptor.digest} is no image", why=why) from None

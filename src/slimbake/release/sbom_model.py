@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
 from slimbake.errors import SetupError
-from slimbake.host.typed import WRONG, typed
+from slimbake.host.typed import WRONG, json_value, typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class SbomLocks:
 def parse_contents(text: str) -> InstalledContents:
     """What the program `contents` of check.pyz printed in an image. Raises SetupError for anything else."""
     try:
-        contents = json.loads(text)
+        contents = json_value(text)
         distributions = (
             {**entry, **{key: canonicalize_name(entry[key]) for key in ("name", "within")}}
             for entry in contents["distributions"]

@@ -11,6 +11,7 @@ import pytest
 from tests.ran import ran
 
 from slimbake.inside import debs
+from slimbake.inside.budget import Budget
 from slimbake.inside.check import contents
 from slimbake.inside.make import dpkg, ldconfig, system
 from slimbake.inside.make.system import Installed
@@ -244,7 +245,7 @@ def test_debian_packages_say_what_they_were_built_from(
     for name, text in {"zlib1g": ZLIB, "tzdata": TZDATA, "zlib1g.md5sums": "00  lib/x\n"}.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(contents, "STATUS", tmp_path)
-    tzdata, zlib = contents.debian_packages()
+    tzdata, zlib = contents.debian_packages(Budget())
     assert (*tzdata.values(),) == ("tzdata", "2026f", "all", "tzdata", "2026f")
     assert zlib == {
         "name": "zlib1g",

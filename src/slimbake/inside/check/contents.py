@@ -8,35 +8,53 @@ import platform
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PathDistribution
 from pathlib import Path
 
+from ..budget import Budget, ExhaustedError
+from ..step import StepError
+
+MEMORY = 192 << 20  # bytes for all texts that are read
 STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
 
 
 def print_contents(_: Sequence[str]) -> None:
     """The program `contents`."""
     release = platform.freedesktop_os_release()
+    budget = Budget(MEMORY)
     contents = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": {"name": release["ID"], "version": release.get("VERSION_ID", "")},
-        "debian": list(debian_packages()),
-        "distributions": list(python_distributions(Path(sysconfig.get_path("purelib")))),
+        "debian": list(debian_packages(budget)),
+        "distributions": list(python_distributions(Path(sysconfig.get_path("purelib")), budget)),
     }
     json.dump(contents, sys.stdout)
 
 
-def debian_packages() -> Iterator[dict[str, str]]:
+def _text(path: Path, budget: Budget) -> str:
+    """A file of the image, "" where it has none. Raises StepError for what is too long."""
+    if not path.is_file():
+        return ""
+    try:
+        budget.spend(path.stat().st_size)
+        stored = path.read_bytes()
+        # One character beyond ASCII gives all others four bytes.
+        budget.spend(len(stored) if stored.isascii() else 4 * len(stored))
+    except ExhaustedError as error:
+        raise StepError(f"{path} cannot be read: {error}") from None
+    return stored.decode("utf-8", "replace")
+
+
+def debian_packages(budget: Budget) -> Iterator[dict[str, str]]:
     """The Debian packages of which the image has files; each with what it was built from, by which
     Debian's security tracker names it.
     """
     records = [
-        path.read_text("utf-8") for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
+        _text(path, budget) for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
     ]
     whole = STATUS.with_name("status")  # dpkg's own, of an image of the user's
-    if whole.is_file():
-        records += whole.read_text("utf-8").strip().split("\n\n")
+    if text := _text(whole, budget).strip():
+        records += text.split("\n\n")
     for record in records:
         fields = dict(email.message_from_string(record).items())
         if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
@@ -50,13 +68,13 @@ def debian_packages() -> Iterator[dict[str, str]]:
             }
 
 
-def python_distributions(packages: Path) -> Iterator[dict[str, str]]:
+def python_distributions(packages: Path, budget: Budget) -> Iterator[dict[str, str]]:
     """The distributions in a folder of packages, and those that one of them vendors."""
     records: dict[str, str] = {}
     for path in (*sorted(packages.glob("*.dist-info")), *sorted(packages.glob("*/**/*.dist-info"))):
-        distribution = PathDistribution(path)
-        name = distribution.metadata["Name"]
+        metadata = email.message_from_string(_text(path / "METADATA", budget))
+        name = metadata["Name"]
         listed = f"{path.relative_to(packages)}/METADATA,"
         owner = next((owner for owner, record in records.items() if listed in record), "")
-        yield {"name": name, "version": distribution.version, "within": owner}
-        records.setdefault(name, distribution.read_text("RECORD") or "")
+        yield {"name": name, "version": metadata["Version"], "within": owner}
+        records.setdefault(name, _text(path / "RECORD", budget))

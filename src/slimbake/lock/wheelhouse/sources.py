@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import tarfile
-import tomllib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable
@@ -20,12 +18,12 @@ from slimbake.host import git
 from slimbake.host.files import half_of
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
-from slimbake.host.typed import WRONG
+from slimbake.host.typed import WRONG, toml_value
 from slimbake.host.wheels import file_path, is_file
 from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
-_LARGEST = 1 << 20  # bytes of a pyproject.toml
+_LARGEST = 256 << 10  # bytes of a pyproject.toml or setup.py
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
 
 
@@ -95,11 +93,11 @@ def requires(archive: Path, subfolder: str = "") -> tuple[str, ...]:
     folder = f"{subfolder}/" if subfolder else ""
     text = _member(archive, f"{folder}pyproject.toml") or ""
     try:
-        table: dict[str, Any] = tomllib.loads(text)
+        table = toml_value(text)
         requirements = [*table.get("build-system", {}).get("requires", DEFAULT)]
         requirements += setup_requires(_member(archive, f"{folder}setup.py") or "")
         return tuple(dict.fromkeys(lockable(str(requirement)) for requirement in requirements))
-    except (tomllib.TOMLDecodeError, RefusedError, AttributeError, TypeError) as error:
+    except (RefusedError, *WRONG) as error:
         raise SetupError(
             f"{archive.name}: its pyproject.toml does not say what builds it: {error}",
             "take another version of the package",
