@@ -50,8 +50,8 @@ test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
 
-fuzz: $(READY)  ## 10,000 hostile texts for each reader of files: an hour, for a night
-	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py
+fuzz: $(READY)  ## 10,000 hostile texts and 100 long ones for each reader: two hours, for a night
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py tests/unit/test_floods.py
 
 nightly: $(READY)  ## packages' own tests in images: an hour, for a night
 	$(SETUP)

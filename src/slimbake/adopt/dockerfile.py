@@ -35,13 +35,20 @@ _DOWNLOAD = (
     "import os, sys, urllib.request; os.makedirs(os.path.dirname(sys.argv[2]), exist_ok=True);"
     " urllib.request.urlretrieve(sys.argv[1], sys.argv[2])"
 )
+_MOST = (
+    1000  # instructions: each stage has what all before it say; the longest of 308 files has 254
+)
 _KEEP = "slimbake builds the service itself where its Dockerfile does without"
 
 
 def stages(text: str, file: str, arguments: Mapping[str, str]) -> list[Stage]:
     """The stages of a Dockerfile, in its order. `arguments`: what its build is given."""
     reader = _Reader(file, arguments)
-    for instruction in instructions(text):
+    for number, instruction in enumerate(instructions(text)):
+        if number == _MOST:
+            for stage in reader.stages[-1:]:
+                reader.refuse(stage, instruction, f"more than {_MOST:,} instructions")
+            break
         reader.take(instruction)
     return reader.stages
 
@@ -71,6 +78,10 @@ class _Reader:
             read(self, instruction, self.stages[-1], place)
         elif instruction.word not in ("LABEL", "MAINTAINER"):
             self._odd(self.stages[-1], place, instruction.word)
+
+    def refuse(self, stage: Stage, instruction: Instruction, what: str) -> None:
+        """Keep the Dockerfile as it is, for what an instruction shows."""
+        self._odd(stage, Place(self._file, instruction.line), what)
 
     def _odd(self, stage: Stage, place: Place, what: str, advice: str = _KEEP) -> None:
         stage.odd.append(KeepError(place, what, advice))

@@ -509,8 +509,9 @@ def _poetry_spec(name: str, constraint: Any) -> str:
     try:
         requirement = Factory.create_dependency(name, constraint).to_pep_508(with_extras=False)
     except Exception as error:  # of any kind: of a marker, those of a parser that it brings along
+        first = str(error).partition("\n")[0]
         raise RefusedError(
-            f"'{name} = {constraint!r}' is no dependency of Poetry: {error}"
+            f"'{name} = {constraint!r}' is no dependency of Poetry: {first}"
         ) from None
     return lockable(re.sub(r"^([^ (]+) \(([^)]*)\)", r"\1\2", requirement))
 

@@ -48,7 +48,10 @@ _WRITING = 15.0  # times as long: the files of one commit, written or compared
 _FETCHING = 30.0  # times as long
 _GITLINK = "160000"
 _HANG = "`git status` there shows whether Git hangs: one of its files may be a FIFO"
-_LACKING = "Git fetches nothing here: a clone with --filter or --depth may lack them"
+_LACKING = (
+    "slimbake fetches nothing. Where the clone was made with --filter, get what it lacks: git fetch"
+    " --refetch --no-filter"
+)
 
 
 @dataclass(frozen=True, slots=True)

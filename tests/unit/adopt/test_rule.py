@@ -831,3 +831,10 @@ CMD ["/opt/venv/bin/python", "main.py"]
     entry = draft(tmp_path, dockerfile).entry
     assert entry["from"] == "nvidia/cuda:12.6.3-runtime-ubuntu24.04"
     assert (entry["requirements"], entry["command"]) == (["httpx"], ["python", "main.py"])
+
+
+def test_a_dockerfile_without_an_end_is_kept(tmp_path: Path) -> None:
+    assert (
+        why(tmp_path, HEAD + "ENV A=b\n" * 999 + CMD)
+        == "Dockerfile:1001: more than 1,000 instructions"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slimbake.errors import SlimbakeError
+from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host.git import GitRepository, revision
 
 AUTHOR = {
@@ -144,3 +144,22 @@ def test_a_folder_that_is_a_repository_without_a_work_tree_is_none(tmp_path: Pat
     git(tmp_path, "init", "--quiet", "--bare", "bare")
     with pytest.raises(SlimbakeError):
         GitRepository(tmp_path / "bare")
+
+
+@pytest.mark.parametrize("which", ["blob:none", "tree:0"])
+def test_what_a_partial_clone_lacks_is_got_by_the_command_that_the_error_names(
+    which: str, repository: Path, tmp_path: Path
+) -> None:
+    for text in ("b\n", "c\n"):
+        (repository / "a.txt").write_text(text)
+        git(repository, "commit", "--all", "--quiet", "-m", text)
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", f"--filter={which}", repository.as_uri(), str(clone))
+    partial = GitRepository(clone)
+    with pytest.raises(SetupError) as raised:
+        partial.snapshot(partial.commit("HEAD~1"), tmp_path / "lacking")
+    _, command = raised.value.hint.split(": git ")
+    git(clone, *command.split())
+    partial.snapshot(partial.commit("HEAD~1"), tmp_path / "whole")
+    assert (tmp_path / "whole/a.txt").read_text() == "b\n"

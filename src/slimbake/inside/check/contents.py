@@ -14,6 +14,7 @@ from ..budget import Budget, ExhaustedError
 from ..step import StepError
 
 MEMORY = 192 << 20  # bytes for all texts that are read
+HEAD = 64 << 10  # characters of a METADATA, which begins with name and version
 STATUS = Path("/var/lib/dpkg/status.d")  # as distroless lays it out, where trivy and syft look
 
 
@@ -72,7 +73,7 @@ def python_distributions(packages: Path, budget: Budget) -> Iterator[dict[str, s
     """The distributions in a folder of packages, and those that one of them vendors."""
     records: dict[str, str] = {}
     for path in (*sorted(packages.glob("*.dist-info")), *sorted(packages.glob("*/**/*.dist-info"))):
-        metadata = email.message_from_string(_text(path / "METADATA", budget))
+        metadata = email.message_from_string(_text(path / "METADATA", budget)[:HEAD])
         name = metadata["Name"]
         listed = f"{path.relative_to(packages)}/METADATA,"
         owner = next((owner for owner, record in records.items() if listed in record), "")
