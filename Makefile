@@ -17,7 +17,7 @@ suite = $(PYTEST) $(1) || { test $$? -eq 1 && $(PYTEST) $(AGAIN) $(1); }
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help bake bare up down test test-all test-rest test-fast fuzz nightly lint bench docs \
+.PHONY: help bake image bare up down test test-all test-rest test-fast fuzz nightly lint bench docs \
 	clean suite-main suite-all
 
 help:  ## list the targets
@@ -25,6 +25,10 @@ help:  ## list the targets
 
 bake: bare  ## build the eight services, run their smokes, print their sizes
 	$(BIN)/slimbake bake
+
+image: bare  ## build the image of slimbake itself, which tools/slimbake runs
+	$(BIN)/python -m tools.image
+	$(BIN)/slimbake bake --manifest tools/image/services.yaml
 
 bare: $(READY)  ## install and start Docker, and make local images of Python and uv, where they lack
 	$(SETUP)

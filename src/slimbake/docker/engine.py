@@ -172,8 +172,10 @@ _ON_MAC = {
 }
 
 _REMEDIES = {
-    "permission": "run slimbake as root, or put yourself into the group `docker` and log in again",
-    "daemon": "start it, as root: `systemctl start docker`",
+    "permission": "run slimbake as root, or put yourself into the group `docker` and log in again; in a"
+    ' container, `docker run` needs `--group-add "$(stat -c %g /var/run/docker.sock)"`',
+    "daemon": "start it, as root: `systemctl start docker`; in a container, `docker run` needs"
+    " `--volume /var/run/docker.sock:/var/run/docker.sock`",
     "builder": "see `docker buildx ls`; `docker buildx use default` chooses the engine's own",
 }
 
