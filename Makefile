@@ -28,6 +28,7 @@ bake: bare  ## build the eight services, run their smokes, print their sizes
 
 image: bare  ## build the image of slimbake itself, which tools/slimbake runs
 	$(BIN)/python -m tools.image
+	$(BIN)/slimbake lock --manifest tools/image/services.yaml
 	$(BIN)/slimbake bake --manifest tools/image/services.yaml
 
 bare: $(READY)  ## install and start Docker, and make local images of Python and uv, where they lack

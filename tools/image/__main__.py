@@ -6,6 +6,7 @@ A build sees no file outside of the manifest's folder.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,12 +30,15 @@ def unpack(folder: Path) -> None:
             "--directory",
             scratch,
         )
-        subprocess.run(build, cwd=FOLDER.parents[1], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(build, cwd=FOLDER.parents[1], check=True)
         (archive,) = Path(scratch).glob("*.tar.gz")
         with tarfile.open(archive) as tar:
             tar.extractall(scratch, filter="data")
         shutil.rmtree(source, ignore_errors=True)
         shutil.move(archive.with_name(archive.name.removesuffix(".tar.gz")), source)
+    # All files of an sdist have one time: BuildKit would not see an edit that changes no file's size.
+    for path in source.rglob("*"):
+        os.utime(path)
 
 
 if __name__ == "__main__":

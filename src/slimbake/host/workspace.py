@@ -26,7 +26,8 @@ class Workspace:
 
     def __init__(self, root: Path | None, console: Console = QUIET) -> None:
         """`root`: the repository, None where nothing is to be kept."""
-        self._folder = root / FOLDER if root else None
+        # Programs that write there, such as buildx, work in other folders than this process.
+        self._folder = root.absolute() / FOLDER if root else None
         self._console = console
 
     def path(self, name: str) -> Path:

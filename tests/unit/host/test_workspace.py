@@ -89,3 +89,11 @@ def test_nothing_is_kept_without_a_root(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="layouts"):
         workspace.path("layouts")
+
+
+def test_a_path_for_other_programs_holds_in_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Workspace(Path("fleet")).path("layouts")
+    assert path == tmp_path / "fleet/.slimbake/layouts"
