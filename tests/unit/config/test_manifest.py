@@ -133,5 +133,6 @@ def test_overrides_of_uv_and_constraints_of_a_list_are_read(tmp_path: Path) -> N
     assert asked.overrides == ("idna>=3",)
     assert [each.spec for each in asked.constraints] == ["urllib3==2.5.0"]
     files["api/pyproject.toml"] = f'{project}override-dependencies = ["idna 3"]\n'
-    found = problems(tmp_path, f"{HEAD}services:\n  api: {{context: api, {listed}}}\n", files)
-    assert any("'idna 3' is no requirement" in problem for problem in found)
+    with pytest.raises(ManifestError) as caught:
+        service(tmp_path, listed, files)
+    assert "'idna 3' is no requirement" in str(caught.value.problems)
