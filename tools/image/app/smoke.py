@@ -14,10 +14,8 @@ PROGRAMS = (
 
 
 def imports() -> None:
-    """The command line and its slow parts."""
+    """What `up` needs beside the command line, which `load` calls."""
     import python_on_whales  # noqa: F401
-
-    from slimbake import cli  # noqa: F401
 
 
 def load() -> None:
