@@ -50,6 +50,10 @@ def mac(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mac]:
             pytest.skip(f"the kernel refuses a namespace of mounts: {error}")
 
 
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True  # a client that keeps its connection holds nothing up
+
+
 @pytest.fixture(scope="module", autouse=True)
 def engine_behind_a_socket(mac: Mac) -> Iterator[None]:
     """Have DOCKER_HOST name a socket that is passed on to the engine, as Docker Desktop does."""
@@ -58,7 +62,7 @@ def engine_behind_a_socket(mac: Mac) -> Iterator[None]:
     address = f"{folder}/docker.sock"
     with (
         pytest.MonkeyPatch.context() as patch,
-        socketserver.ThreadingUnixStreamServer(address, _Forwarded) as server,
+        _Server(address, _Forwarded) as server,
     ):
         patch.setenv("DOCKER_HOST", f"unix://{address}")
         threading.Thread(target=server.serve_forever).start()
