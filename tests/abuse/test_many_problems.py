@@ -1,4 +1,4 @@
-"""Manifests with thousands of problems: each command shows the first ones and counts the rest."""
+"""Manifests with thousands of problems: each command shows the first ones and counts the rest, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
+
+from slimbake.config.report import MOST
 
 MANY = 3000
 HEAD = 'project: toys\npython: "3.11"\nservices:\n'
@@ -59,8 +61,9 @@ def test_many_problems_are_counted(kind: str, slimbake: Slimbake, tmp_path: Path
     ended = slimbake("check", at=tmp_path)
     assert ended.code == 2
     assert len(ended.stderr) < 50_000
-    assert f"and {MANY - 50:,} more problems" in ended.stderr
-    assert f"{MANY} problems in services.yaml" in ended.stderr
+    assert f"slimbake stops at {MOST:,} problems" in ended.stderr
+    assert f"and {MOST + 1 - 50:,} more problems" in ended.stderr
+    assert f"{MOST + 1} problems in services.yaml" in ended.stderr
 
 
 def test_many_warnings_are_counted(slimbake: Slimbake, tmp_path: Path) -> None:

@@ -337,6 +337,31 @@ def _read(reader: Reader, content: bytes, folder: Path, writing: int) -> None:
         os.write(writing, traceback.format_exc()[-2000:].encode("utf-8", "replace"))
 
 
+# What floods found, once: reader, head, what comes again, tail.
+_PROJECT = b'[project]\nname = "a"\ndependencies = ['
+FOUND = {
+    "keys that are none": ("manifest", b"", b"k%d: v\n", b""),
+    "services that are numbers": ("manifest", b"services:\n", b"  s%d: 1\n", b""),
+    "nested markers": ("requirements.txt", b"a ; ", b"(", b"\n"),
+    "a key of many parts": ("pyproject.toml", b"a", b".a", b" = 1\n"),
+    "a key of quoted parts": ("pyproject.toml", b"", b'"\\"".', b"a = 1\n"),
+    "requirements that are none": ("pyproject.toml", _PROJECT, b"'!%d',", b"]\n"),
+    "a key of a sdist": ("sources", b"[", b"a.", b"a]\n"),
+    "patterns with folders": (".dockerignore", b"", b"**/a*%d\n", b""),
+    "stages on stages": ("Dockerfile", b"FROM a AS s\n", b"FROM s AS s\nRUN a\n", b""),
+    "empty rows": ("RECORD", b"", b"\n", b""),
+    "a row without an end": ("RECORD", b'"', b"\n", b'",,\n'),
+    "a head without an end": ("METADATA", b"Name: a\n", b":   %d\r--", b"\n"),
+}
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_what_floods_found_takes_little_memory_and_time(found: str) -> None:
+    name, head, piece, tail = FOUND[found]
+    reader = READERS[name]
+    assert fault(reader, flood(head, piece, tail, reader.largest)) == ""
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_a_flood_takes_little_memory_and_time(name: str) -> None:
     reader = READERS[name]

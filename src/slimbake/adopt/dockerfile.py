@@ -7,7 +7,6 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -93,7 +92,11 @@ class _Reader:
         if stage is None:
             self.stages.append(Stage(name, parts[0], place))
             return
-        self.stages.append(replace(deepcopy(stage), name=name))
+        own = replace(stage, name=name)
+        # What is in them never changes.
+        for key in ("values", "env", "copies", "takes", "runs", "ports", "volumes", "odd"):
+            setattr(own, key, getattr(stage, key).copy())
+        self.stages.append(own)
 
     def _arguments(
         self, instruction: Instruction, values: Mapping[str, str]

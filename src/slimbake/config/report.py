@@ -10,7 +10,7 @@ from slimbake.config.document import KeyPath, Places, Position
 from slimbake.errors import ManifestError, Problem
 
 _LONGEST = 400
-MOST = 1000  # problems: to find a hint for each takes milliseconds
+MOST = 500  # problems: to find a hint for each takes milliseconds
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
