@@ -25,7 +25,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 NLG = ROOT / "examples" / "atlas" / "services" / "nlg"
-PATHS = (ROOT, ROOT / "src", ROOT / "libs/slimbake-models/src", NLG)
+LIBS = (ROOT / "libs/slimbake-models/src", ROOT / "libs/slimbake-export/src")
+PATHS = (ROOT, ROOT / "src", *LIBS, NLG)
 RESULTS = ROOT / "bench" / "results" / "generation.json"
 
 TORCH = "torch, fp32"
@@ -126,7 +127,7 @@ def forms(
     windows: Any,
 ) -> dict[str, Any]:
     """The figures of torch and of graphs, by form."""
-    from slimbake.inside.export.model import export_model
+    from slimbake_export.model import export_model
 
     load = importlib.import_module("slimbake_models").load
     whole = load(weights).runtime

@@ -25,7 +25,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PATHS = (ROOT, *(ROOT / each for each in ("src", "libs/slimbake-models/src")))
+LIBS = (ROOT / "libs/slimbake-models/src", ROOT / "libs/slimbake-export/src")
+PATHS = (ROOT, ROOT / "src", *LIBS)
 
 Encode = Callable[[Sequence[str]], Any]
 
@@ -86,8 +87,8 @@ def compare(model: Path, path: Path | None) -> None:
     import numpy as np
     from bench.tables import cpu, machine
 
-    from slimbake.inside.export import encoder, quantise
-    from slimbake.inside.export import model as export
+    from slimbake_export import encoder, quantise
+    from slimbake_export import model as export
 
     rows: dict[str, dict[str, Any]] = {}
     vectors: dict[str, Any] = {}

@@ -5,7 +5,7 @@ code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 MANIFEST = 2
@@ -23,7 +23,8 @@ SHOWN = 50  # problems of a manifest
 class Problem:
     """One fault in one place: `file:line:column: key.path: message`, then how to fix it.
 
-    `line` and `column` count from 1; 0 means that the fault belongs to the file as a whole.
+    `line` and `column` count from 1; 0 means that the fault belongs to the file as a whole. `path`
+    is for people; `keys` is the same as values.
     """
 
     file: str
@@ -32,6 +33,7 @@ class Problem:
     path: str
     message: str
     hint: str = ""
+    keys: tuple[str | int, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

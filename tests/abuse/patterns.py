@@ -103,8 +103,7 @@ def uses() -> Iterator[Use]:
 def _modules() -> Iterator[tuple[str, tuple[ModuleType, ast.Module]]]:
     for path in sorted(SOURCE.rglob("*.py")):
         name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-        # what is a program begins to run; what exports models runs where torch is
-        if path.stem != "__main__" and ".inside.export" not in name:
+        if path.stem != "__main__":  # what is a program begins to run
             tree = ast.parse(path.read_text("utf-8"))
             yield name.removeprefix("slimbake."), (importlib.import_module(name), tree)
 

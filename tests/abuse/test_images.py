@@ -28,7 +28,6 @@ from slimbake.checks.parity import measured_parity, parity_table
 from slimbake.checks.verify import Limit, _verdict
 from slimbake.cli.common import print_json
 from slimbake.console import harmless
-from slimbake.console.tables import Layout
 from slimbake.docker.containers import Contained, contained
 from slimbake.errors import SetupError
 from slimbake.host.workspace import Workspace
@@ -519,7 +518,7 @@ def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
     contents = layer_contents(members, Budget())
     layer = MeasuredLayer("sha256:d", "sha256:b", contents.uncompressed, 1, contents.files)
     measured = Measurement((Image("api", "sha256:1", (layer,)),))
-    text = report.sizes_text(Survey(measured, {"sha256:d": contents}), by, Layout(0))
+    text = report.sizes_text(Survey(measured, {"sha256:d": contents}), by, 0)
     assert name not in harmless(text)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from slimbake.inside.export.model import export_model
+from slimbake_export.model import export_model
 
 
 def export_harmed(folder: Path, out: Path, precision: str) -> dict[str, Path]:

@@ -15,9 +15,9 @@ transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from slimbake.inside.export.decoder import export_decoder  # noqa: E402
-from slimbake.inside.export.quantise import LEAST, quantise_graph  # noqa: E402
-from slimbake.inside.export.tracing import ExportError  # noqa: E402
+from slimbake_export.decoder import export_decoder  # noqa: E402
+from slimbake_export.quantise import LEAST, quantise_graph  # noqa: E402
+from slimbake_export.tracing import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 
@@ -186,7 +186,7 @@ def agreement(one: Path, other: Path) -> float:
 PROGRAM = """\
 import sys
 from pathlib import Path
-from slimbake.inside.export.decoder import export_decoder
+from slimbake_export.decoder import export_decoder
 export_decoder(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -23,13 +23,13 @@ transformers = pytest.importorskip("transformers")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from slimbake.inside.check.agreement import agreement_of_embeddings, judge  # noqa: E402
-from slimbake.inside.export import tracing  # noqa: E402
-from slimbake.inside.export.model import export_model  # noqa: E402
-from slimbake.inside.export.quantise import quantise_graph  # noqa: E402
-from slimbake.inside.export.reference import embedding_answers  # noqa: E402
-from slimbake.inside.parity_texts import Texts  # noqa: E402
 from slimbake.inside.step import hashed  # noqa: E402
 from slimbake.plan.parity import LIMITS  # noqa: E402
+from slimbake_export import tracing  # noqa: E402
+from slimbake_export.model import export_model  # noqa: E402
+from slimbake_export.quantise import quantise_graph  # noqa: E402
+from slimbake_export.reference import embedding_answers  # noqa: E402
+from slimbake_export.texts import Texts  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself
 

@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 
 from tests.export.test_export_models import FP32, TEXTS, of_family  # noqa: E402
 
-from slimbake.inside.export.model import export_model  # noqa: E402
+from slimbake_export.model import export_model  # noqa: E402
 from slimbake_models import Model, WrongTaskError, load  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself

@@ -8,15 +8,15 @@ import pytest
 from tests.golden.conftest import Print
 from tests.golden.fleets import CASES, FLEETS, REPOSITORY, Fleet
 from tests.golden.printed import printed
+from tests.unit.programs import program
 
 from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
-from slimbake.inside import Kind, zipapp
 from slimbake.project import load
 from slimbake.render import BAKE_FILE, MARK
 from slimbake.render.generated import drift
 
 every_fleet = pytest.mark.parametrize("fleet", FLEETS, ids=str)
-KINDS: tuple[Kind, ...] = ("make", "check", "export")
+KINDS = ("make", "check", "export")
 
 
 # Files of most fleets; VERSION is that of Python.
@@ -93,13 +93,13 @@ def test_a_fleet_carries_the_programs_that_its_steps_mount_and_no_others(fleet: 
     files = {file.path: file for file in fleet.files()}
     dockerfiles = [file.text for path, file in files.items() if path.endswith(".Dockerfile")]
     steps = [step for text in dockerfiles for step in text.split("\nRUN ")[1:]]
-    mounted: set[Kind] = set()
+    mounted: set[str] = set()
     for kind in KINDS:
         mounts, runs = f"from=inside,source={kind}.pyz,target=/{kind}.pyz ", f'"/{kind}.pyz", '
         assert [step for step in steps if (mounts in step) != (runs in step)] == []
         mounted |= {kind} if any(runs in step for step in steps) else set()
     found = {path: each.content for path, each in files.items() if path.startswith(f"{PROGRAMS}/")}
-    assert found == {f"{PROGRAMS}/{kind}.pyz": zipapp(kind) for kind in mounted}
+    assert found == {f"{PROGRAMS}/{kind}.pyz": program(kind) for kind in mounted}
 
 
 @every_fleet

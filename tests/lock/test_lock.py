@@ -484,6 +484,26 @@ def test_a_package_is_explained_by_who_needs_it_and_where_it_is(repo: Repo, web:
     assert repo.run("why", "LEAF").stdout == "leaf 2 in a\n  tool -> leaf\nleaf 2 in b\n  leaf\n"
 
 
+@pytest.mark.parametrize(
+    ("python", "asked", "locked"),
+    [
+        ("3.11", "[setuptools]", "setuptools==79.0.1"),
+        ("3.11", "[setuptools>=80]", "setuptools==82.0.0"),
+        ("3.12", "[setuptools]", "setuptools==82.0.0"),
+    ],
+)
+def test_setuptools_stays_as_the_image_of_an_old_python_has_it(
+    python: str, asked: str, locked: str, repo: Repo, index: Index
+) -> None:
+    for version in ("79.0.1", "82.0.0"):
+        index.add("setuptools", version)
+    repo.fleet(asked)
+    manifest = repo.root / "services.yaml"
+    manifest.write_text(manifest.read_text().replace("3.11", python))
+    repo.done("lock")
+    assert repo.pins("base-web") == [locked]
+
+
 def test_a_yanked_version_is_locked_only_where_it_is_pinned(repo: Repo, index: Index) -> None:
     index.add("core", "1")
     index.add("core", "2", yanked="it eats files")

@@ -14,14 +14,15 @@ import pytest
 import yaml
 from tests.golden.fleets import Fleet
 from tests.ran import ran
+from tests.unit.programs import program as packed
 
 import slimbake
-from slimbake import inside
 from slimbake.config.naming import PROGRAMS
 from slimbake.render.workflow import ACTION
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
+EXPORT = "libs/slimbake-export/src"
 BIN = Path(sys.executable).parent
 NAME = f"slimbake-{slimbake.__version__}"
 WHEEL, SDIST = f"{NAME}-py3-none-any.whl", f"{NAME}.tar.gz"
@@ -66,9 +67,10 @@ def unpacked(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_sdist_builds_the_same_files(dist: Path, unpacked: Path, tmp_path: Path) -> None:
     """At another path, later, without Git, with another umask, time zone and compiled leftovers."""
-    leftover = unpacked / "src/slimbake/__pycache__/errors.cpython-311.pyc"
-    leftover.parent.mkdir()
-    leftover.write_bytes(b"what an import left")
+    for package in ("src/slimbake", "libs/slimbake-export/src/slimbake_export"):
+        leftover = unpacked / package / "__pycache__/errors.cpython-311.pyc"
+        leftover.parent.mkdir()
+        leftover.write_bytes(b"what an import left")
     before = os.umask(0o077)
     try:
         again = build(unpacked, tmp_path / "again", TZ="Asia/Tokyo", LC_ALL="C")
@@ -99,6 +101,7 @@ def test_the_wheel_holds_the_package_its_templates_and_nothing_else(dist: Path) 
     assert held == {
         *(f"slimbake/{name}" for name in files(ROOT / "src/slimbake")),
         *(f"slimbake/_data/templates/{name}" for name in files(ROOT / "templates")),
+        *(f"slimbake/_data/{EXPORT}/{name}" for name in files(ROOT / EXPORT)),
         "slimbake/_data/docker-bake.hcl.j2",
         "slimbake/_data/requirements/runtime.txt",
     }
@@ -108,7 +111,7 @@ def test_the_sdist_holds_what_builds_the_wheel_and_nothing_else(unpacked: Path) 
     kept = ".gitignore CHANGELOG.md LICENSE PKG-INFO README.md docker-bake.hcl.j2 pyproject.toml"
     folders = {
         f"{folder}/{name}"
-        for folder in ("src", "templates")
+        for folder in ("src", "templates", "libs/slimbake-export")
         for name in files(ROOT / folder)
         if ".egg-info/" not in name
     }
@@ -145,17 +148,19 @@ def test_the_installed_wheel_writes_a_valid_manifest(installed: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_installed_wheel_generates_as_a_checkout(installed: Path, tmp_path: Path) -> None:
-    fleet, case = tmp_path / "fleet", GOLDEN / "cases/variants"
+@pytest.mark.parametrize("name", ["variants", "inference"])
+def test_the_installed_wheel_generates_as_a_checkout(
+    name: str, installed: Path, tmp_path: Path
+) -> None:
+    fleet, case = tmp_path / "fleet", GOLDEN / "cases" / name
     shutil.copytree(case, fleet, ignore=shutil.ignore_patterns("expected"))
     run(installed / "slimbake", "generate", cwd=fleet)
     for file in Fleet(case).files():
         assert (fleet / file.path).read_bytes() == file.content, file.path
     programs = [*(fleet / PROGRAMS).iterdir()]
-    assert programs
+    assert "export.pyz" in {program.name for program in programs} or name == "variants"
     for program in programs:
-        kind: inside.Kind = program.stem  # type: ignore[assignment]
-        assert program.read_bytes() == inside.zipapp(kind), "what runs in images"
+        assert program.read_bytes() == packed(program.stem), "what runs in images"
     assert ": 0 written" in run(installed / "slimbake", "generate", cwd=fleet).stdout
 
 
@@ -177,7 +182,8 @@ def test_a_pipeline_installs_the_named_wheel(dist: Path, installed: Path, tmp_pa
     for words in (("lock",), ("generate",), ("check",)):
         run(installed / "slimbake", *words, cwd=fleet)
     action = yaml.safe_load((fleet / ACTION).read_text("utf-8"))
-    (script,) = (step["run"] for step in action["runs"]["steps"] if "run" in step)
+    scripts = [step.get("run", "") for step in action["runs"]["steps"]]
+    (script,) = [script for script in scripts if "pip install" in script]
     env = {"RUNNER_TEMP": str(tmp_path), "GITHUB_PATH": str(tmp_path / "path")}
     run("bash", "-e", "-c", script, cwd=fleet, **env)
     program = Path((tmp_path / "path").read_text().strip(), "slimbake")

@@ -23,7 +23,7 @@ ORDER = (
 """From the ground up: a package imports only what stands above it here (docs/architecture.md)."""
 
 PURE = (
-    *("host.names", "host.sources", "host.typed", "host.wheels", "config.collected"),
+    *("host.names", "host.sources", "host.typed", "host.wheels"),
     *("config.model", "config.naming", "config.parity", "config.removal", "fleet", "plan"),
     *("render.quoting", "render.workflow", "render", "lock.model", "lock.text", "lock.explain"),
     *("layers.compilers", "layers.model", "layers.order", "report.layers", "images.sizes"),
@@ -33,7 +33,17 @@ PURE = (
     *("fingerprint.steps", "fingerprint.compare"),
     *(
         f"adopt.{each}"
-        for each in ("shell", "dockerfile", "files", "needs", "code", "differences", "compose")
+        for each in (
+            "shell",
+            "dockerfile",
+            "files",
+            "projects",
+            "commands",
+            "needs",
+            "code",
+            "differences",
+            "compose",
+        )
     ),
     *(f"adopt.{each}" for each in ("rule", "services", "writer")),
     *("checks.cure", "checks.missing", "checks.readonly", "release.command", "release.events"),
@@ -161,7 +171,7 @@ OPENING = {
     "host.uv": "uv's answer",
     "catalogue": "slimbake's own",
     "config.structure": "slimbake's own",
-    "render.generated": "slimbake's own templates and schema",
+    "render.generated": "slimbake's own templates and schema, and the package that exports models",
     "report": "slimbake's own page",
     "fingerprint.gather": "slimbake's own template",
     "fingerprint.folders": "contexts, hashed: links are not followed, and nothing of it is shown",
@@ -182,7 +192,7 @@ OPENING = {
 """Modules that open files other than by `host.files.content`, and what those are: none lies in a repository, where a link
 could lead to this machine's secrets.
 """
-OPENS = {"open", "read_text", "read_bytes", "fdopen", "ZipFile"}
+OPENS = {"open", "read_text", "read_bytes", "fdopen", "ZipFile", "open_zip"}
 
 
 def test_what_lies_in_a_repository_is_opened_by_one_function() -> None:
@@ -283,11 +293,28 @@ def test_each_program_is_started_by_one_package() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "inside"])
 def test_what_runs_in_containers_needs_only_the_standard_library(module: str) -> None:
-    """Exports and references run where torch is: they import it, but in functions."""
     tree = ast.parse(MODULES[module].read_text("utf-8"))
-    nodes = tree.body if module.startswith("slimbake.inside.export.") else ast.walk(tree)
-    absolute = {name.partition(".")[0] for node in nodes for name in _top(node)}
+    absolute = {name.partition(".")[0] for node in ast.walk(tree) for name in _top(node)}
     assert absolute <= set(sys.stdlib_module_names)
+
+
+LIBS = Path(__file__).parents[2] / "libs"
+
+
+@pytest.mark.parametrize("path", sorted(LIBS.glob("slimbake-export/src/*/*.py")), ids=str)
+def test_what_exports_models_imports_torch_in_functions_and_never_slimbake(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    at_once = {name.partition(".")[0] for node in tree.body for name in _top(node)}
+    assert at_once <= set(sys.stdlib_module_names)
+    whole = {name.partition(".")[0] for node in ast.walk(tree) for name in _top(node)}
+    assert "slimbake" not in whole
+
+
+def test_slimbake_imports_none_of_its_libraries() -> None:
+    libraries = {path.name for path in LIBS.glob("*/src/*")}
+    assert libraries == {"slimbake_models", "slimbake_export"}
+    imported = {name.partition(".")[0] for module in MODULES for name in imports(module)}
+    assert not libraries & imported
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "inside"])

@@ -50,7 +50,7 @@ def main() -> int:
     for file in sorted((ROOT / "src/slimbake").rglob("*.py")):
         if "inside" not in file.parts:  # a change there rebuilds every layer
             faults += of_source(file.relative_to(ROOT), file.read_text("utf-8"))
-    for folder in ("src", "tests", "bench", "tools"):
+    for folder in ("src", "libs", "tests", "bench", "tools"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             if "/." in str(file.relative_to(ROOT)):  # as what tools/image unpacks
                 continue

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
-from slimbake.adopt.fit import checked, with_python
-from slimbake.adopt.init import in_folder
-from slimbake.adopt.insertion import Entry, insert, write_text
+from slimbake.adopt.fit import checked
+from slimbake.adopt.insertion import insert, write_text
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
 from slimbake.config.model import Manifest
@@ -98,9 +98,8 @@ def _required(manifest: Manifest, base: str | None) -> set[str]:
     names: set[str] = set()
     while base in by_name:
         requirements = by_name[base].requirements
-        names |= {name_of(spec) for spec in requirements.specs} | {
-            package.name for package in requirements.packages
-        }
+        names.update(map(name_of, requirements.specs))
+        names.update(package.name for package in requirements.packages)
         base = by_name[base].extends
     return names
 
@@ -113,10 +112,9 @@ def add(
 ) -> tuple[str, ...]:
     """Put a service at the end of the manifest; the lines that say what to do next.
 
-    Its folder is laid where there is none. One that is there is taken as it is: its Dockerfile, its
-    requirements and its program say what the entry is. Everything is checked before anything is
-    written; all text that stood in the manifest stays as it was. Raises ManifestError where the
-    manifest is wrong already, UsageError where this service cannot be added.
+    Its folder lies beside those of the others. Everything is checked before anything is written; all
+    text that stood in the manifest stays as it was. Raises ManifestError where the manifest is wrong
+    already, UsageError where this service cannot be added.
     """
     file = manifest_file.parent.resolve() / manifest_file.name
     old = manifest(file)
@@ -125,27 +123,25 @@ def add(
         raise UsageError(
             f"services.{name} is in {file.name} already", "edit that entry, or choose another name"
         )
-    folder = _folder(file.parent, old, name)
-    new = skeleton(old, name, base)
-    entry: Entry = {
-        **({"base": base} if base else {}),
-        "context": folder,
-        "command": ["python", "-m", new.package],
-        "port": _port(old) if port is None else port,
-        "smoke": "smoke.py",
-    }
-    files = new.files(file.parent, entry["port"])
+    folder = str(PurePosixPath(_parent(old), name))
     target = file.parent / folder
-    laid = _laid(target, files)  # by a run that was killed
-    if not laid and (target.exists() or target.is_symlink()):
-        return _found(file, text, name, folder, base, port, console)
+    new = skeleton(old, name, base)
+    entry: dict[str, Any] = {"base": base} if base else {}
+    entry["context"] = folder
+    entry["command"] = ["python", "-m", new.package]
+    entry["port"] = _port(old) if port is None else port
+    entry["smoke"] = "smoke.py"
+    files = new.files(file.parent, entry["port"])
+    is_laid = _has_exactly(target, files)  # by a run that was killed
+    if not is_laid and (target.exists() or target.is_symlink()):
+        hint = f"`slimbake init --service {name}` reads its Dockerfile; or choose another name"
+        raise UsageError(f"{folder} exists already", hint)
     extended = insert(text, name, entry, file.name)
     # The folder is not there yet; all else that can be wrong shows with another in its place.
-    elsewhere = {
-        key: "." if key == "context" else value for key, value in entry.items() if key != "smoke"
-    }
+    elsewhere = {**entry, "context": "."}
+    del elsewhere["smoke"]
     _check(file, name, insert(text, name, elsewhere, file.name))
-    if not laid:
+    if not is_laid:
         _lay(target, files)
     try:
         _check(file, name, extended)
@@ -155,11 +151,9 @@ def add(
         raise
     for path in (file.name, *(f"{folder}/{path}" for path in files)):
         console.say(f"wrote {path}")
+    below = f"base {base}" if base else "the runtime"
     return (
-        (
-            f"services.{name}: {new.what}, port {entry['port']}, on"
-            f" {f'base {base}' if base else 'the runtime'}"
-        ),
+        f"services.{name}: {new.what}, port {entry['port']}, on {below}",
         "next:",
         f"  slimbake bake {name}   builds it and runs its smoke",
         f"  {folder}/{new.package}/app.py   put your code here; /echo is an example",
@@ -167,77 +161,40 @@ def add(
     )
 
 
-def _laid(folder: Path, files: Mapping[str, str]) -> bool:
-    """Whether a folder holds exactly these files: path in it -> text."""
+def _has_exactly(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether a folder has these files and no others: path in it -> text."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return {path.relative_to(folder).as_posix() for path in there} == files.keys() and all(
-        path.is_file()
-        and content(folder, path.relative_to(folder))
-        == files[path.relative_to(folder).as_posix()].encode()
-        for path in there
-    )
+    found = set()
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = path.relative_to(folder).as_posix()
+        if name not in files or path.is_symlink() or not path.is_file():
+            return False
+        if content(folder, path.relative_to(folder)) != files[name].encode():
+            return False
+        found.add(name)
+    return found == files.keys()
 
 
-def _found(
-    file: Path,
-    text: str,
-    name: str,
-    folder: str,
-    base: str | None,
-    port: int | None,
-    console: Console,
-) -> tuple[str, ...]:
-    """Add the service that lies in a folder already."""
-    if not (file.parent / folder).is_dir():
-        raise UsageError(f"{folder} is no folder", "move it away, or choose another name")
-    draft = in_folder(file.parent, folder, name, port or 0)
-    if draft is None:
-        raise UsageError(
-            f"{folder} exists already, and has no Dockerfile that says how the service starts",
-            f"add one; or write the entry by hand, with `context: {folder}` and `command`",
-        )
-    (draft,) = with_python((draft,), manifest(file).python)
-    entry = {**({"base": base} if base else {}), **draft.entry}
-    extended = insert(text, name, entry, file.name)
-    _check(file, name, extended)
-    write_text(file, extended)
-    console.say(f"wrote {file.name}")
-    why = [f"{note.place}: {note.what}" for note in draft.why]
-    return (
-        f"services.{name}: {draft.outcome}, from {', '.join(map(str, draft.origin))}",
-        *why,
-        *(line for note in draft.notes for line in str(note).split("\n")),
-        "next:",
-        f"  slimbake bake {name}   builds and checks it",
-    )
-
-
-def _folder(root: Path, old: Manifest, name: str) -> str:
-    """Where the new service's code is, or goes: beside the others', unless a folder of its name
-    elsewhere, at most one below the root, says how it starts.
-    """
-    parents = Counter(
-        str(PurePosixPath(s.context).parent) for s in old.services if s.context != "."
-    )
-    parent = parents.most_common(1)[0][0] if parents else "services"
-    usual = str(PurePosixPath(parent, name))
-    if (root / usual).exists():
-        return usual
-    there = (path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir())
-    folders = (path.relative_to(root).as_posix() for path in there)
-    return next((folder for folder in folders if in_folder(root, folder, name, 0)), usual)
+def _parent(old: Manifest) -> str:
+    """The folder that has those of most services."""
+    folders = [service.context for service in old.services if service.context != "."]
+    parents = Counter(str(PurePosixPath(folder).parent) for folder in folders)
+    [(parent, _)] = parents.most_common(1) or [("services", 0)]
+    return parent
 
 
 def _port(old: Manifest) -> int:
+    """The port above the highest; else the first that is free."""
     used = {service.port for service in old.services if service.port}
     following = max(used, default=FIRST_PORT - 1) + 1
-    return (
-        following
-        if following <= LAST_PORT
-        else next(p for p in range(FIRST_PORT, LAST_PORT) if p not in used)
-    )
+    if following > LAST_PORT:
+        following = FIRST_PORT
+        while following in used:
+            following += 1
+    return following
 
 
 def _check(file: Path, name: str, text: str) -> None:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from slimbake.adopt.commands import lists_packages
 from slimbake.adopt.files import Pair, below, common, joined
 from slimbake.adopt.model import Build, KeepError, Place, Repository
-from slimbake.adopt.needs import lists_packages
 from slimbake.host.dockerignore import Ignore
 from slimbake.plan.targets import NOT_CODE
 
@@ -108,8 +108,6 @@ def code_of(
         _expect_free(place, changed[place], error)
         links[place] = changed[place]
     root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
-    if root and workdir == "/":
-        links |= _links_in_root(links, root)
     return Code(context, tuple(include), tuple(ordered), root, copied, tuple(links.items()))
 
 
@@ -188,15 +186,6 @@ def _links(
             _expect_free(place, moves[target], error)
             links[place] = moves[target]
     return links
-
-
-def _links_in_root(links: Mapping[str, str], root: str) -> dict[str, str]:
-    """Further links to what lies in "/": a program that runs there finds its files by their names."""
-    further: dict[str, str] = {}
-    for place, target in links.items():
-        if posixpath.dirname(place) == "/" and root + place != target:
-            further[root + place] = target
-    return further
 
 
 def _expect_free(place: str, target: str, error: KeepError) -> None:

@@ -51,12 +51,16 @@ def compose_files(repository: Repository) -> tuple[list[str], list[str]]:
     """The compose files that are read where none is named, and all others: the root's own; else all
     with a name that Compose looks for, one of each folder.
     """
-    named = [f for f in repository.files if _NAMED.fullmatch(posixpath.basename(f))]
-    named = [f for f in named if not f.startswith(".") and "/." not in f]
+    named: list[str] = []
+    for file in repository.files:
+        if _NAMED.fullmatch(posixpath.basename(file)) and "/." not in f"/{file}":
+            named.append(file)
     usual: dict[str, str] = {}
     for name in OWN:
-        for file in (path for path in named if posixpath.basename(path) == name):
-            usual.setdefault(posixpath.dirname(file), file)
+        for file in named:
+            folder, base = posixpath.split(file)
+            if base == name:
+                usual.setdefault(folder, file)
     chosen = [usual[""]] if "" in usual else sorted(usual.values())
     return chosen, [f for f in named if f not in chosen]
 
@@ -90,9 +94,9 @@ class _Reader:
     def _path(self, folder: str, text: str) -> str:
         """The path of a build. Of `.env` only those are taken that lead to something here."""
         filled = joined(folder, expand(text, self._env))
-        return (
-            filled if self._repository.has(filled) else joined(folder, expand(text, {}, keep=True))
-        )
+        if self._repository.has(filled):
+            return filled
+        return joined(folder, expand(text, {}, keep=True))
 
     def top(self, file: str) -> Raw:
         return self._file(file)[0]
@@ -104,12 +108,11 @@ class _Reader:
             return by_name
         self._included.add(file)
         for included in _listed(top.get("include")):
-            paths = _listed(included.get("path")) if isinstance(included, dict) else [included]
-            for path in map(_text, paths):
-                inner = joined(posixpath.dirname(file), path)
+            paths = included.get("path") if isinstance(included, dict) else included
+            for path in _listed(paths):
+                inner = joined(posixpath.dirname(file), _text(path))
                 by_name |= self.services(inner, self.top(inner), depth + 1)
-        services = top.get("services")
-        for name, raw in services.items() if isinstance(services, dict) else ():
+        for name, raw in _raw(top.get("services")).items():
             if isinstance(raw, dict):
                 by_name[name] = self._extended(file, name, raw, depth)
         return by_name
@@ -122,42 +125,38 @@ class _Reader:
         extends = service.get("extends")
         if not extends or depth > _DEEP:
             return entry
-        other, where = (
-            (_text(extends.get("service")), _text(extends.get("file")))
-            if isinstance(extends, dict)
-            else (_text(extends), "")
-        )
-        source = joined(folder, where) if where else file
-        listed = self.top(source).get("services")
-        parent = listed.get(other) if isinstance(listed, dict) else None
+        other, source = _text(extends), file
+        if isinstance(extends, dict):
+            other = _text(extends.get("service"))
+            if where := _text(extends.get("file")):
+                source = joined(folder, where)
+        parent = _raw(self.top(source).get("services")).get(other)
         if not isinstance(parent, dict):
-            self.notes.append(
-                Note("breaks", Place(file, line), f"{name} extends {other}, which is not there")
-            )
+            what = f"{name} extends {other}, which is not there"
+            self.notes.append(Note("breaks", Place(file, line), what))
             return entry
         return _merged(self._extended(source, other, parent, depth + 1), entry)
 
     def _file(self, file: str) -> tuple[Raw, Places | None]:
         if file not in self.read:
-            self.read[file] = ({}, None)
-            text = self._repository.text(file)
-            if text is None:
-                self.notes.append(Note("breaks", Place(file), "it is no text that can be read"))
-                return self.read[file]
-            try:
-                yaml_document = read_yaml(text)
-            except yaml.YAMLError:
-                self.notes.append(Note("breaks", Place(file), "it has control characters"))
-                return self.read[file]
-            value = yaml_document.value if isinstance(yaml_document.value, dict) else {}
-            self.read[file] = (value, yaml_document.places)
-            if not yaml_document.complete:
-                fault = yaml_document.faults[-1]
-                at = Place(file, fault.place.line)
-                self.notes.append(
-                    Note("breaks", at, f"YAML: {fault.message}", "what follows is not read")
-                )
+            self.read[file] = self._content(file)
         return self.read[file]
+
+    def _content(self, file: str) -> tuple[Raw, Places | None]:
+        text = self._repository.text(file)
+        if text is None:
+            self.notes.append(Note("breaks", Place(file), "it is no text that can be read"))
+            return {}, None
+        try:
+            document = read_yaml(text)
+        except yaml.YAMLError:
+            self.notes.append(Note("breaks", Place(file), "it has control characters"))
+            return {}, None
+        if not document.complete:
+            fault = document.faults[-1]
+            place, what = Place(file, fault.place.line), f"YAML: {fault.message}"
+            self.notes.append(Note("breaks", place, what, "what follows is not read"))
+        return _raw(document.value), document.places
 
 
 def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
@@ -172,26 +171,25 @@ def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
             context = build.get("context") or folder or "."
             build["dockerfile"] = path(context, _text(build["dockerfile"]))
         build["args"] = _mapping(build.get("args"))
-        further = _mapping(build.get("additional_contexts"))
-        build["additional_contexts"] = {
-            name: joined(folder, value) if ":" not in value else value
-            for name, value in further.items()
-        }
+        contexts: dict[str, str] = {}
+        for name, value in _mapping(build.get("additional_contexts")).items():
+            if ":" not in value:  # else it is an image or an address
+                contexts[name] = joined(folder, value)
+        build["additional_contexts"] = contexts
         entry["build"] = build
     if "environment" in service:
         entry["environment"] = _mapping(service["environment"], passed=True)
-    depends = service.get("depends_on")
-    if isinstance(depends, list):
-        entry["depends_on"] = {_text(name): {} for name in depends}
-    files = (
-        path.get("path") if isinstance(path, dict) else path
-        for path in _listed(service.get("env_file"))
-    )
-    if "env_file" in service:
-        entry["env_file"] = [joined(folder, _text(file)) for file in files]
+    if isinstance(service.get("depends_on"), list):
+        entry["depends_on"] = {_text(name): {} for name in service["depends_on"]}
     for key in _LISTS:
         if key in entry:
             entry[key] = _listed(entry[key])
+    if "env_file" in entry:
+        files: list[str] = []
+        for file in entry["env_file"]:
+            path_of_file = file.get("path") if isinstance(file, dict) else file
+            files.append(joined(folder, _text(path_of_file)))
+        entry["env_file"] = files
     return entry
 
 
@@ -203,7 +201,7 @@ def _merged(base: Raw, above: Raw) -> Raw:
         if isinstance(old, dict) and isinstance(value, dict) and key != "healthcheck":
             merged[key] = _merged(old, value)
         elif isinstance(old, list) and isinstance(value, list) and key in _LISTS:
-            merged[key] = [*old, *(item for item in value if item not in old)]
+            merged[key] = old + [item for item in value if item not in old]
         else:
             merged[key] = value
     return merged
@@ -213,37 +211,41 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
     """`top`: the folder of the first compose file."""
     place: Place = entry[""]
     folder = posixpath.dirname(place.file)
-    environment = entry.get("environment", {})
     volumes, mounts = _volumes(entry.get("volumes", ()), folder, top, repository)
+    ports, unpublished = _ports(entry.get("ports", ()))
     stays = [key for key in entry if not _READ.fullmatch(key)]
     stays += [f"the mount of {mount}" for mount in mounts]
-    ports, unpublished = _ports(entry.get("ports", ()))
     stays += unpublished
-    secret = [key for key in _RUN if _is_secret(str(entry.get(key, "")))]
-    stays += [f"{key}, which has what may be secret" for key in secret]
-    entry = {key: value for key, value in entry.items() if key not in secret}
-    depends = entry.get("depends_on", {})
+    entry = dict(entry)
+    for key in _RUN:
+        if _is_secret(str(entry.get(key, ""))):
+            stays.append(f"{key}, which has what may be secret")
+            del entry[key]
+    build = None
+    if isinstance(entry.get("build"), dict):
+        build = _build(entry["build"], folder)
+    expose = map(_number, entry.get("expose", ()))
+    depends_on: dict[str, str] = {}
+    for other, how in _raw(entry.get("depends_on")).items():
+        depends_on[other] = _text(_raw(how).get("condition"))
     return ComposeService(
         name=name,
         place=place,
-        build=_build(entry["build"], folder) if isinstance(entry.get("build"), dict) else None,
+        build=build,
         image=expand(_text(entry.get("image")), {}),
         entrypoint=_command(entry.get("entrypoint"), place),
         command=_command(entry.get("command"), place),
-        environment=environment,
-        env_files=tuple(file for file in entry.get("env_file", ()) if file),
+        environment=entry.get("environment", {}),
+        env_files=tuple(entry.get("env_file", ())),
         ports=tuple(ports),
-        expose=tuple(number for port in entry.get("expose", ()) if (number := _number(port))),
+        expose=tuple(filter(None, expose)),
         volumes=volumes,
         tmpfs=tuple(_text(mount).partition(":")[0] for mount in entry.get("tmpfs", ())),
         user=_text(entry.get("user")),
         workdir=_text(entry.get("working_dir")),
         stop_signal=_text(entry.get("stop_signal")),
         health=_health(entry.get("healthcheck"), place),
-        depends_on={
-            other: _text(how.get("condition")) if isinstance(how, dict) else ""
-            for other, how in (depends.items() if isinstance(depends, dict) else ())
-        },
+        depends_on=depends_on,
         gpu="nvidia" in _text(entry.get("runtime")) or _has_gpu(entry),
         profiles=bool(entry.get("profiles")),
         stays=tuple(dict.fromkeys(stays)),
@@ -260,7 +262,7 @@ def _is_secret(text: str) -> bool:
 def _has_gpu(entry: Raw) -> bool:
     deploy = entry.get("deploy")
     for key in ("resources", "reservations", "devices"):
-        deploy = deploy.get(key) if isinstance(deploy, dict) else None
+        deploy = _raw(deploy).get(key)
     return bool(deploy) or bool(entry.get("gpus"))
 
 
@@ -273,22 +275,23 @@ def _build(build: Raw, folder: str) -> Build:
         target=expand(_text(build.get("target")), {}),
         # as Compose fills them in where nothing is set
         args={name: expand(value, {}) for name, value in build["args"].items()},
-        contexts={n: v for n, v in build["additional_contexts"].items() if ":" not in v},
+        contexts=build["additional_contexts"],
     )
 
 
 def _command(command: Any, place: Place) -> Command | None:
     """Compose splits a text into words, and starts no shell. No words: the image's go, too."""
+    text = _text(command)
     if isinstance(command, list):
-        arguments = tuple(map(_text, command))
+        words = list(map(_text, command))
     else:
-        text = _text(command)
         try:
-            arguments = exact(text) or tuple(shlex.split(text))
+            words = [*exact(text)] or shlex.split(text)
         except ValueError:
-            arguments = (text,)
-    arguments = tuple(map(_filled, arguments))
-    return Command(arguments, place) if arguments or command in ([], "") else None
+            words = [text]
+    if not words and command not in ([], ""):
+        return None
+    return Command(tuple(map(_filled, words)), place)
 
 
 def _filled(word: str) -> str:
@@ -299,22 +302,23 @@ def _filled(word: str) -> str:
 def _health(settings: Any, place: Place) -> Health | None:
     if not isinstance(settings, dict):
         return None
-    times: Raw = {
-        key: _text(settings[key])
-        for key in _TIMES
-        if key in settings and "$" not in _text(settings[key])
-    }
+    times: Raw = {}
+    for key in _TIMES:
+        text = _text(settings.get(key, ""))
+        if key in settings and "$" not in text:
+            times[key] = text
     if "retries" in times:
         times["retries"] = int(times["retries"]) if times["retries"].isdecimal() else 3
     test = settings.get("test")
-    arguments = tuple(map(_text, test)) if isinstance(test, list) else ("CMD-SHELL", _text(test))
-    if _text(settings.get("disable")) == "true" or arguments[:1] == ("NONE",):
+    kind, *words = ["CMD-SHELL", _text(test)]
+    if isinstance(test, list):
+        kind, *words = [*map(_text, test)] or [""]
+    if _text(settings.get("disable")) == "true" or kind == "NONE":
         return Health(None, {}, place)
-    shell = ("/bin/sh", "-c") if arguments[0] == "CMD-SHELL" else ()
-    arguments = tuple(map(_filled, arguments[1:]))
-    return Health(
-        Command(arguments, place, shell) if any(arguments) else Command((), place), times, place
-    )
+    if not any(words):
+        return Health(Command((), place), times, place)
+    shell = ("/bin/sh", "-c") if kind == "CMD-SHELL" else ()
+    return Health(Command(tuple(map(_filled, words)), place, shell), times, place)
 
 
 def _ports(ports: Sequence[Any]) -> tuple[list[tuple[int | None, int]], list[str]]:
@@ -325,9 +329,8 @@ def _ports(ports: Sequence[Any]) -> tuple[list[tuple[int | None, int]], list[str
         if isinstance(item, dict):
             host, target = _text(item.get("published")), _text(item.get("target"))
         else:
-            text = expand(_text(item), {}).partition("/")[0]
-            *front, target = text.split(":")
-            host = front[-1] if front else ""
+            *addresses, target = expand(_text(item), {}).partition("/")[0].split(":")
+            host = "".join(addresses[-1:])
         number, published = _number(expand(target, {})), _number(expand(host, {}))
         if not number:
             others.append(f"the ports {target}")
@@ -363,18 +366,21 @@ def _volumes(
 
 def _mapping(entries: Any, passed: bool = False) -> dict[str, str]:
     """A mapping, or a list of NAME=VALUE; of a name alone, the shell's value where it is passed on."""
-    values: dict[str, str] = {}
+    values: dict[str, str | None] = {}
     if isinstance(entries, dict):
-        pairs = [(key, value is None, _text(value)) for key, value in entries.items()]
+        for name, value in entries.items():
+            values[name] = None if value is None else _text(value)
     else:
-        split = (_text(item).partition("=") for item in _listed(entries))
-        pairs = [(name, not equals, value) for name, equals, value in split]
-    for name, alone, value in pairs:
-        if not alone:
-            values[name] = value
+        for item in _listed(entries):
+            name, equals, text = _text(item).partition("=")
+            values[name] = text if equals else None
+    mapping: dict[str, str] = {}
+    for name, value in values.items():
+        if value is not None:
+            mapping[name] = value
         elif passed:
-            values[name] = f"${{{name}}}"
-    return values
+            mapping[name] = f"${{{name}}}"
+    return mapping
 
 
 def _number(value: Any) -> int:
@@ -383,7 +389,14 @@ def _number(value: Any) -> int:
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _raw(value: Any) -> Raw:
+    """A mapping; empty for all else."""
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:

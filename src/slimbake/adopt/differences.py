@@ -30,7 +30,7 @@ def differences(code: Code, build: Build, entry: Entry, repository: Repository) 
             what = f"{name} is copied today, and slimbake leaves out what begins with a dot"
             advice = f"`!{name}` in {IGNORE} copies it; variables may be an `env_file`"
             yield Note("breaks", Place(file), what, advice)
-    for place in [*_written(texts, entry)][:1]:
+    for place in _written(texts, entry):
         what = "it writes files, and slimbake's image is read-only"
         advice = "name the folder in `volumes`, or in `tmpfs` if a restart may empty it"
         yield Note("breaks", place, what, advice)

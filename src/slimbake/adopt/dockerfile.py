@@ -29,11 +29,6 @@ _ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz)$")
 # Arguments that BuildKit sets. Nothing here knows their values: such a variable stays as it is.
 _PLATFORM = re.compile(r"(?:TARGET|BUILD)(?:PLATFORM|OS|ARCH|VARIANT)")
 OF_PLATFORM = re.compile(rf"\$\{{?{_PLATFORM.pattern}\b")
-_PLAIN_ADDRESS = re.compile(r"https?://[\w.:-]+/[\w./~%+-]*[\w~%+-]")
-_DOWNLOAD = (
-    "import os, sys, urllib.request; os.makedirs(os.path.dirname(sys.argv[2]), exist_ok=True);"
-    " urllib.request.urlretrieve(sys.argv[1], sys.argv[2])"
-)
 _MOST = (
     1000  # instructions: each stage has what all before it say; the longest of 308 files has 254
 )
@@ -159,8 +154,10 @@ class _Reader:
         stage.health = Health(command, times, place)
 
     def _run(self, instruction: Instruction, stage: Stage, place: Place) -> None:
-        mounts = [expand(v, stage.values) for flag, v in instruction.flags if flag == "mount"]
-        secrets = [path for value in mounts if (path := self._mount(value, stage, place))]
+        secret = False
+        for flag, value in instruction.flags:
+            if flag == "mount":
+                secret |= self._mount(expand(value, stage.values), stage, place)
         text = "".join(document.body for document in instruction.documents) or instruction.rest
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
@@ -172,27 +169,26 @@ class _Reader:
         ):
             text, arguments = arguments[2], ()
         values = dict(stage.values)
-        stage.runs.append(Run(text, stage.workdir, place, values, arguments, tuple(secrets)))
+        stage.runs.append(Run(text, stage.workdir, place, values, arguments, secret))
 
-    def _mount(self, value: str, stage: Stage, place: Place) -> str:
-        """Take a mount. Where it has a secret; "" for others."""
-        options = {
-            key.lower(): text for key, _, text in (p.partition("=") for p in value.split(","))
-        }
+    def _mount(self, value: str, stage: Stage, place: Place) -> bool:
+        """Take a mount, and tell whether it is a secret."""
+        options: dict[str, str] = {}
+        for part in value.split(","):
+            key, _, text = part.partition("=")
+            options[key.lower()] = text
         source = options.get("source") or options.get("src") or ""
         target = options.get("target") or options.get("dst") or options.get("destination") or ""
         kind = options.get("type", "bind")
         if kind in ("secret", "ssh"):
-            stage.secret = True
-            name = options.get("id") or posixpath.basename(source) or "default"
-            return target or f"/run/secrets/{name}" if kind == "secret" else "ssh"
+            return True
         if kind == "bind" and target:
             copy = Copy(source or ".", absolute(stage.workdir, target), False, place, mount=True)
             if origin := options.get("from"):
                 stage.takes.append((origin, copy))
             else:
                 stage.copies.append(copy)
-        return ""
+        return False
 
     def _copy(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         given = dict(instruction.flags)
@@ -207,14 +203,8 @@ class _Reader:
                 words = ("curl", "-o", where, odd)
                 stage.runs.append(Run("", where, place, dict(stage.values), words))
                 return
-            if len(sources) > 1 or not _PLAIN_ADDRESS.fullmatch(odd) or given.keys() - {"chown"}:
-                what = f"a download: {odd.partition('?')[0]}"
-                self._odd(stage, place, what, "keep it in the repository")
-                return
-            is_folder = target.endswith("/") or _is_folder(where, stage)
-            file = posixpath.join(where, posixpath.basename(odd)) if is_folder else where
-            fetch = ("python", "-c", _DOWNLOAD, odd, file)
-            stage.runs.append(Run("", stage.workdir, place, dict(stage.values), fetch))
+            what = f"a download: {odd.partition('?')[0]}"
+            self._odd(stage, place, what, "keep it in the repository, or let a RUN fetch it")
             return
         if instruction.word == "ADD" and any(map(_ARCHIVE.search, sources)):
             self._odd(stage, place, "ADD unpacks an archive", "COPY the files")

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from slimbake.adopt.model import Draft, Entry, Note, Place, Rank
 from slimbake.config import manifest
 from slimbake.config.model import Manifest
 from slimbake.config.names import PYTHONS
+from slimbake.config.report import dotted_path
 from slimbake.errors import ManifestError, Problem
 from slimbake.host.files import apart
 
@@ -33,9 +35,6 @@ _MAY_GO = frozenset(
         "args",
     ]
 )
-_KEY = re.compile(
-    r'services\.(?:"([^"]+)"|([\w-]+))(?:\.(\w+))?(?:\."?([^"\[\]]+?)"?(?:\[\d+\].*)?$|\[(\d+)\])?'
-)
 
 
 def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
@@ -45,14 +44,13 @@ def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
         try:
             return manifest(copy)
         except ManifestError as error:
-            return tuple(
-                replace(
-                    problem,
-                    file=problem.file.replace(copy.name, file.name),
-                    message=problem.message.replace(copy.name, file.name),
-                )
-                for problem in error.problems
-            )
+            problems = error.problems
+    named: list[Problem] = []
+    for problem in problems:
+        name = problem.file.replace(copy.name, file.name)
+        message = problem.message.replace(copy.name, file.name)
+        named.append(replace(problem, file=name, message=message))
+    return tuple(named)
 
 
 def python_for(drafts: Iterable[Draft]) -> str:
@@ -82,10 +80,10 @@ def _allows(requirement: str, version: str) -> bool:
     """Whether a requirement on Python's version, also as Poetry writes it, allows one."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    parts = [part.strip() for part in requirement.split(",")]
-    plain = [
-        re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", re.sub(r"^~(?=\d)", "~=", p)) for p in parts
-    ]
+    plain: list[str] = []
+    for part in requirement.split(","):
+        bound = re.sub(r"^~(?=\d)", "~=", part.strip())
+        plain.append(re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", bound))
     try:
         return f"{version}.99" in SpecifierSet(",".join(plain))
     except InvalidSpecifier:
@@ -130,81 +128,90 @@ def kept(draft: Draft, why: Note) -> Draft:
 def fitting(
     file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
 ) -> tuple[list[Draft], list[Note]]:
-    """The drafts that the manifest's reader takes, and notes on those that nothing saves."""
-    drafts, lost = list(drafts), list[Note]()
-    while not isinstance(problems := checked(file, text(drafts)), Manifest):
-        by_name = {draft.name: draft for draft in drafts}
-        ours = [(problem, at) for problem in problems if (at := _key(problem, by_name))]
-        if not ours:  # it is about files that several may read: each alone shows whose they are
-            ours = [
-                (problem, (draft.name, "", ""))
-                for draft in drafts
-                for alone in [checked(file, text([_without_others(draft)]))]
-                if isinstance(alone, tuple)
-                for problem in alone[:1]
-            ] or [
-                (problems[0], (draft.name, "", "")) for draft in drafts if draft.outcome != "kept"
-            ]
-        if not ours:
-            break
-        for problem, (name, key, inner) in ours:
-            if (before := by_name.get(name)) is None:
+    """The drafts that the manifest's reader takes, and notes on those that nothing saves. `text`: the
+    manifest with these drafts.
+    """
+    by_name = {draft.name: draft for draft in drafts}
+    lost: list[Note] = []
+    while True:
+        current = list(by_name.values())
+        problems = checked(file, text(current))
+        faults = _faults(file, current, problems, text) if isinstance(problems, tuple) else []
+        if not faults:
+            return current, lost
+        replaced: set[str] = set()
+        for name, problem in faults:
+            if name in replaced:  # the problem is about the entry before
                 continue
-            after = _corrected(before, problem, key, inner)
-            if after is None:
+            before = by_name[name]
+            corrected = _corrected(before, problem)
+            if corrected is None:
                 del by_name[name]
                 lost.append(_note("breaks", before, problem))
             else:
-                by_name[name] = after
-            if after is None or after.outcome != before.outcome:
-                ours = [(p, k) for p, k in ours if k[0] != name]
-        drafts = list(by_name.values())
-    return drafts, lost
+                by_name[name] = corrected
+            if corrected is None or corrected.outcome != before.outcome:
+                replaced.add(name)
 
 
-def _without_others(draft: Draft) -> Draft:
-    """A draft alone in a manifest: it names no others."""
-    rest = {key: v for key, v in draft.entry.items() if key not in ("depends_on", "contexts")}
-    return replace(draft, entry=rest)
+def _faults(
+    file: Path,
+    drafts: Sequence[Draft],
+    problems: Sequence[Problem],
+    text: Callable[[Sequence[Draft]], str],
+) -> list[tuple[str, Problem]]:
+    """Problems, each with the service that it is about."""
+    names = {draft.name for draft in drafts}
+    faults: list[tuple[str, Problem]] = []
+    for problem in problems:
+        if problem.keys[:1] == ("services",) and problem.keys[1:2]:
+            name = str(problem.keys[1])
+            if name in names:
+                faults.append((name, problem))
+    if faults:
+        return faults
+    # They are about files that several services may read: each alone shows whose they are.
+    for draft in drafts:
+        entry = dict(draft.entry)
+        for key in ("depends_on", "contexts"):  # which name other services
+            entry.pop(key, None)
+        alone = checked(file, text([replace(draft, entry=entry)]))
+        if isinstance(alone, tuple):
+            faults.append((draft.name, alone[0]))
+    if faults:
+        return faults
+    return [(draft.name, problems[0]) for draft in drafts if draft.outcome != "kept"]
 
 
-def _corrected(draft: Draft, problem: Problem, key: str, inner: str) -> Draft | None:
+def _corrected(draft: Draft, problem: Problem) -> Draft | None:
     """A draft without what is refused; None where that is the service itself."""
-    entry: Entry = dict(draft.entry)
-    if key in entry and (key in _MAY_GO or (draft.outcome == "kept" and key not in _OWN)):
-        value = entry[key]
-        if isinstance(value, dict) and inner in value and len(value) > 1:
-            entry[key] = {name: item for name, item in value.items() if name != inner}
-        elif isinstance(value, list) and inner.isdecimal() and int(inner) < len(value) > 1:
-            entry[key] = [item for number, item in enumerate(value) if number != int(inner)]
-        else:
-            del entry[key]
-        note = _note("lost", draft, problem)
-        return replace(draft, entry=entry, notes=(*draft.notes, note))
-    if draft.outcome != "kept":
+    keys: list[str | int] = [*problem.keys[2:], "", ""]
+    key, inner = keys[:2]
+    may_go = key in _MAY_GO
+    if draft.outcome == "kept":
+        may_go = key not in ("context", "dockerfile")
+    if key not in draft.entry or not may_go:
+        if draft.outcome == "kept":
+            return None
         return kept(draft, _note("other", draft, problem))
-    return None
-
-
-_OWN = ("context", "dockerfile")
+    entry: Entry = dict(draft.entry)
+    value = entry.pop(str(key))
+    rest: dict[str, Any] | list[Any] = {}
+    if isinstance(value, dict) and inner in value:
+        rest = dict(value)
+        del rest[str(inner)]
+    elif isinstance(value, list) and isinstance(inner, int):
+        rest = value[:inner] + value[inner + 1 :]
+    if rest:
+        entry[str(key)] = rest
+    return replace(draft, entry=entry, notes=(*draft.notes, _note("lost", draft, problem)))
 
 
 def _note(rank: Rank, draft: Draft, problem: Problem) -> Note:
-    at = Place(problem.file, problem.line) if not problem.path else draft.origin[-1]
-    subject = f"{problem.path.split('.', 2)[-1]}: " if problem.path.count(".") > 1 else ""
-    advice = " ".join(problem.hint.split("\n"))
-    return Note(
-        rank,
-        at,
-        f"{subject}{problem.message}",
-        advice,
-    )
-
-
-def _key(problem: Problem, by_name: dict[str, Draft]) -> tuple[str, str, str] | None:
-    """The service, the key and the item in it that a problem is about."""
-    match = _KEY.match(problem.path)
-    name = (match[1] or match[2]) if match else ""
-    if not match or name not in by_name:
-        return None
-    return name, match[3] or "", match[4] or match[5] or ""
+    """A note on what the manifest's reader says: of a file with its line, of an entry with its key."""
+    place, what = draft.origin[-1], problem.message
+    if not problem.path:
+        place = Place(problem.file, problem.line)
+    elif len(problem.keys) > 2:
+        what = f"{dotted_path(problem.keys[2:])}: {what}"
+    return Note(rank, place, what, " ".join(problem.hint.split("\n")))

@@ -8,18 +8,17 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from slimbake.adopt.fit import checked, fitting, python_for, with_python
+from slimbake.adopt.fit import fitting, python_for, with_python
 from slimbake.adopt.insertion import insert, write_text
-from slimbake.adopt.model import RANKS, Draft, Note, Place, Rank, Repository
+from slimbake.adopt.model import RANKS, Draft, Note, Place, Rank
 from slimbake.adopt.services import adoption
 from slimbake.adopt.survey import survey
 from slimbake.adopt.writer import SCHEMA_LINE, manifest_text, service_lines
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
-from slimbake.config.model import Manifest
 from slimbake.console import Console
 from slimbake.console.tables import counted, text_table
 from slimbake.errors import UsageError
@@ -78,26 +77,17 @@ def _next_steps(file: Path) -> list[str]:
     ]
 
 
-def in_folder(root: Path, folder: str, name: str, port: int) -> Draft | None:
-    """The service whose Dockerfile lies in a folder; None where there is none."""
-    drafts = adoption(survey(root)).drafts
-    inside = [e for e in drafts if any(p.file.startswith(f"{folder}/") for p in e.origin)]
-    inside = [e for e in inside if e.name == name] or inside
-    if not inside:
-        return None
-    [draft, *_] = inside
-    if port and draft.entry.setdefault("port", port) != port:
-        draft.entry["publish"] = port
-    return draft
-
-
 def start(file: Path, request: InitRequest) -> Started:
     """Decide the manifest of a repository; of one that has one, for its Python. Nothing is written.
 
     Raises UsageError where nothing in it can become a service.
     """
     repository = survey(file.parent.resolve())
-    adopted = adoption(repository, tuple(_compose(request.compose, repository)), request.service)
+    files = tuple(map(posixpath.normpath, request.compose))
+    for path in files:
+        if not repository.is_file(path):
+            raise UsageError(f"{path} is not there", "name a compose file of the repository")
+    adopted = adoption(repository, files, request.service)
     if not adopted.drafts:
         raise UsageError(*_nothing(request, adopted.notes))
     python = manifest(file).python if file.exists() else python_for(adopted.drafts)
@@ -109,28 +99,6 @@ def start(file: Path, request: InitRequest) -> Started:
     drafts, lost = fitting(file, drafts, text)
     notes = [*adopted.notes, *lost, *(n for draft in drafts for n in draft.notes)]
     return Started(text(drafts), tuple(drafts), tuple(dict.fromkeys(notes)), adopted.left)
-
-
-def _compose(named: Sequence[str], repository: Repository) -> Iterator[str]:
-    """The compose files that are named, or that lie in a folder that is."""
-    for argument in named:
-        path = posixpath.normpath(argument)
-        inside = [f for f in repository.below(path) if posixpath.dirname(f) == path]
-        candidates = [
-            f
-            for f in inside
-            if f.endswith((".yaml", ".yml"))
-            and "compose" in posixpath.basename(f)
-            and "override" not in f
-        ]
-        if repository.is_file(path):
-            yield path
-        elif candidates:
-            yield min(candidates, key=len)
-        else:
-            raise UsageError(
-                f"{argument} is not there", "name a compose file, or a folder that has one"
-            )
 
 
 def _nothing(request: InitRequest, notes: Sequence[Note]) -> tuple[str, str]:
@@ -162,34 +130,34 @@ def _further(file: Path, decided: Started, request: InitRequest, console: Consol
     lacking = [draft for draft in decided.drafts if draft.name not in existing]
     if not request.service:
         lines = [f"{file.name} exists already, and `init` does not change it"]
-        return lines + (
-            [
-                f"it lacks {draft.name} ({draft.origin[0]}): `slimbake init --service {draft.name}`"
-                for draft in lacking
-            ]
-            or ["every service found here is in it; `slimbake add NAME` adds a new one"]
-        )
+        for draft in lacking:
+            advice = f"`slimbake init --service {draft.name}`"
+            lines.append(f"it lacks {draft.name} ({draft.origin[0]}): {advice}")
+        if not lacking:
+            lines.append("every service found here is in it; `slimbake add NAME` adds a new one")
+        return lines
     if not lacking:
         return [f"services.{request.service} is in {file.name} already: edit that entry"]
-    [draft] = lacking
     old = yaml_text(file)
-    others = {key: v for key, v in draft.entry.items() if key != "depends_on"}
-    drafts = (draft, replace(draft, entry=others), replace(draft, entry=draft.kept))
-    for attempt in drafts:
-        text = insert(old, attempt.name, attempt.entry, file.name)
-        result = checked(file, text)
-        if isinstance(result, Manifest):
-            break
-        hint = "\n".join(map(str, result))
-    else:
-        raise UsageError(f"the service '{draft.name}' cannot be added", hint)
+
+    def text(drafts: Sequence[Draft]) -> str:
+        new = old
+        for draft in drafts:
+            new = insert(new, draft.name, draft.entry, file.name)
+        return new
+
+    drafts, lost = fitting(file, lacking, text)
+    if not drafts:
+        hint = "\n".join(map(str, lost))
+        raise UsageError(f"the service '{request.service}' cannot be added", hint)
+    [draft] = drafts
     if request.dry_run:
-        return service_lines(attempt)
-    write_text(file, text)
+        return service_lines(draft)
+    write_text(file, text(drafts))
     console.say(f"wrote {file.name}")
     return [
         f"services.{draft.name} is in {file.name}",
-        *_ranked(decided.notes),
+        *_ranked([*decided.notes, *draft.notes]),
         "next:",
         f"  slimbake bake {draft.name}   builds and checks it",
     ]

@@ -124,7 +124,7 @@ class Run:
     place: Place
     values: Mapping[str, str]
     exact: tuple[str, ...] = ()  # of exec form: its words
-    secrets: tuple[str, ...] = ()  # where it may read them
+    secret: bool = False  # whether it reads one
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,6 @@ class Stage:
     entrypoint: Command | None = None
     command: Command | None = None
     odd: list[KeepError] = field(default_factory=list)
-    secret: bool = False  # whether a RUN reads one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

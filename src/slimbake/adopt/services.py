@@ -5,10 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-
-import yaml
 
 from slimbake.adopt.compose import ComposeFacts, compose_facts, compose_files
 from slimbake.adopt.dockerfile import stages
@@ -25,7 +23,6 @@ from slimbake.adopt.model import (
 )
 from slimbake.adopt.rule import draft
 from slimbake.config.compose import OWN
-from slimbake.config.document import read_yaml
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
 from slimbake.console.tables import some
 
@@ -38,8 +35,8 @@ _UNNAMED = frozenset(
     ("src", "app", "docker", "dockerfiles", "build", "deploy", "deployment", "code")
 )
 _SHOWN = 12  # files in a note
-_WORKFLOWS = ".github/workflows"
-_BUILD_ACTION = "docker/build-push-action"
+_DEEPEST = 5  # folders before a name
+_LONGEST = 50  # characters of a name
 
 
 def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") -> Adoption:
@@ -47,23 +44,30 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     service that is wanted.
     """
     defaults, others = compose_files(repository)
-    projects = [list(files)] if files else [[file] for file in defaults]
-    every = [compose_facts(repository, project) for project in projects]
-    project_of = {file: facts.files[0] for facts in every for file in facts.files}
-    read = list(project_of)
-    notes = [note for facts in every for note in facts.notes]
-    notes += _others([other for other in others if other not in read], read)
+    groups = [list(files)] if files else [[file] for file in defaults]
+    projects = [compose_facts(repository, group) for group in groups]
+    notes: list[Note] = []
+    project_of: dict[str, str] = {}  # compose file -> the first one of its project
+    for facts in projects:
+        notes += facts.notes
+        for file in facts.files:
+            project_of[file] = facts.files[0]
+    unread = [other for other in others if other not in project_of]
+    if unread:
+        notes.append(_unread(unread, list(project_of)))
     if repository.partial:
         what = f"there are more than {len(repository.files)} files, and some were not looked at"
         notes.append(Note("other", Place("."), what, "run init in a folder with fewer"))
     candidates: list[Candidate] = []
     left: list[tuple[str, str]] = []
-    for facts in every:
-        composed, ready, lost = _composed(facts, apart=len(every) > 1)
-        candidates, left, notes = candidates + composed, left + ready, notes + lost
+    for facts in projects:
+        composed, ready, lost = _composed(facts, apart=len(projects) > 1)
+        candidates += composed
+        left += ready
+        notes += lost
     alone, unnamed = _alone(repository, candidates)
     notes += unnamed
-    named = list(_named([*candidates, *alone]))
+    named = _named([*candidates, *alone])
     images: dict[str, str] = {}
     names_in: dict[str, dict[str, str]] = {}  # project -> its name of a service -> ours
     for candidate in named:
@@ -81,7 +85,7 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
             ours = {names[n]: how for n, how in compose.depends_on.items() if n in names}
             candidate = replace(candidate, compose=replace(compose, depends_on=ours))
         drafts.append(draft(_linked(candidate, images, repository), repository))
-    name = every[0].name if len(every) == 1 else ""
+    name = projects[0].name if len(projects) == 1 else ""
     return Adoption(
         project=clean(name or repository.root.name, "fleet"),
         drafts=tuple(drafts),
@@ -90,16 +94,27 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
     )
 
 
-def _others(others: Sequence[str], read: Sequence[str]) -> Iterator[Note]:
+def _unread(files: Sequence[str], read: Sequence[str]) -> Note:
     """The compose files that are not read, in one note."""
-    if others:
-        files_read = f"init reads {some(read, _SHOWN) or 'none'}"
-        yield Note(
-            "other",
-            Place(others[0]),
-            f"compose files: {some(others, _SHOWN)}",
-            f"{files_read}; `--compose FILE` names another",
-        )
+    what = f"compose files: {some(files, _SHOWN)}"
+    advice = f"init reads {some(read, _SHOWN) or 'none'}; `--compose FILE` names another"
+    return Note("other", Place(files[0]), what, advice)
+
+
+def _startable(facts: ComposeFacts, root: str, builds: Collection[str]) -> set[str]:
+    """The services with ready-made images that a start check can start: it reads one compose file, and
+    has nothing that is built. `builds`: the images that are.
+    """
+    ready: set[str] = set()
+    for service in facts.services:
+        is_pulled = not service.build and service.image and service.image not in builds
+        if is_pulled and service.place.file == root:
+            ready.add(service.name)
+    startable: set[str] = set()
+    for service in facts.services:
+        if root in OWN and service.name in ready and {*service.depends_on} <= ready:
+            startable.add(service.name)
+    return startable
 
 
 def _composed(
@@ -109,18 +124,14 @@ def _composed(
     are others, whose volumes may have the same names.
     """
     root = facts.files[0] if facts.files else ""
-    builds = {service.image: service.build for service in facts.services if service.build}
-    builds.pop("", None)
-    ready: set[str] = set()
+    builds: dict[str, Build] = {}
     for service in facts.services:
-        is_pulled = not service.build and service.image and service.image not in builds
-        if is_pulled and service.place.file == root:  # a start check reads no other file
-            ready.add(service.name)
-    startable: set[str] = set()
-    for service in facts.services:
-        if root in OWN and service.name in ready and {*service.depends_on} <= ready:
-            startable.add(service.name)
-    candidates, left, notes = [], [], []
+        if service.build and service.image:
+            builds[service.image] = service.build
+    startable = _startable(facts, root, builds)
+    candidates: list[Candidate] = []
+    left: list[tuple[str, str]] = []
+    notes: list[Note] = []
     folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
     for service in facts.services:
         build, name = service.build or builds.get(service.image), service.name
@@ -156,7 +167,6 @@ def _alone(
     plain = [file for file in files if "." not in posixpath.basename(file)]
     folders = {*map(posixpath.dirname, (*used, *plain))}
     candidates, others = [], []
-    given = _contexts_of_workflows(repository)
     for file in files:
         if file in used:
             continue
@@ -165,43 +175,12 @@ def _alone(
             others.append(file)
             continue
         build, notes = _context(file, repository)
-        if (context := given.get(file, build.context)) != build.context:
-            build = replace(build, context=context)
-            what = f"its context is {context}: a workflow of GitHub says so"
-            notes = (Note("other", Place(file), what),)
         candidates.append(Candidate(name=_called(file, repository), build=build, notes=notes))
+    if not others:
+        return candidates, []
     what = f"Dockerfiles beside others: {some(others, _SHOWN)}"
     advice = "a compose file that builds one makes it a service; `dockerfile:` in the manifest, too"
-    return candidates, [Note("other", Place(others[0]), what, advice)] if others else []
-
-
-def _contexts_of_workflows(repository: Repository) -> dict[str, str]:
-    """The contexts that workflows of GitHub name, by Dockerfile: of one with two, none."""
-    found: dict[str, set[str]] = {}
-    for file in repository.below(_WORKFLOWS):
-        text = repository.text(file) or ""
-        try:
-            waiting = [read_yaml(text).value] if _BUILD_ACTION in text else []
-        except yaml.YAMLError:
-            continue
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, list):
-                waiting += value
-            if not isinstance(value, dict):
-                continue
-            waiting += value.values()
-            inputs = value.get("with")
-            if not isinstance(inputs, dict) or _BUILD_ACTION not in str(value.get("uses")):
-                continue
-            context = str(inputs.get("context") or ".")
-            dockerfile = str(inputs.get("file") or posixpath.join(context, "Dockerfile"))
-            found.setdefault(posixpath.normpath(dockerfile), set()).add(posixpath.normpath(context))
-    contexts: dict[str, str] = {}
-    for dockerfile, named in found.items():
-        if len(named) == 1 and named <= repository.folders:
-            contexts[dockerfile] = named.pop()
-    return contexts
+    return candidates, [Note("other", Place(others[0]), what, advice)]
 
 
 def _is_dockerfile(path: str, repository: Repository) -> bool:
@@ -223,22 +202,29 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
         if build.context == ".":
             return own, ()
         build = replace(build, context=posixpath.dirname(build.context) or ".")
+    if build == own:
+        return build, ()
     what = "its context is a folder above its own, which has what it copies"
-    return build, (Note("other", Place(file), what),) if build != own else ()
+    return build, (Note("other", Place(file), what),)
 
 
 def _has_sources(text: str, build: Build, repository: Repository) -> bool:
+    """Whether a context has all that a Dockerfile copies, and more than what says how to build."""
     every = stages(text, build.dockerfile, {})
     origins = Origins(every, build, repository)
+    sources: set[str] = set()
     try:
-        pairs = [pair for stage in every for pair in origins.pairs(stage)]
+        for stage in every:
+            sources.update(pair.source for pair in origins.pairs(stage))
     except (KeepError, RecursionError):
         return False
-    whole = any(pair.source == build.context for pair in pairs)
-    names = [posixpath.basename(path) for path in repository.below(build.context)]
-    return not whole or any(
-        not _FILE.fullmatch(n) and not n.endswith((".dockerignore", ".md", ".sh")) for n in names
-    )
+    if build.context not in sources:
+        return True
+    for path in repository.below(build.context):
+        name = posixpath.basename(path)
+        if not _FILE.fullmatch(name) and not name.endswith((".dockerignore", ".md", ".sh")):
+            return True
+    return False
 
 
 def _linked(candidate: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
@@ -262,31 +248,53 @@ def _called(file: str, repository: Repository) -> str:
     return service_name or repository.root.name
 
 
-def _named(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The candidates with names that the manifest takes, each once."""
-    count = Counter(clean(candidate.name, "service") for candidate in candidates)
-    taken: set[str] = set()
-    for candidate in candidates:
-        name = clean(candidate.name, "service")
-        file = (
-            candidate.compose.place.file
-            if candidate.compose
-            else posixpath.dirname(candidate.build.dockerfile)
-        )
-        if count[name] > 1 and posixpath.dirname(file):
-            parent = posixpath.basename(posixpath.dirname(file))
-            name = clean(f"{parent}-{name}", "service")
-        if name in taken:
-            number = next(n for n in range(2, len(candidates) + 2) if f"{name}-{n}" not in taken)
-            name = f"{name}-{number}"
-        taken.add(name)
-        yield replace(candidate, name=name)
+def _named(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with names that the manifest takes, each once: where several are called the same,
+    the folders around them come before; a number where these are the same, too.
+    """
+    words = [_words_of_name(candidate) for candidate in candidates]
+    lengths = [1] * len(words)
+    names = [own[-1] for own in words]
+    for _ in range(_DEEPEST):
+        count = Counter(names)
+        for place, own in enumerate(words):
+            if count[names[place]] == 1 or lengths[place] == len(own):
+                continue
+            lengths[place] += 1
+            longer = "-".join(own[-lengths[place] :])
+            if len(longer) <= _LONGEST:
+                names[place] = clean(longer, own[-1])
+    named: dict[str, Candidate] = {}
+    for candidate, name in zip(candidates, names, strict=True):
+        number, free = 1, name
+        while free in named:
+            number += 1
+            free = f"{name}-{number}"
+        named[free] = replace(candidate, name=free)
+    return list(named.values())
+
+
+def _words_of_name(candidate: Candidate) -> list[str]:
+    """The folders that lead to a candidate, less those that say nothing, and what it is called."""
+    name = clean(candidate.name, "service")
+    file = candidate.compose.place.file if candidate.compose else candidate.build.dockerfile
+    words = []
+    for folder in posixpath.dirname(file).split("/"):
+        if folder and folder.lower() not in _UNNAMED:
+            words.append(_slug(folder))
+    if words[-1:] == [name]:
+        words.pop()
+    return [*words, name]
+
+
+def _slug(text: str) -> str:
+    """A text in small letters and digits, with hyphens between its words."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def clean(text: str, default: str) -> str:
     """A name that the manifest takes."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    name = re.sub(r"^[0-9-]+", "", name)[:50].strip("-") or default
+    name = re.sub(r"^[0-9-]+", "", _slug(text))[:_LONGEST].strip("-") or default
     if name.startswith(tuple(PREFIXES)):
         name = f"service-{name}"
     reserved = name in RESERVED or name.endswith((*CHECKS, f"-{INVENTORY}"))

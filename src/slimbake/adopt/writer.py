@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from slimbake.adopt.model import Draft, Entry
+from slimbake.adopt.model import Draft
 from slimbake.config.naming import SCHEMA
 from slimbake.config.words import unquoted
 from slimbake.fleet.resolve import DEFAULT_PLATFORMS
@@ -21,7 +21,6 @@ _HEAD = (
 )
 _WIDTH = 96
 _PLAIN = re.compile(r"(?!-+$)[A-Za-z0-9_./-]+")  # `- -` is a list in a list
-_FEWEST = 4  # variables that are worth a name of their own
 # In the order in which a reader asks: what it is, what it needs, how it runs, what holds.
 _ORDER = [
     "python",
@@ -71,61 +70,19 @@ def manifest_text(project: str, python: str, drafts: Sequence[Draft], platform: 
             f"platforms: [{platform}]  # of this machine's engine; servers may need {other}"
         )
     lines += ["", "services:" if drafts else "services: {}"]
-    shared = _shared([draft.entry for draft in drafts])
-    named: set[str] = set()
-    for number, service_draft in enumerate(drafts):
-        lines += [""] if number else []
-        lines += _service(service_draft, shared.get(number, ("", {})), named)
-    return "\n".join(lines) + "\n"
-
-
-def _shared(entries: Sequence[Entry]) -> dict[int, tuple[str, dict[str, str]]]:
-    """The variables that entries have in common, by the number of the entry: a name, and they."""
-    owners: dict[tuple[str, str], list[int]] = {}
-    for number, entry in enumerate(entries):
-        for pair in entry.get("environment", {}).items():
-            owners.setdefault(pair, []).append(number)
-    groups: dict[tuple[int, ...], dict[str, str]] = {}
-    for (name, value), having in owners.items():
-        if len(having) > 1:
-            groups.setdefault(tuple(having), {})[name] = value
-    shared: dict[int, tuple[str, dict[str, str]]] = {}
-    for numbers, values in sorted(groups.items(), key=lambda g: -len(g[0]) * len(g[1])):
-        free = [number for number in numbers if number not in shared]
-        if len(values) >= _FEWEST and len(free) > 1:
-            name = f"shared-{len({name for name, _ in shared.values()}) + 1}"
-            shared |= dict.fromkeys(free, (name, values))
-    return shared
-
-
-def _service(draft: Draft, shared: tuple[str, Mapping[str, str]], named: set[str]) -> Iterator[str]:
-    """One service: its entry, and why it is kept."""
-    origin = ", ".join(map(str, draft.origin))
-    yield f"  {scalar(draft.name)}:  # {one_line(origin)}"
-    for note in draft.why:
-        yield f"    # kept: {one_line(f'{note.place}: {note.what}')}"
-    for key in sorted(draft.entry, key=_ORDER.index):
-        value = draft.entry[key]
-        name, common = shared
-        if key != "environment" or not name:
-            yield from _lines(key, value, 4)
-            continue
-        yield "    environment:"
-        if name in named:
-            yield f"      <<: *{name}"
-        else:
-            named.add(name)
-            yield f"      <<: &{name}"
-            for variable, text in common.items():
-                yield from _lines(scalar(variable), text, 8)
-        for variable, text in value.items():
-            if variable not in common:
-                yield from _lines(scalar(variable), text, 6)
+    services = ["\n".join(service_lines(each)) for each in drafts]
+    return "\n".join(lines) + "\n" + "\n\n".join(services) + "\n"
 
 
 def service_lines(draft: Draft) -> list[str]:
-    """One service alone, as it would stand in a manifest."""
-    return list(_service(draft, ("", {}), set()))
+    """One service: its entry, and why it is kept."""
+    origin = ", ".join(map(str, draft.origin))
+    lines = [f"  {scalar(draft.name)}:  # {one_line(origin)}"]
+    for note in draft.why:
+        lines.append(f"    # kept: {one_line(f'{note.place}: {note.what}')}")
+    for key in sorted(draft.entry, key=_ORDER.index):
+        lines += _lines(key, draft.entry[key], 4)
+    return lines
 
 
 def _lines(key: str, value: Any, indent: int) -> Iterator[str]:

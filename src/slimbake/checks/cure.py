@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slimbake.checks.missing import lacking, missing_variable
+from slimbake.checks.missing import lacking, last_match, missing_variable
 from slimbake.checks.readonly import unwritable
 from slimbake.config.model import ENDED
 from slimbake.plan.model import Running
@@ -15,9 +14,15 @@ from slimbake.plan.model import Running
 # The errors that code has wherever it runs: its traceback says enough.
 _RAISED = re.compile(r"[\s|]*(?:\w+\.)*(\w+(?:Error|Exception))(?::|$)")
 _OF_CODE = frozenset(
-    name
-    for name, var in vars(builtins).items()
-    if isinstance(var, type) and issubclass(var, SyntaxError | ImportError | NameError)
+    (
+        "ImportError",
+        "IndentationError",
+        "ModuleNotFoundError",
+        "NameError",
+        "SyntaxError",
+        "TabError",
+        "UnboundLocalError",
+    )
 )
 _NO_FILE = re.compile(r"No such file or directory: '(/app/[^']+)'")
 
@@ -41,7 +46,8 @@ def start_cure(fault: Fault, words: Sequence[str], service: Running) -> str:
     found = unwritable(words) or lacking(words, service) or _of_fault(fault, service)
     if not found:
         found = cure(words, service)
-    if found or fault.kind == "loopback" or _of_code(words):  # which says what to do
+    # A port of the loopback, and an error of the code, say themselves what to do.
+    if found or fault.kind == "loopback" or _of_code(words):
         return found
     return _limits(service)
 
@@ -82,31 +88,33 @@ def _of_fault(fault: Fault, service: Running) -> str:
 
 def _no_file(lines: Sequence[str], service: Running) -> str:
     """How a file of the service's code gets into the image that lacks it; "" of other files."""
-    missing = [match[1] for line in lines if (match := _NO_FILE.search(line))]
-    if not missing or service.own_dockerfile or missing[-1].startswith(service.writable):
+    missing = last_match(_NO_FILE.search, lines)
+    if not missing or service.own_dockerfile or missing[1].startswith(service.writable):
         return ""
     where = "`context` must contain it, and no .dockerignore leave it out"
-    return f"the image has no {missing[-1]}: {where}"
+    return f"the image has no {missing[1]}: {where}"
 
 
 def _of_code(lines: Sequence[str]) -> bool:
     """Whether the command ended with an error that its code has wherever it runs."""
-    raised = [match[1] for line in lines if (match := _RAISED.match(line))]
-    return bool(raised) and raised[-1] in _OF_CODE
+    raised = last_match(_RAISED.match, lines)
+    return raised is not None and raised[1] in _OF_CODE
 
 
 def _limits(service: Running) -> str:
     beside = (*service.start.beside, *service.start.fleet)
     waits_for = [name for name, how in service.depends_on if how != ENDED and name not in beside]
-    named = ", ".join((*beside, *waits_for)) if waits_for else ""
+    example = "..." if beside else "postgres"
+    if waits_for:
+        example = ", ".join((*beside, *waits_for))
     if beside:
         return (
             f"if it needs more than {', '.join(beside)}: a start check has no other network and no"
-            f" data, so name more services in `start: {{with: [{named or '...'}]}}` or variables in"
+            f" data, so name more services in `start: {{with: [{example}]}}` or variables in"
             " `{env: {...}}`, or write `start: none`"
         )
     return (
         "if it needs a network, data, a variable or another service: a start check has none, but"
-        f" `start` gives it services beside it ({{with: [{named or 'postgres'}]}}), variables"
+        f" `start` gives it services beside it ({{with: [{example}]}}), variables"
         " ({env: {KEY: none}}) or other arguments ([--help]), or is `none`"
     )

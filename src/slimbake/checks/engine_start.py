@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slimbake.checks.cure import Fault
 from slimbake.docker.containers import Detached, detached
@@ -16,55 +16,60 @@ from slimbake.inside.check.processes import listeners
 from slimbake.inside.check.start import elsewhere
 
 EVERY = 0.2  # seconds between two looks
+_UNSEEN = Fault()
 _IDLE = 2.0  # seconds of doing nothing after which a command does not go on by itself
 
 
 @dataclass(frozen=True, slots=True)
-class NoStart:
-    """Why a command does not start, and its last lines."""
+class Outcome:
+    """What came of starting a command."""
 
-    why: str
-    fault: Fault
-    words: list[str]
+    why: str = ""  # it does not start, as in "its command ..."; "" where it does
+    fault: Fault = _UNSEEN
+    words: Sequence[str] = ()  # its last lines
+    # Its stop signal does not end it: whether it would end a process that it has started.
+    deaf: bool | None = None
 
 
 def engine_start(
     name: str, arguments: Sequence[str], port: int | None, limit: float, alive: float
-) -> NoStart | None:
-    """Why a command does not start in a container of this name; None where it does.
+) -> Outcome:
+    """Whether a command starts in a container of this name.
 
     `arguments`: options and image of `docker run`. With a port, it is to listen there; else to end
     with exit code 0, or to live for so many seconds, longer while it is busy. Where the engine runs
     elsewhere, its ports cannot be seen, and to live is enough. Raises SetupError.
     """
     with detached(name, arguments) as container:
-        why, fault = container.refused, Fault()
-        if not why:
-            why, fault = _watch(container, port, limit, alive)
-        return NoStart(why, fault, container.last_lines()) if why else None
+        outcome = Outcome(container.refused)
+        if not outcome.why:
+            outcome = _watch(container, port, limit, alive)
+        if outcome.why:
+            outcome = replace(outcome, words=container.last_lines())
+        return outcome
 
 
-def _watch(container: Detached, port: int | None, limit: float, alive: float) -> tuple[str, Fault]:
-    """Why it does not start, "" where it does."""
+def _watch(container: Detached, port: int | None, limit: float, alive: float) -> Outcome:
     pace: Pace | None = None
     while True:
         code, pid = container.state()
         if code is not None:
-            before = f" before it listened on port {port}" if port else ""
-            ended = f"ended with exit code {code}{before}"
-            return "" if code == 0 and not port else ended, Fault()
-        ports = _listening(pid)
-        if port and ports and port in ports:
-            return "", Fault()
+            ended = f"ended with exit code {code}"
+            if port:
+                return Outcome(f"{ended} before it listened on port {port}")
+            return Outcome(ended if code else "")
         pace = pace or Pace(pid)
         late = pace.seconds() > limit
         settled = pace.seconds() >= alive and pace.idle(_IDLE)
+        ports = _listening(pid) if port else None
         if port and ports is not None:
+            if port in ports:
+                return Outcome()
             if late or (settled and ports):
-                outcome = elsewhere(port, dict.fromkeys(ports, False))
-                return outcome["error"], Fault(outcome.get("fault", ""))
+                found = elsewhere(port, dict.fromkeys(ports, False))
+                return Outcome(found["error"], Fault(found.get("fault", "")))
         elif settled or late:
-            return "", Fault()
+            return Outcome()
         time.sleep(EVERY)
 
 

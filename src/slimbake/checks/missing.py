@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from slimbake.inside.check.libraries import package_name
 from slimbake.plan.model import Running
@@ -14,6 +14,8 @@ _MISSING = re.compile(r"No module named '([\w.]+)'$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.
 _LIBRARY = re.compile(r"(?:^|\s)([^\s/]+): cannot open shared object file")
+# As Python says it, for os.system and `shell=True` of subprocess.
+_SHELL = re.compile(r"No such file or directory: '(?:/usr)?/bin/(?:ba|da)?sh'$")
 # As os.environ, pydantic and exceptions of people's own code put it: a key in capitals, a field,
 # or a name of several words, unlike those of levels of a log.
 _UNSET = re.compile(
@@ -22,20 +24,34 @@ _UNSET = re.compile(
 )
 
 
-def lacking(lines: Iterable[str], service: Running) -> str:
+def lacking(lines: Sequence[str], service: Running) -> str:
     """What to do where a service's last words miss a module or a library; "" where they do not."""
-    lines = [*lines]
-    return missing_module(lines, service) or missing_library(lines, service)
+    return (
+        missing_module(lines, service)
+        or missing_library(lines, service)
+        or missing_shell(lines, service)
+    )
 
 
-def missing_module(lines: Iterable[str], service: Running) -> str:
+def last_match(
+    find: Callable[[str], re.Match[str] | None], lines: Sequence[str]
+) -> re.Match[str] | None:
+    """What a pattern finds in the last line that it finds anything in; None where it finds nothing."""
+    for line in reversed(lines):
+        match = find(line.rstrip())
+        if match:
+            return match
+    return None
+
+
+def missing_module(lines: Sequence[str], service: Running) -> str:
     """Where to list the package of a module that a service's last words miss; "" where they miss
     none. Of several the last: it is what ended the program.
     """
-    modules = [match[1] for line in lines if (match := _MISSING.search(line.rstrip()))]
-    if not modules:
+    missing = last_match(_MISSING.search, lines)
+    if missing is None:
         return ""
-    module = modules[-1]
+    module = missing[1]
     if service.own_dockerfile:
         return f"the image has no `{module}`: install the package that has it in the Dockerfile"
     if module.partition(".")[0] in sys.stdlib_module_names:
@@ -52,14 +68,14 @@ def missing_module(lines: Iterable[str], service: Running) -> str:
     )
 
 
-def missing_library(lines: Iterable[str], service: Running) -> str:
+def missing_library(lines: Sequence[str], service: Running) -> str:
     """Where to name the Debian package of a shared library that a service's last words miss; ""
     where they miss none.
     """
-    libraries = [match[1] for line in lines if (match := _LIBRARY.search(line))]
-    if not libraries:
+    missing = last_match(_LIBRARY.search, lines)
+    if missing is None:
         return ""
-    library = libraries[-1]
+    library = missing[1]
     if service.own_dockerfile:
         return f"the image has no {library}: install the package that has it in the Dockerfile"
     guess = package_name(library)
@@ -70,12 +86,19 @@ def missing_library(lines: Iterable[str], service: Running) -> str:
     )
 
 
-def missing_variable(lines: Iterable[str], service: Running) -> str:
+def missing_shell(lines: Sequence[str], service: Running) -> str:
+    """What brings the shell that a service's last words miss; "" where they miss none."""
+    if service.own_dockerfile or last_match(_SHELL.search, lines) is None:
+        return ""
+    return f"the image has no shell: `shell: true` in `services.{service.host}` brings it"
+
+
+def missing_variable(lines: Sequence[str], service: Running) -> str:
     """How checks get a variable that a service's last words miss; "" where they miss none."""
-    variables = [match[1] or "KEY" for line in lines if (match := _UNSET.search(line))]
-    if not variables:
+    unset = last_match(_UNSET.search, lines)
+    if unset is None:
         return ""
     return (
-        f"if a variable is not set: `start: {{env: {{{variables[-1]}: VALUE}}}}` of"
+        f"if a variable is not set: `start: {{env: {{{unset[1] or 'KEY'}: VALUE}}}}` of"
         f" `services.{service.host}` gives it to the checks, and no image has it"
     )

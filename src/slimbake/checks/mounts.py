@@ -15,14 +15,17 @@ def mounted(plan: Plan, images: Mapping[str, str], services: Collection[str]) ->
     `images`: target -> the name or id of its image; what a service mounts and has none there, it
     does without. Raises SetupError.
     """
-    weights = {s.weights for s in plan.services if s.service in services and s.weights in images}
+    weights = set()
+    for service in plan.services:
+        if service.service in services and service.weights in images:
+            weights.add(service.weights)
     if not weights:
         return plan
     volumes = {name: image_volume(images[name], plan.project) for name in sorted(weights)}
-    given = (
-        replace(service, weights_volume=volumes.get(service.weights, ""))
-        if service.service in services
-        else service
-        for service in plan.services
-    )
+    given = []
+    for service in plan.services:
+        if service.service in services:
+            given.append(replace(service, weights_volume=volumes.get(service.weights, "")))
+        else:
+            given.append(service)
     return replace(plan, services=tuple(given))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slimbake.config.naming import PARITY
-from slimbake.console.tables import FOLDED, Layout, text_table
+from slimbake.console.tables import WIDTH, text_table
 from slimbake.host.files import content, write_atomically
 from slimbake.host.typed import WRONG, json_value
 from slimbake.host.workspace import Workspace
@@ -25,10 +25,13 @@ def measured_parity(workspace: Workspace, services: Iterable[str]) -> dict[str, 
     """
     measured: dict[str, dict[str, Any]] = {}
     for service in services:
-        for path in sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))[:1]:
-            with contextlib.suppress(OSError, *WRONG):  # it is of the image
-                figures = dict(json_value(content(path.parent, path.name)))
-                measured |= {service: figures} if parity_table({service: figures}) else {}
+        files = sorted(workspace.path(f"{FIGURES}/{service}").rglob("parity.json"))
+        if not files:
+            continue
+        with contextlib.suppress(OSError, *WRONG):  # it is of the image
+            figures = dict(json_value(content(files[0].parent, files[0].name)))
+            parity_table({service: figures})  # raises for figures that are none
+            measured[service] = figures
     return measured
 
 
@@ -56,18 +59,22 @@ _COLUMNS = (  # heading, key of a figure, how it is written
 )
 
 
-def parity_table(figures: Mapping[str, Mapping[str, Any]], layout: Layout = FOLDED) -> str:
+def parity_table(figures: Mapping[str, Mapping[str, Any]], width: int = WIDTH) -> str:
     """A row for each service, with the figures that some of them have."""
-    columns = [
-        column for column in _COLUMNS if any(column[1] in numbers for numbers in figures.values())
-    ]
+    columns = []
+    for column in _COLUMNS:
+        if any(column[1] in numbers for numbers in figures.values()):
+            columns.append(column)
     headings = ("service", "token ids", *(heading for heading, _, _ in columns), "seconds")
     rows = []
     for service, numbers in figures.items():
         ids = f"{numbers['strings'] - len(numbers['different'])} of {numbers['strings']}"
-        cells = {key: format(numbers[key], form) for _, key, form in columns if key in numbers}
-        if "service" in numbers:
-            cells["service"] += f" ({numbers['service'] / numbers['reference'] - 1:+.3%})"
-        written = (cells.get(key, "") for _, key, _ in columns)
-        rows.append((service, ids, *written, f"{numbers['seconds']:.1f}"))
-    return text_table(headings, rows, layout=layout)
+        row = [service, ids]
+        for _, key, form in columns:
+            cell = format(numbers[key], form) if key in numbers else ""
+            if cell and key == "service":
+                cell += f" ({numbers['service'] / numbers['reference'] - 1:+.3%})"
+            row.append(cell)
+        row.append(f"{numbers['seconds']:.1f}")
+        rows.append(row)
+    return text_table(headings, rows, width=width)

@@ -26,20 +26,23 @@ def unwritable(lines: Iterable[str]) -> str:
 
     Of several paths the last: a program goes on until one is too many.
     """
-    lines = [*lines]
-    paths = [
-        named[-1]
-        for line in lines
-        if _REFUSED.search(line) and (named := [one or other for one, other in _PATH.findall(line)])
-    ]
-    if not paths:
-        return _NO_DATABASE if any(map(_DATABASE.search, lines)) else ""
-    path = posixpath.normpath(paths[-1])
-    # A file: its folder is what can be mounted.
-    folder = posixpath.dirname(path) if posixpath.splitext(path)[1] else path
+    named = ""
+    database = False
+    for line in lines:
+        database = database or bool(_DATABASE.search(line))
+        if _REFUSED.search(line):
+            for quoted, bare in _PATH.findall(line):
+                named = quoted or bare
+    if not named:
+        return _NO_DATABASE if database else ""
+    path = folder = posixpath.normpath(named)
+    if posixpath.splitext(path)[1]:  # a file: its folder is what can be mounted
+        folder = posixpath.dirname(path)
+    # A folder that could not be made has no code that a mount would hide.
+    made_in_code = folder == path and folder.startswith("/app/")
     writes = (
         f"it cannot write to {path}: a container is read-only but for /tmp, `tmpfs` and `volumes`"
     )
-    if mountable(folder):
+    if mountable(folder) or made_in_code:
         return f"{writes}; if it may forget what it writes there: `tmpfs: [{folder}]`"
     return f"{writes}; let it write to one of these, such as `tmpfs: [/var/cache/NAME]`"

@@ -24,10 +24,13 @@ def note_smokes(
     build, each with its target's name.
     """
     empty = {name for name, line in log if line.startswith(EMPTY)}
-    smokes = {_key(root, target): target.name in empty for target in ran if target.kind == "smoke"}
+    smokes = {}
+    for target in ran:
+        if target.kind == "smoke":
+            smokes[_key(root, target)] = target.name in empty
     if smokes:
         remembered = {**(workspace.read(SMOKES, dict) or {}), **smokes}
-        workspace.write(SMOKES, dict([*remembered.items()][-1000:]))
+        workspace.write(SMOKES, dict(list(remembered.items())[-1000:]))
 
 
 def known_smokes(
@@ -37,8 +40,11 @@ def known_smokes(
     it never did.
     """
     remembered: dict[str, bool] = workspace.read(SMOKES, dict) or {}
-    smokes = (target for target in targets if target.kind == "smoke")
-    return {t.service: remembered.get(_key(root, t)) if remembered else None for t in smokes}
+    known: dict[str, bool | None] = {}
+    for target in targets:
+        if target.kind == "smoke":
+            known[target.service] = remembered.get(_key(root, target)) if remembered else None
+    return known
 
 
 def _key(root: Path, target: Target) -> str:

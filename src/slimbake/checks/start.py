@@ -9,21 +9,21 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slimbake import docker
 from slimbake.checks.cure import Fault, start_cure
-from slimbake.checks.engine_start import engine_start
+from slimbake.checks.engine_start import Outcome, engine_start
 from slimbake.checks.readonly import unwritable
 from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
 from slimbake.config.files import own_compose
 from slimbake.config.model import Pairs
 from slimbake.docker.beside import Neighbour, NotBeside, beside
 from slimbake.docker.containers import Detached, contained
-from slimbake.errors import CheckError, SetupError
+from slimbake.errors import SetupError
 from slimbake.host.typed import json_value
 from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
@@ -66,40 +66,26 @@ def company(
     plan: Plan, service: Running, root: Path, images: Mapping[str, str], platform: str = ""
 ) -> Company:
     """What the start check of a service starts beside it. `images`: service -> the engine's id."""
-    others = plan.company(service)
-    return Company(
-        beside=plan.needs_beside(service),
-        fleet=tuple(
-            Neighbour(
-                host=other.host,
-                said={
-                    **alone(other, plan),
-                    "image": images[other.service],
-                    "pull_policy": "never",
-                    **({"platform": platform} if platform else {}),
-                },
-                env_files=tuple(root / name for name in other.env_file),
-                fixed={name: literal(text) for name, text in other.start.env},
-                after=(*other.start.beside, *other.start.fleet),
-            )
-            for other in others
-            if other.service in images
-        ),
-        missing=tuple(other.service for other in others if other.service not in images),
-    )
-
-
-class NoPython(SetupError):
-    """The image has no Python to run a check with."""
-
-
-class NotStarted(CheckError):
-    """The command ended, or did not listen."""
-
-    def __init__(self, message: str, fault: Fault, words: Sequence[str] = ()) -> None:
-        """`words`: the last ones of the command."""
-        super().__init__("\n".join((message, *(f"  {line}" for line in words))))
-        self.fault, self.words = fault, words
+    fleet = []
+    missing = []
+    for other in plan.company(service):
+        if other.service not in images:
+            missing.append(other.service)
+            continue
+        entry = alone(other, plan)
+        entry["image"] = images[other.service]
+        entry["pull_policy"] = "never"
+        if platform:
+            entry["platform"] = platform
+        neighbour = Neighbour(
+            host=other.host,
+            said=entry,
+            env_files=tuple(root / name for name in other.env_file),
+            fixed={name: literal(text) for name, text in other.start.env},
+            after=(*other.start.beside, *other.start.fleet),
+        )
+        fleet.append(neighbour)
+    return Company(plan.needs_beside(service), tuple(fleet), tuple(missing))
 
 
 def starts(
@@ -136,25 +122,36 @@ def starts(
         # a Dockerfile of the user's own may say another signal
         "stop": "" if service.own_dockerfile else service.stop_signal or "SIGTERM",
     }
-    only_here = (f"--env={key}={value}" for key, value in service.start.env)
-    options = (*only_here, *foreign(platform))
-    if not (company.beside or company.fleet):
-        known_variables = without_compose(service.environment).items()
-        alone = ("--network=none", *(f"--env={key}={value}" for key, value in known_variables))
-        return _checked(image, service, request, (*alone, *options), say)
-    variables = [root / name for name in service.env_file if (root / name).is_file()]
+    own_options = (*_variables(service.start.env), *foreign(platform))
+
+    def check(options: Sequence[str]) -> StartFound:
+        return _checked(image, service, request, (*options, *own_options), say)
+
+    if company.beside or company.fleet:
+        return _checked_beside(company, service, root, check)
+    return check(["--network=none", *_variables(without_compose(service.environment).items())])
+
+
+def _variables(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"--env={name}={value}" for name, value in pairs]
+
+
+def _checked_beside(
+    company: Company, service: Running, root: Path, check: Callable[[Sequence[str]], StartFound]
+) -> StartFound:
+    """What a check finds beside this company. `check` gets the options of `docker run` for that."""
     name, file = f"slimbake-start-{secrets.token_hex(6)}", root / own_compose(root).name
+    variables = [root / name for name in service.env_file if (root / name).is_file()]
+    given = dict(service.environment)
     try:
-        given = dict(service.environment)
         with beside(
             name, file, company.beside, service.host, variables, given, company.fleet
-        ) as network:
-            around = (*network, *options)
+        ) as options:
             until = time.monotonic() + _SETTLING
             while True:
-                one = _checked(image, service, request, around, say)
-                if not one.why or time.monotonic() > until:
-                    return one
+                found = check(options)
+                if not found.why or time.monotonic() > until:
+                    return found
                 time.sleep(1)
     except NotBeside as error:
         return StartFound(f"{service.service}: {error.message}\n{error.hint}".rstrip())
@@ -181,25 +178,23 @@ def _checked(
     say: Callable[[str], None],
 ) -> StartFound:
     name = f"slimbake-start-{secrets.token_hex(6)}"
-    try:
-        with _silence(name, service.service, say):
-            outcome = _run(name, image, service, request, options)
-    except NotStarted as error:
-        hint = start_cure(error.fault, error.words, service)
-        return StartFound(f"{error.message}\n{hint}".rstrip())
-    except NoPython:
-        command = (
-            *(*surroundings(service), *options),
-            *(image, *(service.start.arguments or service.replaced)),
-        )
-        with _silence(name, service.service, say):
-            found = engine_start(name, command, request["port"], request["limit"], request["alive"])
-        if found is None:
-            return StartFound("", by_engine=True)
-        lines = (f"{service.service}: its command {found.why}", *found.words)
-        hint = start_cure(found.fault, found.words, service)
-        return StartFound("\n".join((*lines, hint)).rstrip(), by_engine=True)
-    return StartFound("", warning=deaf(service.service, request, outcome))
+    around = (*surroundings(service), *options)
+    with _silence(name, service.service, say):
+        outcome = _run(name, image, service, request, around)
+        by_engine = outcome is None
+        if outcome is None:  # the image has no Python
+            command = (*around, image, *(service.start.arguments or service.replaced))
+            outcome = engine_start(
+                name, command, request["port"], request["limit"], request["alive"]
+            )
+    if not outcome.why:
+        warning = deaf(service.service, request, outcome.deaf)
+        return StartFound("", warning=warning, by_engine=by_engine)
+    subject = "healthcheck" if outcome.fault.kind == "healthcheck" else "command"
+    lines = [f"{service.service}: its {subject} {outcome.why}"]
+    lines += [f"  {line}" for line in outcome.words]
+    lines.append(start_cure(outcome.fault, outcome.words, service))
+    return StartFound("\n".join(lines).rstrip(), by_engine=by_engine)
 
 
 @contextlib.contextmanager
@@ -224,17 +219,24 @@ def _silence(name: str, service: str, say: Callable[[str], None]) -> Iterator[No
         timer.cancel()
 
 
-def deaf(name: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
-    """What to do about a service that its stop signal does not end; "" where it does."""
-    if "deaf" not in outcome:
+def deaf(name: str, request: Mapping[str, Any], inner: bool | None) -> str:
+    """What to do about a service that its stop signal does not end; "" where it does.
+
+    `inner`: whether the signal would end a process that the first one has started; None where it
+    ends the first one.
+    """
+    if inner is None:
         return ""
     first, signal = shlex.join(request["command"]), request["stop"]
-    first = f"{first[:_SHOWN]}..." if len(first) > _SHOWN else first
-    advice = (
-        "begin the command with `exec`, or write it as a list"
-        if outcome["deaf"]
-        else f'handle {signal}, or put tini in the image (`system: [tini]`) and use `entrypoint: [tini, "--"]`'
-    )
+    if len(first) > _SHOWN:
+        first = f"{first[:_SHOWN]}..."
+    if inner:
+        advice = "begin the command with `exec`, or write it as a list"
+    else:
+        advice = (
+            f"handle {signal}, or put tini in the image (`system: [tini]`) and use"
+            ' `entrypoint: [tini, "--"]`'
+        )
     return (
         f"warning: {name}: its first process, `{first}`, does not handle {signal}: `docker stop`"
         f" waits 10 s and then kills it; {advice}"
@@ -247,9 +249,11 @@ def _run(
     service: Running,
     request: Mapping[str, Any],
     options: Sequence[str],
-) -> dict[str, Any]:
+) -> Outcome | None:
+    """What the program `start` finds in a container of this name; None where the image has no Python
+    to run it with.
+    """
     command = (
-        *surroundings(service),
         *options,
         f"--entrypoint={service.python}",
         image,
@@ -258,19 +262,17 @@ def _run(
     limit = request["limit"]
     done = contained(name, command, with_check_pyz(), patience(limit))
     if done.code is None:
-        late = f"{service.service}: its command does not start within {limit:g} s"
-        raise NotStarted(late, Fault())
+        return Outcome(f"does not start within {limit:g} s")
     if service.own_dockerfile and done.code == _NOT_FOUND and not done.stdout:
-        raise NoPython(f"the image of {service.service} has no {service.python}")
+        return None
     try:
-        outcome = {"words": "", "fault": "", **json_value(done.stdout.splitlines()[-1])}
+        outcome = dict(json_value(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError, TypeError, RecursionError):
         raise SetupError(
             f"{service.service} could not be started", done.stderr.strip()[-2000:]
         ) from None
-    if "error" in outcome:
-        fault = Fault(str(outcome["fault"]), str(outcome.get("program", "")))
-        subject = "healthcheck" if fault.kind == "healthcheck" else "command"
-        reported = f"{service.service}: its {subject} {outcome['error']}"
-        raise NotStarted(reported, fault, str(outcome["words"]).splitlines())
-    return outcome
+    if "error" not in outcome:
+        return Outcome(deaf=outcome.get("deaf"))
+    fault = Fault(str(outcome.get("fault", "")), str(outcome.get("program", "")))
+    words = str(outcome.get("words", "")).splitlines()
+    return Outcome(str(outcome["error"]), fault, words)

@@ -44,18 +44,16 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     `volumes`: the engine's volume for each of the manifest's; one that is not there is new, and
     goes with its container. Either is made from what the image has at its path.
     """
-    return (
-        *HARDENED,
-        *(f"--cap-add={capability}" for capability in service.cap_add),
-        *((f"--user={service.user}",) if service.user else ()),
-        *(f"--env={name}={value}" for name, value in service.env),
-        *(f"--tmpfs={path}" for path in service.in_memory),
-        *(
-            f"--volume={volumes[name]}:{path}" if name in volumes else f"--volume={path}"
-            for name, path in service.volumes
-        ),
-        *mounting(service),
-    )
+    options = [*HARDENED]
+    options += [f"--cap-add={capability}" for capability in service.cap_add]
+    if service.user:
+        options.append(f"--user={service.user}")
+    options += [f"--env={name}={value}" for name, value in service.env]
+    options += [f"--tmpfs={path}" for path in service.in_memory]
+    for name, path in service.volumes:
+        volume = f"{volumes[name]}:{path}" if name in volumes else path
+        options.append(f"--volume={volume}")
+    return (*options, *mounting(service))
 
 
 def mounting(service: Running) -> tuple[str, ...]:

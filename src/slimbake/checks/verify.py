@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake import docker
 from slimbake.checks.cure import cure
-from slimbake.checks.surroundings import emulated, foreign, patience, surroundings
+from slimbake.checks.surroundings import patience, surroundings
 from slimbake.docker.containers import Contained, contained
 from slimbake.host.files import content
 from slimbake.host.typed import WRONG, json_value, typed
@@ -20,9 +19,8 @@ from slimbake.inside import from_stdin, with_check_pyz
 from slimbake.plan.model import Plan, Running
 
 LAST_LINES = 12
-ARGUMENTS = from_stdin(
-    "verify"
-)  # of the Python that runs it; its standard input is `question(...)`
+# Arguments of the Python that runs it, with `given(...)` on its standard input.
+ARGUMENTS = from_stdin("verify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,111 +42,70 @@ class Verdict:
     startup: float | None  # seconds until it listened; of a command, until its first run had ended
 
 
-def verify(
-    plan: Plan,
-    service: str,
-    image: str,
-    root: Path,
-    limit: Limit = Limit(),
-    environment: Mapping[str, str] = {},
-    platform: str = "",
-) -> Verdict:
+def verify(plan: Plan, service: str, image: str, root: Path, limit: Limit = Limit()) -> Verdict:
     """Run the service's own verify in a container of `image`: no network, no root, read-only, no
-    capabilities. `platform`: the image's, where that is not this machine's.
+    capabilities.
 
     The container has gone when this returns or is interrupted. Raises SetupError where the engine
     cannot run it.
     """
-    running = next(running for running in plan.services if running.service == service)
+    [running] = [running for running in plan.services if running.service == service]
     name = f"{plan.project}-{service}-verify-{uuid.uuid4().hex[:8]}"
     arguments = (
         "--network=none",
-        *foreign(platform),
         *surroundings(running),
         f"--memory={limit.memory}",
         f"--memory-swap={limit.memory}",
-        *(f"--env={key}={value}" for key, value in environment.items()),
         f"--entrypoint={running.python}",
         image,
         *ARGUMENTS,
     )
-    limit = replace(limit, seconds=limit.seconds * emulated(platform))
     done = contained(name, arguments, given(running, image, root, limit), patience(limit.seconds))
     return _verdict(running, done, limit)
 
 
 def given(running: Running, image: str, root: Path, limit: Limit = Limit()) -> str:
-    """What the program in the container is given on stdin, for a service that has a verify and its
-    image.
+    """What the container of a service that has a verify gets on standard input: check.pyz, the check,
+    and how the service is run.
     """
-    command, fixed = _command(image, running)
-    stop = running.stop_signal
-    return question(
-        content(root, running.verify).decode(),
-        running.verify,
-        command,
-        fixed,
-        running.port,
-        limit.seconds,
-        stop,
-        dict(running.start.env),
-    )
-
-
-def question(
-    source: str,
-    name: str,
-    command: list[str],
-    fixed: int,
-    port: int | None,
-    limit: float,
-    stop: str = "",
-    env: Mapping[str, str] = {},
-) -> str:
-    """What the container gets on standard input: check.pyz, the check, and how the service is run."""
+    config = docker.engine_image(image)
     question = {
-        "source": source,
-        "name": name,
-        "command": command,
-        "fixed": fixed,
-        "port": port,
-        "env": dict(env),
-        "limit": limit,
-        "stop": stop,
+        "source": content(root, running.verify).decode(),
+        "name": running.verify,
+        "command": [*config.entrypoint, *(running.replaced or config.command)],
+        "fixed": len(config.entrypoint),  # words that stay where other arguments follow
+        "port": running.port,
+        "env": dict(running.start.env),
+        "limit": limit.seconds,
+        "stop": running.stop_signal,
     }
     return with_check_pyz(json.dumps(question))
 
 
-def _command(image: str, running: Running) -> tuple[list[str], int]:
-    """What a container of the image runs, and how many words of it stand before arguments."""
-    config = docker.engine_image(image)
-    return [*config.entrypoint, *(running.replaced or config.command)], len(config.entrypoint)
-
-
 def _verdict(running: Running, done: Contained, limit: Limit) -> Verdict:
-    service = running.service
-    lines = done.stdout.splitlines()
-    last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
-    try:
-        report = dict(json_value(lines[-1]))
-        words = report.pop("words")
-        if not report.pop("explained"):
-            report["error"] = f"{report['error']}\n{last}".rstrip()
-        if report["error"]:
-            report["error"] = f"{report['error']}\n{cure(words, running)}".rstrip()
-        verdict = typed(Verdict, {**report, "service": service})
-    except WRONG:
-        end = (
-            f"it has not ended within {limit.seconds:g} s"
-            if done.code is None
-            else f"it ended with {done.code}"
-        )
-        error = f"{end}, and without a verdict\n{last}".rstrip()
-        verdict = Verdict(service=service, holds=False, error=error, startup=None)
+    verdict = _reported(running, done, limit)
     if not done.out_of_memory:
         return verdict
     error = (
         f"it needed more than the {limit.memory / 10**6:,.0f} MB of memory that it may"
         f" have\n{verdict.error}".rstrip()
     )
-    return Verdict(**{**asdict(verdict), "holds": False, "error": error})
+    return replace(verdict, holds=False, error=error)
+
+
+def _reported(running: Running, done: Contained, limit: Limit) -> Verdict:
+    last = "\n".join(done.stderr.splitlines()[-LAST_LINES:])
+    try:
+        report = dict(json_value(done.stdout.splitlines()[-1]))
+        words = report.pop("words")
+        if not report.pop("explained"):
+            report["error"] = f"{report['error']}\n{last}".rstrip()
+        if report["error"]:
+            report["error"] = f"{report['error']}\n{cure(words, running)}".rstrip()
+        return typed(Verdict, {**report, "service": running.service})
+    except WRONG:
+        end = f"it ended with {done.code}"
+        if done.code is None:
+            end = f"it has not ended within {limit.seconds:g} s"
+        error = f"{end}, and without a verdict\n{last}".rstrip()
+        return Verdict(service=running.service, holds=False, error=error, startup=None)

@@ -56,23 +56,22 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
     project = load(file)
     plan, root = project.plan, project.root
     files = {file.path: file for file in laid_out(plan, root)}
-    commit, workspace = THIS_TREE, project.workspace
+    commit = THIS_TREE
+    workspace = project.workspace
     if snapshot:
         # As the slimbake of that commit wrote them, for its builds had them; this one would hide
         # that it changed.
-        there = {
-            path: Generated(path, content(root, path)) for path in files if (root / path).is_file()
-        }
-        foreign = frozenset(
-            p for p, generated in there.items() if generated.content != files[p].content
-        )
-        files |= there
-        commit, workspace = Commit(snapshot.submodules, foreign), Workspace(None)
-    return State(
-        accounts(plan, root, workspace, unpinned(plan), variables, files, commit),
-        plan.targets,
-        {service.service: service.budget for service in plan.services},
-    )
+        foreign = set()
+        for path, generated in files.items():
+            if (root / path).is_file():
+                files[path] = Generated(path, content(root, path))
+                if files[path].content != generated.content:
+                    foreign.add(path)
+        commit = Commit(snapshot.submodules, frozenset(foreign))
+        workspace = Workspace(None)
+    budgets = {service.service: service.budget for service in plan.services}
+    states = accounts(plan, root, workspace, unpinned(plan), variables, files, commit)
+    return State(states, plan.targets, budgets)
 
 
 def unchanged_since(project: Project, revision: str, console: Console) -> tuple[str, ...]:
@@ -86,10 +85,14 @@ def unchanged_since(project: Project, revision: str, console: Console) -> tuple[
     except (UsageError, SetupError) as error:
         console.say(f"all are built, to be sure: {error.message}")
         return ()
-    for name, reasons in ((c.target, c.reasons) for c in changes if c.status == "changed"):
-        shared = project.plan.target(name).kind in ("runtime", "base")
+    for change in changes:
+        if change.status != "changed":
+            continue
+        if project.plan.target(change.target).kind not in ("runtime", "base"):
+            continue
         # What is locked is in its layers of packages.
-        if shared and not any(reason.startswith(("lock ", LAYER)) for reason in reasons):
-            console.say(f"{name} is rebuilt without a change of its lock: {'; '.join(reasons)}")
+        if not any(reason.startswith(("lock ", LAYER)) for reason in change.reasons):
+            reasons = "; ".join(change.reasons)
+            console.say(f"{change.target} is rebuilt without a change of its lock: {reasons}")
     touched = {change.service for change in changes if change.rebuilt}
-    return tuple(s.service for s in project.plan.services if s.service not in touched)
+    return tuple(name for name in project.plan.service_names if name not in touched)

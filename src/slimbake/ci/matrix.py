@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from slimbake.plan.model import Lane, Plan
@@ -28,54 +28,60 @@ def matrix(
 
     `unchanged`: those of them that need no job. Beyond 256 jobs, each builds several services.
     """
-    changed = tuple(name for name in selected if name not in unchanged)
-    lanes = {
-        lane: tuple(name for name in changed if plan.in_lane(name, lane))
-        for lane in plan.pipeline.lanes
-    }
-    lanes = {lane: names for lane, names in lanes.items() if names}
-    most = max(1, MOST_JOBS // max(1, len(lanes)))
+    changed = [name for name in selected if name not in unchanged]
+    services_of: dict[Lane, list[str]] = {}
+    for lane in plan.pipeline.lanes:
+        services = [name for name in changed if plan.in_lane(name, lane)]
+        if services:
+            services_of[lane] = services
+    shared_jobs = []
+    service_jobs: list[Job] = []
+    for lane, services in services_of.items():
+        shared_jobs.append(_job(plan, lane, lane.name, lane.name, services))
+        service_jobs += _service_jobs(plan, lane, services, MOST_JOBS // len(services_of))
     return {
-        "shared": [_job(plan, lane, lane.name, lane.name, names) for lane, names in lanes.items()],
-        "services": [
-            job for lane, names in lanes.items() for job in _services(plan, lane, names, most)
-        ],
+        "shared": shared_jobs,
+        "services": service_jobs,
         "unchanged": " ".join(name for name in selected if name in unchanged),
     }
 
 
-def _services(plan: Plan, lane: Lane, names: tuple[str, ...], most: int) -> Iterator[Job]:
-    units = _units(plan, names)
+def _service_jobs(plan: Plan, lane: Lane, services: Sequence[str], most: int) -> Iterator[Job]:
+    units = _units(plan, services)
     for number in range(min(most, len(units))):
-        group = tuple(itertools.chain(*units[number::most]))
-        first, *others = group
-        name = f"{first} and {len(others)} more" if others else first
-        yield _job(plan, lane, f"{lane.name}-{number}", name, group)
+        names = [*itertools.chain(*units[number::most])]
+        title = names[0]
+        if len(names) > 1:
+            title += f" and {len(names) - 1} more"
+        yield _job(plan, lane, f"{lane.name}-{number}", title, names)
 
 
-def _job(plan: Plan, lane: Lane, number: str, name: str, services: tuple[str, ...]) -> Job:
+def _job(plan: Plan, lane: Lane, number: str, name: str, services: Iterable[str]) -> Job:
+    platforms = lane.platforms if len(plan.pipeline.lanes) > 1 else ()
     return {
         "id": number,
         "name": name,
         "services": " ".join(services),
         "lane": lane.name,
         "runner": lane.runner,
-        "platform": ",".join(lane.platforms) if len(plan.pipeline.lanes) > 1 else "",
+        "platform": ",".join(platforms),
     }
 
 
-def _units(plan: Plan, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _units(plan: Plan, names: Sequence[str]) -> list[list[str]]:
     """The services that one job builds: each with those that its start check starts beside it, as
     no other job has pushed them by then.
     """
-    place = {name: index for index, name in enumerate(names)}
-    units = {name: (name,) for name in names}
-    for service in plan.services:
+    unit_of = {name: {name} for name in names}
+    for service in plan.running(names):
         for other in plan.company(service):
-            both = {*units.get(service.service, ()), *units.get(other.service, ())}
-            if {service.service, other.service} <= both:
-                units |= dict.fromkeys(both, tuple(sorted(both, key=place.__getitem__)))
-    return [unit for name, unit in units.items() if unit[0] == name]
+            if other.service in unit_of:
+                both = unit_of[service.service] | unit_of[other.service]
+                unit_of |= dict.fromkeys(both, both)
+    units: dict[int, list[str]] = {}
+    for name, unit in unit_of.items():
+        units.setdefault(id(unit), []).append(name)
+    return [*units.values()]
 
 
 class Job(TypedDict):
@@ -107,35 +113,35 @@ def child(parent: Mapping[str, Any], matrix: Matrix) -> str:
     """The child pipeline. `parent`: what .gitlab-ci.yml says. Its last job is always there: a
     pipeline needs one.
     """
-    kept = {name: job for name, job in parent.items() if name.startswith(".") or name == "default"}
     pipeline: dict[str, Any] = {
         "stages": ["shared", "services", "tag", "summary"],
         "variables": parent["variables"],
-        **kept,
     }
+    for name, template in parent.items():
+        if name.startswith(".") or name == "default":
+            pipeline[name] = template
     for job in matrix["shared"]:
-        pipeline[f"check ({job['lane']})"] = _laid_out(".check", job)
-        if ".shared" in kept:
-            pipeline[f"shared ({job['lane']})"] = _laid_out(".shared", job)
-    for job in matrix["services"] if ".services" in kept else ():
-        pipeline[f"bake {job['name']} ({job['lane']})"] = {
-            **_laid_out(".services", job),
-            # the stage has jobs of other lanes too: this one waits for its own lane alone
-            "needs": [f"shared ({job['lane']})"],
-        }
-    # what the summary reads: a variable holds no more than 128 KiB
-    short = json.dumps({"shared": matrix["shared"], "unchanged": matrix["unchanged"]})
-    variables = {"MATRIX": {"value": short, "expand": False}}
-    pipeline |= {"tag": {"extends": ".tag"}} if ".tag" in kept else {}
-    return json.dumps(
-        {**pipeline, "summary": {"extends": ".summary", "variables": variables}}, indent=1
-    )
+        pipeline[f"check ({job['lane']})"] = _from_template(".check", job)
+        if ".shared" in parent:
+            pipeline[f"shared ({job['lane']})"] = _from_template(".shared", job)
+    if ".services" in parent:
+        for job in matrix["services"]:
+            entry = _from_template(".services", job)
+            # The stage has jobs of other lanes too: this one waits for its own lane alone.
+            entry["needs"] = [f"shared ({job['lane']})"]
+            pipeline[f"bake {job['name']} ({job['lane']})"] = entry
+    if ".tag" in parent:
+        pipeline["tag"] = {"extends": ".tag"}
+    # What the summary reads; a variable holds no more than 128 KiB.
+    text = json.dumps({"shared": matrix["shared"], "unchanged": matrix["unchanged"]})
+    variables = {"MATRIX": {"value": text, "expand": False}}
+    pipeline["summary"] = {"extends": ".summary", "variables": variables}
+    return json.dumps(pipeline, indent=1)
 
 
-def _laid_out(kind: str, job: Job) -> dict[str, Any]:
+def _from_template(template: str, job: Job) -> dict[str, Any]:
     variables = {"JOB": {"value": json.dumps(job), "expand": False}}
-    return {
-        "extends": kind,
-        "variables": variables,
-        **({"tags": [job["runner"]]} if job["runner"] else {}),
-    }
+    entry: dict[str, Any] = {"extends": template, "variables": variables}
+    if job["runner"]:
+        entry["tags"] = [job["runner"]]
+    return entry

@@ -35,11 +35,8 @@ def parse_record(value: Any) -> Record:
 
 def parse_measurement(value: Any) -> Measurement:
     """Images as measurements print them. Raises an error of `WRONG` for anything else."""
-    return Measurement(
-        tuple(
-            Image(
-                name, str(image["digest"]), tuple(typed(MeasuredLayer, e) for e in image["layers"])
-            )
-            for name, image in value["images"].items()
-        )
-    )
+    images = []
+    for name, image in value["images"].items():
+        layers = tuple(typed(MeasuredLayer, layer) for layer in image["layers"])
+        images.append(Image(name, str(image["digest"]), layers))
+    return Measurement(tuple(images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from slimbake.ci.model import Record, parse_measurement, parse_record
@@ -28,14 +29,13 @@ def read_known(workspace: Workspace) -> Measurement:
 
 def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     """The records in these files and folders. Raises UsageError for a file that is none."""
-    files = [
-        file
-        for path in paths
-        for file in (sorted(path.glob("**/*.json")) if path.is_dir() else [path])
-        if file.name != f"{PLAN}.json"
-    ]
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(path.glob("**/*.json")) if path.is_dir() else [path]
     hint = "`slimbake ci job` writes such files"
-    return tuple(read_json(file, parse_record, hint) for file in files)
+    return tuple(
+        read_json(file, parse_record, hint) for file in files if file.name != f"{PLAN}.json"
+    )
 
 
 def record_file(workspace: Workspace, name: str) -> Path:
@@ -50,13 +50,10 @@ def shared_images(file: Path, plan: Plan) -> dict[str, str]:
     hint = "`slimbake ci shared` writes it in the first wave: run all jobs again"
     pushed = dict(read_json(file, parse_record, hint).pushed)
     shared = {target.name for target in plan.targets if target.shared}
-    if not (pushed.keys() <= shared and all(map(_REFERENCE.fullmatch, pushed.values()))):
-        raise UsageError(f"{file} is not of what services of {plan.manifest} share", hint)
+    for name, image in pushed.items():
+        if name not in shared or not _REFERENCE.fullmatch(image):
+            raise UsageError(f"{file} is not of what services of {plan.manifest} share", hint)
     return pushed
-
-
-def _words(failure: SlimbakeError) -> str:
-    return "\n".join(filter(None, (failure.message, failure.hint)))
 
 
 def recorded(
@@ -66,25 +63,28 @@ def recorded(
 
     Raises what `bake` raises, once that is recorded.
     """
-    released: Released | None = None
-    error = ""
+    record = Record(services=services, failed=services)
     try:
         released = bake()
-        if released.failure:
-            error = _words(released.failure)
+        record = Record(
+            services=services,
+            error=_words(released.failure),
+            failed=tuple(released.failures),
+            held=tuple(image.target for image in released.on_registry),
+            images=released.measurement.images,
+            pushed=released.pushed,
+        )
         return released
     except SlimbakeError as failure:
-        error = _words(failure)
+        record = replace(record, error=_words(failure))
         raise
     finally:
         if file:
-            record = Record(
-                services=services,
-                error=error,
-                failed=tuple(released.failures) if released else services,
-                held=tuple(image.target for image in released.on_registry) if released else (),
-                images=released.measurement.images if released else (),
-                pushed=released.pushed if released else {},
-            )
             text = json.dumps(record.as_json(), ensure_ascii=False)
             write_atomically(file, f"{text}\n".encode())
+
+
+def _words(failure: SlimbakeError | None) -> str:
+    if failure is None:
+        return ""
+    return f"{failure.message}\n{failure.hint}".strip()

@@ -16,15 +16,16 @@ def deployed(
     """Each service's image by its digest, which no tag that moves changes, and the image of the
     weights that its containers mount. `names`: target -> name with a tag.
     """
-    images = {
-        target: f"{name.rpartition(':')[0]}@{digests[target]}" for target, name in names.items()
-    }
-    weights = {
-        service.service: {"weights": images[service.weights]}
-        for service in plan.services
-        if service.weights in images
-    }
-    return {name: {"image": images[name], **weights.get(name, {})} for name in services}
+    images = {}
+    for target, name in names.items():
+        repository = name.rpartition(":")[0]
+        images[target] = f"{repository}@{digests[target]}"
+    deployment = {}
+    for service in plan.running(services):
+        deployment[service.service] = {"image": images[service.service]}
+        if service.weights in images:
+            deployment[service.service]["weights"] = images[service.weights]
+    return deployment
 
 
 def subjects(
@@ -35,10 +36,11 @@ def subjects(
     subject without one has no file of it.
     """
     for image in images:
-        manifests = platform_manifests(image.document)
-        digests = {platform: entry.digest for platform, entry in manifests.items()}
-        for platform, digest in {"": image.digest, **digests}.items():
-            name = f"{image.target}.{platform.replace('/', '_')}" if platform else image.target
+        digest_of = {"": image.digest}
+        for platform, manifest in platform_manifests(image.document).items():
+            digest_of[platform] = manifest.digest
+        for platform, digest in digest_of.items():
+            name = f"{image.target}.{platform.replace('/', '_')}".rstrip(".")
             yield {
                 "service": image.target,
                 "platform": platform,

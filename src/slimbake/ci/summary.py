@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -45,41 +46,43 @@ def summarise(
     of several lanes stands for its first record; it has failed where one of them did.
     """
     built: dict[str, Image] = {}
+    failed: set[str] = set()
+    needless = {*unchanged}
     for record in records:
+        failed.update(record.failed)
+        needless.update(record.held)
         for image in record.images:
             built.setdefault(image.name, image)
-    failed = {name for record in records for name in record.failed}
-    unchanged = {*unchanged, *(name for record in records for name in record.held)}
-    old = {image.name: image for image in before.images}
-    rows = tuple(
-        SummaryRow(
-            service=service.service,
-            state=_state(service.service, built, failed, unchanged),
-            image=built.get(service.service),
-            before=old.get(service.service),
-        )
-        for service in plan.services
-        if service.service in {*selected, *unchanged}
-    )
-    live = {service.service for service in plan.services}
-    passed = {name: image for name, image in built.items() if name not in failed}
-    images = {name: image for name, image in {**old, **passed}.items() if name in live}
+    image_before = {image.name: image for image in before.images}
+    reported = {*selected, *needless}
+    rows = []
+    known = []
+    for name in plan.service_names:
+        built_image = built.get(name)
+        last = image_before.get(name)
+        if name in reported:
+            state = _state(name, built, failed, needless)
+            rows.append(SummaryRow(service=name, state=state, image=built_image, before=last))
+        if built_image and name not in failed:
+            last = built_image
+        if last:
+            known.append(last)
     return Summary(
-        rows=rows,
+        rows=tuple(rows),
         failures=tuple(record for record in records if record.error),
-        known=Measurement(tuple(images.values())),
+        known=Measurement(tuple(known)),
         before=before,
     )
 
 
-def _state(
-    service: str, built: dict[str, Image], failed: set[str], unchanged: Collection[str]
-) -> State:
+def _state(service: str, built: dict[str, Image], failed: set[str], unchanged: set[str]) -> State:
     if service in failed:
         return "failed"
     if service in built:
         return "built"
-    return "unchanged" if service in unchanged else "not reached"
+    if service in unchanged:
+        return "unchanged"
+    return "not reached"
 
 
 # in the first line: by it the comment of an earlier run is found again
@@ -101,18 +104,19 @@ def summary_text(summary: Summary) -> str:
     """The summary: a row for each service that a job was for, what all images are together, and
     what failed.
     """
-    shown = [row for row in summary.rows if row.state != "unchanged"]
-    same = len(summary.rows) - len(shown)
-    head = [MARK, "## Images", ""]
-    tail = [
-        _together(summary),
-        "",
-        *(block for record in summary.failures for block in (_failure(record), "")),
-    ]
-    if same:
-        tail[:0] = [f"Unchanged, and not built: {same}.", ""]
-    text = "\n".join([*head, *_table(shown), *tail]).rstrip()
-    if len(text) > _LONGEST:  # each block is one line
+    rows = [row for row in summary.rows if row.state != "unchanged"]
+    blocks = [f"{MARK}\n## Images"]
+    if rows:
+        blocks.append(markdown(_HEADINGS, [_cells(row) for row in rows[:MOST]]))
+    if len(rows) > MOST:
+        blocks.append(f"And {len(rows) - MOST} more.")
+    if len(rows) < len(summary.rows):
+        blocks.append(f"Unchanged, and not built: {len(summary.rows) - len(rows)}.")
+    blocks.append(_together(summary))
+    for record in summary.failures:
+        blocks.append(_failure(record))
+    text = "\n\n".join(blocks).rstrip()
+    if len(text) > _LONGEST:  # each error is one line
         text = text[:_LONGEST].rpartition("\n")[0].rstrip() + "\n\nThe logs of the jobs have more."
     return f"{text}\n"
 
@@ -123,55 +127,45 @@ def code(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    return "".join(
-        c if c.isalnum() and c.isascii() else " " if c == " " else f"&#{ord(c)};" for c in text
-    )
+    return re.sub("[^A-Za-z0-9 ]", lambda match: f"&#{ord(match[0])};", text)
 
 
-def _table(rows: Sequence[SummaryRow]) -> list[str]:
-    if not rows:
-        return []
-    left = [f"And {len(rows) - MOST} more.", ""] if len(rows) > MOST else []
-    return [markdown(_HEADINGS, [_cells(row) for row in rows[:MOST]]), "", *left]
+def _cells(row: SummaryRow) -> list[str]:
+    cells = [code(row.service), row.state]
+    for size, was in zip(_sizes(row.image), _sizes(row.before), strict=True):
+        cells += [megabytes(size), _change(size, was)]
+    return cells
 
 
-def _cells(row: SummaryRow) -> tuple[str, ...]:
-    now, before = row.image, row.before
-    sizes = [now.uncompressed, now.compressed] if now else [None, None]
-    old = [before.uncompressed, before.compressed] if before else [None, None]
-    figures = [
-        cell
-        for size, was in zip(sizes, old, strict=True)
-        for cell in (megabytes(size), _change(size, was))
-    ]
-    return (
-        code(row.service),
-        row.state,
-        *figures,
-    )
+def _sizes(image: Image | None) -> tuple[int | None, int | None]:
+    if image is None:
+        return None, None
+    return image.uncompressed, image.compressed
 
 
 def _change(size: int | None, was: int | None) -> str:
     if size is None:
         return ""
-    return "new" if was is None else "same" if size == was else readable(size - was, signed=True)
+    if was is None:
+        return "new"
+    if size == was:
+        return "same"
+    return readable(size - was, signed=True)
 
 
 def _together(summary: Summary) -> str:
-    now = summary.known
-    lines = []
-    for what, size, was in (
-        ("on a host", now.host, summary.before.host),
-        ("on a registry", now.registry, summary.before.registry),
-    ):
-        change = (
-            f" ({_change(size, was)})"
-            if summary.before.images and size is not None and was is not None
-            else ""
-        )
-        lines.append(f"{megabytes(size)}{change} {what}")
-    missing = "" if summary.before.images else " Nothing is known of the main branch yet."
-    return f"{counted(len(now.images), 'image')} together: {', '.join(lines)}.{missing}"
+    now, before = summary.known, summary.before
+    host, registry = megabytes(now.host), megabytes(now.registry)
+    if before.images:
+        host += f" ({_change(now.host, before.host)})"
+        if now.registry is not None and before.registry is not None:
+            registry += f" ({_change(now.registry, before.registry)})"
+    text = (
+        f"{counted(len(now.images), 'image')} together: {host} on a host, {registry} on a registry."
+    )
+    if not before.images:
+        text += " Nothing is known of the main branch yet."
+    return text
 
 
 def _failure(record: Record) -> str:

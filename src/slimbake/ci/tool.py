@@ -32,18 +32,23 @@ def tool_fault(project: Project) -> StaleFiles | None:
     """Why the pipeline cannot install this slimbake; None where it can, or where there is none."""
     if project.plan.pipeline.provider == "none" or own_checkout(project.root):
         return None
-    named, there = _named(project), (project.root / TOOL).is_file()
-    text = content(project.root, TOOL).decode("utf-8", "replace") if there else ""
-    pin = text.removeprefix(_HEADER).removesuffix(_needs())
-    if (_WHEEL in named and pin == _pin(project)) if named else _OF_INDEX.fullmatch(pin):
-        return None
-    what = f"does not install {named or f'slimbake {__version__}'}" if text else "is missing"
-    return StaleFiles(
-        f"{TOOL}, which pipelines install slimbake from, {what}",
-        _NOWHERE.partition("\n  ")[2] + ", and run `slimbake lock`"
-        if not named and _from_elsewhere()
-        else "run `slimbake lock`, and commit the file",
-    )
+    wheel = _named(project)
+    fault = "is missing"
+    if (project.root / TOOL).is_file():
+        text = content(project.root, TOOL).decode("utf-8", "replace")
+        pin = text.removeprefix(_HEADER).removesuffix(_needs())
+        if wheel:
+            fresh = _WHEEL in wheel and pin == _pin(project)
+        else:
+            fresh = bool(_OF_INDEX.fullmatch(pin))
+        if fresh:
+            return None
+        if text:
+            fault = f"does not install {wheel or f'slimbake {__version__}'}"
+    hint = "run `slimbake lock`, and commit the file"
+    if not wheel and _from_elsewhere():
+        hint = f"{_HOW_TO_NAME}, and run `slimbake lock`"
+    return StaleFiles(f"{TOOL}, which pipelines install slimbake from, {fault}", hint)
 
 
 def lock_tool(project: Project, machine: Machine, console: Console) -> tuple[str, ...]:
@@ -54,18 +59,21 @@ def lock_tool(project: Project, machine: Machine, console: Console) -> tuple[str
     """
     if not tool_fault(project):
         return ()
-    named = _named(project)
-    if named and _WHEEL not in named:
+    wheel = _named(project)
+    if wheel and _WHEEL not in wheel:
         raise UsageError(
-            f"{project.plan.manifest}: ci.slimbake names {named}, and this is slimbake"
+            f"{project.plan.manifest}: ci.slimbake names {wheel}, and this is slimbake"
             f" {__version__}",
             f"name {_WHEEL}, or install the slimbake that it names: pipelines compare what was"
             " generated with what theirs generates",
         )
-    if not named and _from_elsewhere():
-        console.say(_NOWHERE)
+    if wheel:
+        pin = _pin(project)
+    elif _from_elsewhere():
+        console.say(f"{_NOWHERE}\n  {_HOW_TO_NAME}")
         return ()
-    pin = _pin(project) if named else _of_index(machine)
+    else:
+        pin = _of_index(machine)
     write_atomically(project.root / TOOL, f"{_HEADER}{pin}{_needs()}".encode())
     return (TOOL,)
 
@@ -83,16 +91,21 @@ def _needs() -> str:
 def _pin(project: Project) -> str:
     """The requirement of the wheel that the manifest names."""
     wheel, _, digest = _named(project).partition("#sha256=")
-    where = f"slimbake @ {wheel}" if digest else f"./{wheel}"
-    sha256 = digest or hashlib.sha256(content(project.root, wheel)).hexdigest()
-    return f"{where} \\\n    --hash=sha256:{sha256}\n"
+    requirement = f"slimbake @ {wheel}"
+    if not digest:
+        requirement = f"./{wheel}"
+        digest = hashlib.sha256(content(project.root, wheel)).hexdigest()
+    return f"{requirement} \\\n    --hash=sha256:{digest}\n"
 
 
-_NOWHERE = f"""\
-warning: pipelines cannot install this slimbake: it came from no package index, and the manifest \
-names no wheel
-  `pip wheel --no-deps CHECKOUT` builds one. Commit it, and add `ci: {{slimbake: {_WHEEL}}}`; or put \
-it on a server, and add `ci: {{slimbake: 'https://HOST/{_WHEEL}#sha256=HASH'}}`"""
+_NOWHERE = (
+    "warning: pipelines cannot install this slimbake: it came from no package index, and the"
+    " manifest names no wheel"
+)
+_HOW_TO_NAME = (
+    f"`pip wheel --no-deps CHECKOUT` builds one. Commit it, and add `ci: {{slimbake: {_WHEEL}}}`; or"
+    f" put it on a server, and add `ci: {{slimbake: 'https://HOST/{_WHEEL}#sha256=HASH'}}`"
+)
 
 
 def _from_elsewhere() -> bool:

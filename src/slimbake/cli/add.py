@@ -31,7 +31,7 @@ from slimbake.cli.common import (
 def command(name: str, file: Path, base: str | None, port: int | None) -> None:
     """Add a service: an entry in the manifest, and a folder with a small app and its smoke.
 
-    If the folder exists, slimbake changes nothing in it, and reads its Dockerfile as `init` does.
+    For a folder that has a Dockerfile, run `slimbake init --service NAME`.
     """
 
     for line in add(file, name, base, port, console):

@@ -16,7 +16,6 @@ from slimbake.cli.common import (
     image_options,
     json_option,
     json_text,
-    layout,
     manifest_option,
     platform_option,
     print_json,
@@ -24,6 +23,7 @@ from slimbake.cli.common import (
     read,
     select,
     services_argument,
+    table_width,
 )
 from slimbake.errors import UsageError
 from slimbake.host.files import write_atomically
@@ -134,16 +134,14 @@ def baked(
 
     Raises what `release` raises, or what failed in it, once the rest is printed.
     """
-    began, before = (
-        time.monotonic(),
-        last_measurement(last_images(project.workspace), project.workspace),
-    )
+    began = time.monotonic()
+    before = last_measurement(last_images(project.workspace), project.workspace)
     released = recorded(record, request.targets, lambda: release(project, request, console))
     if metadata_file:
         write_atomically(metadata_file, f"{json_text(metadata(released))}\n".encode())
     if as_json:
         print_json(released_json(released))
-    elif text := released_text(released, layout()):
+    elif text := released_text(released, table_width()):
         print_text(text)
     console.say(ending(released, before, time.monotonic() - began))
     released.expect_all()

@@ -14,11 +14,11 @@ from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     console,
-    layout,
     manifest_option,
     read,
     select,
     services_argument,
+    table_width,
 )
 from slimbake.console.tables import counted
 from slimbake.deploy.containers import record_reference
@@ -72,13 +72,10 @@ def command(
 
 def _files(project: Project) -> None:
     """Raises StaleFiles."""
-    name, written = project.manifest.file.name, project.fleet
-    counts = {
-        "service": len(written.services),
-        "base": len(written.bases),
-        "target": len(project.plan.targets),
-    }
-    click.echo(f"{name}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
+    services = counted(len(project.fleet.services), "service")
+    bases = counted(len(project.fleet.bases), "base")
+    targets = counted(len(project.plan.targets), "target")
+    click.echo(f"{project.manifest.file.name}: {services}, {bases}, {targets}")
     click.echo(f"the locks are fresh, and {expect_fresh(project)} files are as generated")
 
 
@@ -87,86 +84,111 @@ def expect_fresh(project: Project) -> int:
     project.expect_distinct_files()
     project.expect_fresh_locks()
     difference = drift(laid_out(project.plan, project.root), project.root)
-    if stale := (
-        *(
-            f"  {entry.path} {'differs' if (project.root / entry.path).exists() else 'is missing'}"
-            for entry in difference.write
-        ),
-        *(f"  {path} is left over" for path in difference.remove),
-    ):
-        raise StaleFiles(
-            "\n".join(("generated files are stale", *stale)), "run `slimbake generate`"
-        )
-    if fault := tool_fault(project):
-        raise fault
+    lines = ["generated files are stale"]
+    for entry in difference.write:
+        fault = "differs" if (project.root / entry.path).exists() else "is missing"
+        lines.append(f"  {entry.path} {fault}")
+    for path in difference.remove:
+        lines.append(f"  {path} is left over")
+    if len(lines) > 1:
+        raise StaleFiles("\n".join(lines), "run `slimbake generate`")
+    stale_tool = tool_fault(project)
+    if stale_tool:
+        raise stale_tool
     return difference.files
 
 
 def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
     """Build the services and run what checks them. Raises CheckError."""
     plan = project.plan
-    smokes, parities = (
-        {target.service for target in plan.targets if target.kind == kind}
-        for kind in ("smoke", "parity")
-    )
+    parities = {target.service for target in plan.targets if target.kind == "parity"}
     chosen = select(plan, services)
     if not services:  # the default variant of most services is what parity compares with
         chosen = select(plan, (*chosen, *parities))
     with hold(project, console, plan.with_weights(chosen)) as prepared:
         site = prepared.stocked(chosen)
-        was_empty = known_smokes(project.workspace, project.root, plan.targets)
-        options = BakeOptions(
-            # A smoke that ran elsewhere would come from a cache, and say nothing.
-            sets=tuple(f"{n}-smoke.no-cache=true" for n in chosen if was_empty.get(n, "") is None),
-            load=site.engine.builder != "docker",
-        )
+        # A smoke that ran elsewhere would come from a cache, and say nothing.
+        sets = tuple(f"{name}-smoke.no-cache=true" for name in _new_smokes(project, chosen))
+        options = BakeOptions(sets=sets, load=site.engine.builder != "docker")
         bake(site, plan.with_weights(chosen), options)
-        empty = {
-            name
-            for name, hollow in known_smokes(project.workspace, project.root, plan.targets).items()
-            if hollow and name in chosen
-        }
-        for word, having in (("passed", smokes - empty), ("empty", empty)):
-            if those := [name for name in chosen if name in having]:
-                click.echo(f"smoke: {word}: {', '.join(those)}")
-        if without := [name for name in chosen if name not in smokes]:
-            console.say(f"no smoke: {', '.join(without)}; a bake only starts them")
-        names = {n: staged(plan, n, site.around.checkout) for n in plan.with_weights(chosen)}
+        empty = _report_smokes(project, chosen)
+        names = {}
+        for name in plan.with_weights(chosen):
+            names[name] = staged(plan, name, site.around.checkout)
         verdicts = _verified(site, chosen, names)
-    if figures := measured_parity(project.workspace, (n for n in chosen if n in parities)):
-        click.echo(parity_table(figures, layout()))
+    figures = measured_parity(project.workspace, [name for name in chosen if name in parities])
+    if figures:
+        click.echo(parity_table(figures, table_width()))
     if record:
         write_parity(figures, project.root)
-    refused = empty - {service.name for service in project.fleet.services if service.trivial}
+    trivial = {service.name for service in project.fleet.services if service.trivial}
+    refused = sorted(set(empty) - trivial)
     if refused:
         raise CheckError(
-            f"the smoke of {', '.join(sorted(refused))} imports next to nothing of its image",
+            f"the smoke of {', '.join(refused)} imports next to nothing of its image",
             "have it import and run the service's code; or write `smoke: {file: FILE, trivial: true}`",
         )
-    if failed := [name for name, holds in verdicts.items() if not holds]:
+    failed = [name for name, holds in verdicts.items() if not holds]
+    if failed:
         raise CheckError(
             f"{len(failed)} of {len(verdicts)} verify checks failed: {', '.join(failed)}"
         )
 
 
+def _new_smokes(project: Project, chosen: tuple[str, ...]) -> list[str]:
+    """Those of these services whose smoke never ran here."""
+    is_empty = known_smokes(project.workspace, project.root, project.plan.targets)
+    return [name for name in chosen if name in is_empty and is_empty[name] is None]
+
+
+def _report_smokes(project: Project, chosen: tuple[str, ...]) -> list[str]:
+    """Print which smokes passed; those of the services whose smoke is empty."""
+    is_empty = known_smokes(project.workspace, project.root, project.plan.targets)
+    passed = []
+    empty = []
+    without = []
+    for name in chosen:
+        if name not in is_empty:
+            without.append(name)
+        elif is_empty[name]:
+            empty.append(name)
+        else:
+            passed.append(name)
+    if passed:
+        click.echo(f"smoke: passed: {', '.join(passed)}")
+    if empty:
+        click.echo(f"smoke: empty: {', '.join(empty)}")
+    if without:
+        console.say(f"no smoke: {', '.join(without)}; a bake only starts them")
+    return empty
+
+
 def _verified(site: Site, chosen: tuple[str, ...], names: dict[str, str]) -> dict[str, bool]:
     """Call the images from outside, one after another; whether each holds."""
     plan = mounted(site.plan, names, chosen)
-    holding = {}
-    for service in (s.service for s in plan.services if s.verify and s.service in chosen):
+    holds = {}
+    for running in plan.running(chosen):
+        if not running.verify:
+            continue
+        service = running.service
         verdict = verify(plan, service, names[service], site.root)
-        more = f" (start-up {verdict.startup:.2f} s)" if verdict.startup is not None else ""
-        click.echo(f"verify: {service}: {'passed' if verdict.holds else 'failed'}{more}")
+        line = f"verify: {service}: {'passed' if verdict.holds else 'failed'}"
+        if verdict.startup is not None:
+            line += f" (start-up {verdict.startup:.2f} s)"
+        click.echo(line)
         for line in verdict.error.splitlines():
             console.say(f"  {line}")
-        holding[service] = verdict.holds
-    return holding
+        holds[service] = verdict.holds
+    return holds
 
 
 def _reference(project: Project, services: tuple[str, ...]) -> None:
     """Have the smokes of these services write what parity compares with. Raises UsageError."""
-    root, smokes = project.root, (t for t in project.plan.targets if t.kind == "smoke")
-    files = {smoke.service: root / smoke.context / smoke.smoke_files[1] for smoke in smokes}
+    root = project.root
+    files = {}
+    for target in project.plan.targets:
+        if target.kind == "smoke":
+            files[target.service] = root / target.context / target.smoke_files[1]
     chosen = tuple(name for name in select(project.plan, services) if name in files)
     if not services or len(chosen) < len(services):
         raise UsageError("--reference is of services with a smoke", "name them")

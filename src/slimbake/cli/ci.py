@@ -38,7 +38,7 @@ from slimbake.plan.pipeline import caches, image_tag
 from slimbake.project import Project
 from slimbake.release.on_registry import attached_sboms
 from slimbake.release.place import BakeRequest
-from slimbake.release.wave import held, release_shared, tagged
+from slimbake.release.wave import release_shared, tagged, unchanged_images
 from slimbake.render.workflow import GITLAB
 
 
@@ -72,13 +72,12 @@ def plan(file: Path, since: str, gitlab: Path | None) -> None:
     project = read(file)
     plan = project.plan
     expect_fresh(project)
-    services = tuple(service.service for service in plan.services)
-    unchanged = (
-        unchanged_since(project, since, console)
-        if since
-        else held(project, services, os.environ.get("REGISTRY") or plan.registry, console)
-    )
-    jobs = matrix(plan, services, unchanged)
+    if since:
+        unchanged = unchanged_since(project, since, console)
+    else:
+        registry = os.environ.get("REGISTRY") or plan.registry
+        unchanged = unchanged_images(project, plan.service_names, registry, console)
+    jobs = matrix(plan, plan.service_names, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
     project.workspace.write(f"{RECORDS}/{PLAN}", jobs)
@@ -223,7 +222,7 @@ def summary(file: Path) -> None:
 
 def _services(matrix: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The services that jobs build, and those that need none."""
-    return (
-        tuple(name for job in matrix["shared"] for name in job["services"].split()),
-        tuple(matrix["unchanged"].split()),
-    )
+    selected: list[str] = []
+    for job in matrix["shared"]:
+        selected += job["services"].split()
+    return tuple(selected), tuple(matrix["unchanged"].split())

@@ -14,7 +14,7 @@ import click
 
 from slimbake.config.report import did_you_mean
 from slimbake.console import Console, harmless
-from slimbake.console.tables import WIDTH, Layout, folded, some
+from slimbake.console.tables import WIDTH, folded, some
 from slimbake.errors import NothingSelected, UsageError
 from slimbake.plan.model import Plan
 
@@ -80,9 +80,11 @@ arguments_argument = click.argument(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def layout() -> Layout:
-    """Tables fold to the width of a terminal; a pipe gets them as wide as they are."""
-    return Layout(shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else 0)
+def table_width() -> int:
+    """The columns of a terminal; 0 for a pipe, which gets tables as wide as they are."""
+    if not sys.stdout.isatty():
+        return 0
+    return shutil.get_terminal_size((WIDTH, 0)).columns
 
 
 def image_options(command: F) -> F:
@@ -116,8 +118,9 @@ def image_names(plan: Plan, registry: str, tag: str) -> dict[str, str]:
     """The name of each service's image, and of each image of weights."""
     from slimbake.release.place import reference
 
-    targets = plan.with_weights(tuple(s.service for s in plan.services))
-    return {name: reference(plan.target(name), registry or plan.registry, tag) for name in targets}
+    registry = registry or plan.registry
+    targets = plan.with_weights(plan.service_names)
+    return {name: reference(plan.target(name), registry, tag) for name in targets}
 
 
 def read(file: Path) -> Project:
@@ -131,7 +134,7 @@ def select(plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     """The services named, in the plan's order; where none is, the first variant of each. Raises
     UsageError and NothingSelected.
     """
-    services = [service.service for service in plan.services]
+    services = plan.service_names
     for name in names:
         if name not in services:
             hint = did_you_mean(name, services) or f"the services are: {some(services, _SHOWN)}"
@@ -160,25 +163,33 @@ def print_json(value: Any) -> None:
     click.echo(json_text(value))
 
 
-def held_images(names: Mapping[str, str], *, every: bool) -> dict[str, str]:
-    """The ids of services' images. `names`: service -> name of its image; `every`: nobody named the
-    services, so those that were not baked yet are left out, in a line.
+def held_images(names: Mapping[str, str], *, optional: bool) -> dict[str, str]:
+    """The ids of services' images. `names`: service -> name of its image; `optional`: nobody named
+    the services, so those that were not baked yet are left out, in a line.
 
     Raises SetupError where the engine lacks one, or all of them.
     """
     from slimbake import docker
 
-    images = {name: docker.find_image(image) for name, image in names.items()} if every else {}
-    there = {name: image.id for name, image in images.items() if image}
-    if not there:
+    if not optional:
         return docker.image_ids(names)
-    if missing := [name for name in names if name not in there]:
+    ids = {}
+    missing = []
+    for name, image_name in names.items():
+        image = docker.find_image(image_name)
+        if image:
+            ids[name] = image.id
+        else:
+            missing.append(name)
+    if not ids:
+        return docker.image_ids(names)
+    if missing:
         console.say(f"left out, as they were not baked yet: {', '.join(missing)}")
-    return there
+    return ids
 
 
 def print_text(text: str) -> None:
     """A result for people, on stdout: on a terminal its lines fold, a pipe gets them as they are.
     What an image holds, such as a file's name, moves no cursor.
     """
-    click.echo(folded(harmless(text), layout().width))
+    click.echo(folded(harmless(text), table_width()))

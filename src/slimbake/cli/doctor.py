@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 
 from slimbake.cli.commands import examples
-from slimbake.cli.common import json_option, layout, manifest_option, print_json, print_text, read
+from slimbake.cli.common import (
+    json_option,
+    manifest_option,
+    print_json,
+    print_text,
+    read,
+    table_width,
+)
 from slimbake.console.tables import text_table
 from slimbake.errors import SETUP
 from slimbake.externals.doctor import doctor, merged
@@ -31,15 +38,15 @@ def command(file: Path, as_json: bool) -> None:
 
     if file.is_file():
         project = read(file)
+        needs = {}
+        for service in project.plan.services:
+            if service.start.beside:
+                needs[service.service] = service.start.beside
         report = doctor(
             project.plan.externals,
-            merged(project.root, (target.name for target in project.plan.targets)),
+            merged(project.root, [target.name for target in project.plan.targets]),
             project.root,
-            {
-                service.service: service.start.beside
-                for service in project.plan.services
-                if service.start.beside
-            },
+            needs,
             project.fleet.every_platform,
         )
         following = "`slimbake bake`"
@@ -49,14 +56,8 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in report.rows])
     else:
-        click.echo(
-            text_table(
-                ("check", "state", "found"),
-                [(r.check, r.state, r.found) for r in report.rows],
-                left=3,
-                layout=layout(),
-            )
-        )
+        rows = [(row.check, row.state, row.found) for row in report.rows]
+        click.echo(text_table(("check", "state", "found"), rows, 3, table_width()))
         for row in report.rows:
             if row.advice:
                 print_text(f"{row.check}: {row.advice}")
@@ -72,8 +73,8 @@ def pythons(root: Path) -> tuple[External, ...]:
 
     drafts = adoption(survey(root)).drafts
     first = python_for(drafts)
-    others = {draft.entry.get("python", first) for draft in with_python(drafts, first)} - {first}
-    images = {"python": first, **{f"python-{version}": version for version in sorted(others)}}
-    return tuple(
-        External(name, f"python:{version}-slim-{DEBIAN}") for name, version in images.items()
-    )
+    versions = {draft.entry.get("python", first) for draft in with_python(drafts, first)}
+    images = [External("python", f"python:{first}-slim-{DEBIAN}")]
+    for version in sorted(versions - {first}):
+        images.append(External(f"python-{version}", f"python:{version}-slim-{DEBIAN}"))
+    return tuple(images)

@@ -142,7 +142,7 @@ def _images(
 
 def _strangers(project: Project, files: tuple[DeployFile, ...]) -> dict[str, str]:
     """Images in the fleet's registry that are no service's, by their places. Each is said."""
-    services = [service.service for service in project.plan.services]
+    services = project.plan.service_names
     images = {}
     for file in files:
         for image in file.strangers:

@@ -21,7 +21,7 @@ from slimbake.errors import SetupError
     "--compose",
     multiple=True,
     metavar="FILE",
-    help="Read this compose file, or that of this folder, instead of those found; repeatable.",
+    help="Read this compose file instead of those found; repeatable.",
 )
 @click.option(
     "--service",

@@ -11,9 +11,8 @@ from slimbake.cli.common import console, json_option, manifest_option, print_jso
 from slimbake.errors import SetupError
 from slimbake.images.measure import last_measurement
 from slimbake.images.sizes import MeasuredLayer
-from slimbake.plan.graph import layers
 from slimbake.project import Project
-from slimbake.report.layers import layer_lines, layers_json
+from slimbake.report.layers import laid_layers, layer_lines, layers_json
 
 
 @click.command("layers", epilog=examples("slimbake layers", "slimbake layers --json"))
@@ -52,7 +51,5 @@ def _measured(project: Project) -> dict[str, MeasuredLayer]:
     for image in last_measurement(images, project.workspace).images:
         if image.name in old:
             continue
-        names = layers(project.plan, image.name, len(image.layers))
-        if len(names) == len(image.layers):
-            measured |= dict(zip(names, image.layers, strict=True))
+        measured |= dict(laid_layers(project.plan, image))
     return measured

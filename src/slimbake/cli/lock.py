@@ -62,7 +62,9 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], fetches: bool) ->
 def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
     pins = locked_pins(project.fleet, project.locks)
     names = tuple(name if name in ALL else normalised(name) for name in upgrade)
-    locked_names = {pin.name for layer in pins.values() for pin in layer}
+    locked_names: set[str] = set()
+    for layer in pins.values():
+        locked_names.update(pin.name for pin in layer)
     for system in systems(project.fleet):
         locked_names |= {deb.name for deb in project.locks.debs(system.scope.system_lock)}
     if unknown := [name for name in names if name not in {*locked_names, *ALL, BUILDER}]:
@@ -89,7 +91,7 @@ def _fetched(project: Project) -> str:
     kept, here = store(console), machine()
     wheels = fetch(project.fleet, project.locks, here, kept, console)
     debs = fetch_debian(project.fleet, project.locks, here, kept, console)
-    files = {file for lock in (*wheels.by_lock.values(), *debs.values()) for file in lock}
+    files = set().union(*wheels.by_lock.values(), *debs.values())
     total = megabytes(sum(file.path.stat().st_size for file in files))
     fetched = counted(wheels.fetched, "wheel")
     return f"{counted(len(files), 'file')}, {total}, {fetched} fetched now: {kept.root}"

@@ -11,12 +11,12 @@ import click
 from slimbake.cli.commands import examples
 from slimbake.cli.common import (
     json_option,
-    layout,
     manifest_option,
     print_json,
     read,
     select,
     services_argument,
+    table_width,
 )
 from slimbake.console.tables import text_table
 
@@ -46,7 +46,7 @@ def command(services: tuple[str, ...], file: Path, as_json: bool, since: str | N
     else:
         rows = [(t.name, t.kind, " ".join(t.needs), t.dockerfile) for t in targets]
         click.echo(
-            text_table(("target", "kind", "needs", "dockerfile"), rows, left=4, layout=layout())
+            text_table(("target", "kind", "needs", "dockerfile"), rows, left=4, width=table_width())
         )
 
 
@@ -54,25 +54,19 @@ def _changes(file: Path, since: str, targets: set[str], as_json: bool) -> None:
     """What changed of these targets; where there is none, of all, and of those that are gone."""
     from slimbake.ci.changes import changed
 
-    changes = [
-        change
-        for change in changed(file, since, os.environ)
-        if not targets or change.target in targets
-    ]
+    rows = []
+    result = {}
+    for change in changed(file, since, os.environ):
+        if targets and change.target not in targets:
+            continue
+        reasons = "; ".join(change.reasons) or "no input changed"
+        rows.append((change.target, change.status, reasons))
+        result[change.target] = {
+            "status": change.status,
+            "rebuilt": change.rebuilt,
+            "reasons": list(change.reasons),
+        }
     if as_json:
-        print_json(
-            {
-                entry.target: {
-                    "status": entry.status,
-                    "rebuilt": entry.rebuilt,
-                    "reasons": list(entry.reasons),
-                }
-                for entry in changes
-            }
-        )
-        return
-    rows = [
-        (entry.target, entry.status, "; ".join(entry.reasons) or "no input changed")
-        for entry in changes
-    ]
-    click.echo(text_table(("target", "state", "why"), rows, 3, layout()))
+        print_json(result)
+    else:
+        click.echo(text_table(("target", "state", "why"), rows, 3, table_width()))

@@ -15,13 +15,13 @@ from slimbake.cli.common import (
     image_options,
     json_option,
     json_text,
-    layout,
     manifest_option,
     print_json,
     print_text,
     read,
     select,
     service_names,
+    table_width,
 )
 from slimbake.config.naming import SIZES
 from slimbake.errors import UsageError
@@ -72,15 +72,20 @@ def command(
         raise UsageError("--record is of all services of a manifest", "name none")
     # An image needs no manifest; where there is one, its folder keeps what was read.
     workspace = Workspace(file.parent if file.is_file() else None, console)
-    images = {name: _identity(name) for name in names if _is_image(name)}
-    services = tuple(name for name in names if not _is_image(name))
+    images = {}
+    services: tuple[str, ...] = ()
+    for name in names:
+        if "/" in name or ":" in name:
+            images[name] = _identity(name)
+        else:
+            services += (name,)
     project = read(file) if services or not names else None
     if project:
         references = image_names(project.plan, registry, tag)
-        every = tuple(service.service for service in project.plan.services)  # all variants
-        chosen = select(project.plan, every if recorded else services)
+        # All variants are recorded.
+        chosen = select(project.plan, project.plan.service_names if recorded else services)
         services_images = {name: references[name] for name in chosen}
-        images |= held_images(services_images, every=not services)
+        images |= held_images(services_images, optional=not services)
     surveyed = survey(images, workspace)
     sizes = report.sizes_json(surveyed)
     if recorded:
@@ -89,14 +94,10 @@ def command(
     if as_json:
         print_json(sizes)
         return
-    print_text(report.sizes_text(surveyed, by, layout()))
+    print_text(report.sizes_text(surveyed, by, table_width()))
     if project and by == "image":
         for line in runtime_lines(project.plan, surveyed.measurement):
             print_text(line)
-
-
-def _is_image(name: str) -> bool:
-    return "/" in name or ":" in name
 
 
 def _identity(image: str) -> str:

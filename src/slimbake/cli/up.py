@@ -89,5 +89,6 @@ def command(
     )
     if beside:
         click.echo(f"with them, of your own compose file: {', '.join(beside)}")
-    if tools := [service.service for service in plan.services if service.by_hand]:
+    tools = [service.service for service in plan.services if service.by_hand]
+    if tools:
         click.echo(f"for `slimbake run NAME [ARGUMENT]...`: {', '.join(tools)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +23,7 @@ from slimbake.cli.common import (
     services_argument,
 )
 from slimbake.errors import NothingSelected, SetupError
+from slimbake.inside.ledger import LedgerEntry
 from slimbake.project import Project
 from slimbake.report.why import answer, changed, led_on, left_behind, why
 
@@ -59,30 +59,38 @@ def command(
     explained = "" if as_json else _explained(project, path)
     if explained:
         print_text(explained)
-    named = image_names(project.plan, registry, tag)
-    chosen = {name: named[name] for name in select(project.plan, services)}
-    # what needs a package is in the locks, whether or not there is an image
-    with contextlib.suppress(*((SetupError, NothingSelected) if explained else ())):
-        _of_images(project, path, held_images(chosen, every=not services), as_json)
+    names = image_names(project.plan, registry, tag)
+    chosen = {name: names[name] for name in select(project.plan, services)}
+    try:
+        _of_images(project, path, held_images(chosen, optional=not services), as_json)
+    except (SetupError, NothingSelected):
+        if not explained:  # what needs a package is in the locks, whether or not there is an image
+            raise
 
 
 def _of_images(project: Project, path: str, ids: Mapping[str, str], as_json: bool) -> None:
     """Print what rules did to a path in images. Raises NothingSelected."""
-    every = {name: changed(image) for name, image in ids.items()}
-    matches = {name: files for name, entries in every.items() if (files := why(entries, path))}
+    entries: list[LedgerEntry] = []
+    matches = {}
+    for name, image in ids.items():
+        ledger = changed(image)
+        entries += ledger
+        files = why(ledger, path)
+        if files:
+            matches[name] = files
     if as_json:
-        print_json({name: [asdict(entry) for entry in files] for name, files in matches.items()})
+        result = {}
+        for name, files in matches.items():
+            result[name] = [asdict(file) for file in files]
+        print_json(result)
     elif matches:
         for line in answer(path, matches):
             print_text(line)
     elif reason := left_behind(path):
         print_text(f"runtime: no image has {path} of the standard library: {reason}")
     else:
-        services = {service.service for service in project.plan.services}
-        entries = [entry for files in every.values() for entry in files]
-        raise NothingSelected(
-            f"nothing removed or changed {path} in these images", led_on(entries, path, services)
-        )
+        hint = led_on(entries, path, project.plan.service_names)
+        raise NothingSelected(f"nothing removed or changed {path} in these images", hint)
 
 
 def _explained(project: Project, package: str) -> str:
@@ -98,5 +106,7 @@ def _explained(project: Project, package: str) -> str:
 
 def _print_rules() -> None:
     for rule in rules():
-        only = f" ({', '.join(rule.conditions)})" if rule.conditions else ""
-        print_text(f"{rule.name}: {rule.about}{only}\n  {rule.why}")
+        line = f"{rule.name}: {rule.about}"
+        if rule.conditions:
+            line += f" ({', '.join(rule.conditions)})"
+        print_text(f"{line}\n  {rule.why}")

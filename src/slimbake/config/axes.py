@@ -50,22 +50,24 @@ def axes(raw: Raw, report: ProblemReport) -> None:
     """Report what is wrong with the variants of a manifest whose bases stand on one another in no
     circle.
     """
-    every = tuple(entries(raw))
-    for entry in every:
+    all_entries = tuple(entries(raw))
+    for entry in all_entries:
         _own(entry, raw, report)
-    _groups(every, raw, report)
-    _derived(every, raw, report)
-    _families(every, raw, report)
-    _different(raw, report)
-    _shells(raw, report)
+        _groups(entry, raw, report)
+        _different(entry, raw, report)
+        _shell(entry, raw, report)
+    _derived(all_entries, raw, report)
+    _families(all_entries, raw, report)
 
 
 def copies(raw: Raw) -> Iterator[str]:
     """The targets of all variants but the first."""
-    yield from map(base_target, copied_bases(raw))
     for entry in entries(raw):
-        for variant in _axis(entry, raw)[1:] if entry.kind == "services" else ():
-            yield (name := derived(entry.name, variant))
+        for name in _copies_of(entry, raw):
+            if entry.kind == "bases":
+                yield base_target(name)
+                continue
+            yield name
             if "smoke" in entry.raw:
                 yield f"{name}{SMOKE}"
 
@@ -73,8 +75,13 @@ def copies(raw: Raw) -> Iterator[str]:
 def copied_bases(raw: Raw) -> Iterator[str]:
     """The names of the bases that are made for all variants but the first."""
     for entry in entries(raw):
-        for variant in _axis(entry, raw)[1:] if entry.kind == "bases" else ():
-            yield derived(entry.name, variant)
+        if entry.kind == "bases":
+            yield from _copies_of(entry, raw)
+
+
+def _copies_of(entry: Entry, raw: Raw) -> list[str]:
+    """The names of the copies of an entry for its variants but the first."""
+    return [derived(entry.name, variant) for variant in _axis(entry, raw)[1:]]
 
 
 def entries(raw: Raw) -> Iterator[Entry]:
@@ -92,12 +99,17 @@ def entries(raw: Raw) -> Iterator[Entry]:
 
 def _owner(entry: Entry, raw: Raw) -> str | None:
     """The base that gives an entry its variants."""
-    return next((name for name in entry.below if raw["bases"][name].get("variants")), None)
+    for name in entry.below:
+        if raw["bases"][name].get("variants"):
+            return name
+    return None
 
 
 def _axis(entry: Entry, raw: Raw) -> list[str]:
+    """The variants of an entry, its own or those of the bases that it stands on."""
     owner = _owner(entry, raw)
-    return list(raw["bases"][owner]["variants"] if owner else entry.raw.get("variants", ()))
+    variants = raw["bases"][owner]["variants"] if owner else entry.raw.get("variants", ())
+    return list(variants)
 
 
 def _own(entry: Entry, raw: Raw, report: ProblemReport) -> None:
@@ -120,21 +132,24 @@ def _own(entry: Entry, raw: Raw, report: ProblemReport) -> None:
             report.key(path, message, did_you_mean(name, axis))
 
 
-def _groups(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
-    """Names of variants are groups of the bake file."""
-    for entry in every:
-        for name in entry.raw.get("variants", {}):
-            ours = name in RESERVED or name == INVENTORY or name.startswith(tuple(PREFIXES))
-            if ours or name.endswith(CHECKS) or name in raw.get("services", {}):
-                whose = "a service" if name in raw.get("services", {}) else "slimbake's own"
-                message = f"'{name}' is a name of {whose}, and cannot be that of a variant"
-                report.key((*entry.path, "variants", name), message, _OTHER)
+def _groups(entry: Entry, raw: Raw, report: ProblemReport) -> None:
+    """Report names of variants that are taken: each becomes a group of the bake file."""
+    beginnings = tuple(PREFIXES)
+    for name in entry.raw.get("variants", {}):
+        whose = ""
+        if name in (*RESERVED, INVENTORY) or name.startswith(beginnings) or name.endswith(CHECKS):
+            whose = "slimbake's own"
+        if name in raw.get("services", {}):
+            whose = "a service"
+        if whose:
+            message = f"'{name}' is a name of {whose}, and cannot be that of a variant"
+            report.key((*entry.path, "variants", name), message, _OTHER)
 
 
-def _derived(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
-    """Names of copies that are taken."""
-    owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in every}
-    for entry in every:
+def _derived(all_entries: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
+    """Report names of copies that are taken."""
+    owners: dict[KeyPath, KeyPath] = {entry.path: entry.path for entry in all_entries}
+    for entry in all_entries:
         for variant in _axis(entry, raw)[1:]:
             name = derived(entry.name, variant)
             owner = owners.setdefault((entry.kind, name), entry.path)
@@ -150,20 +165,20 @@ def _derived(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
                     report.key(("bases", copied), message, _OTHER)
 
 
-def _families(every: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
+def _families(all_entries: tuple[Entry, ...], raw: Raw, report: ProblemReport) -> None:
     """Report a family of bases with two builds of torch, and variants of one name with two.
 
     slimbake resolves a base with all bases below it, so a family has one torch. For a variant with
     another torch or Python it copies the bases, under the name of the variant.
     """
+    hint = "a family has one torch: a base without `extends` begins another"
     torch_of: dict[str, _Choice] = {}  # root -> what its family has
-    for choice in (choice for entry in every for choice in _of_family(entry, raw)):
-        other = torch_of.setdefault(choice.root, choice)
-        _same(
-            choice, other, report, "a family has one torch: a base without `extends` begins another"
-        )
+    for entry in all_entries:
+        choice = _of_family(entry, raw)
+        if choice:
+            _same(choice, torch_of.setdefault(choice.root, choice), report, hint)
     copied: dict[tuple[str, str], _Choice] = {}
-    for entry in every:
+    for entry in all_entries:
         for choice in _of_variants(entry, raw, torch_of):
             other = copied.setdefault((choice.root, choice.variant), choice)
             _same(choice, other, report, "give this variant another name")
@@ -178,17 +193,18 @@ def _same(choice: _Choice, other: _Choice, report: ProblemReport, hint: str) -> 
             report.value((*choice.path, key), message, hint)
 
 
-def _of_family(entry: Entry, raw: Raw) -> Iterator[_Choice]:
+def _of_family(entry: Entry, raw: Raw) -> _Choice | None:
     """The torch that an entry asks for on its family's behalf."""
     if entry.kind == "services" and not entry.below:
-        return  # a family of its own, and each of its variants another
+        return None  # a family of its own, and each of its variants another
     first = _first(entry, raw)
     variant: Raw = entry.raw.get("variants", {}).get(first, {})
     if "torch" in variant:
         path: KeyPath = (*entry.path, "variants", first)
-        yield _Choice(entry.root, "", path, {"torch": variant["torch"]})
-    elif entry.kind == "bases" and "torch" in entry.raw:
-        yield _Choice(entry.root, "", entry.path, {"torch": entry.raw["torch"]})
+        return _Choice(entry.root, "", path, {"torch": variant["torch"]})
+    if entry.kind == "bases" and "torch" in entry.raw:
+        return _Choice(entry.root, "", entry.path, {"torch": entry.raw["torch"]})
+    return None
 
 
 def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Iterator[_Choice]:
@@ -210,7 +226,8 @@ def _of_variants(entry: Entry, raw: Raw, torch_of: Mapping[str, _Choice]) -> Ite
 
 def _torch_of(entry: Entry, variant: str, raw: Raw) -> str | None:
     """The torch of a variant of an entry, or of the nearest base below that has one for it."""
-    for part in (entry.raw, *(raw["bases"][name] for name in reversed(entry.below))):
+    below = [raw["bases"][name] for name in reversed(entry.below)]
+    for part in (entry.raw, *below):
         if torch := part.get("variants", {}).get(variant, {}).get("torch"):
             return str(torch)
     return None
@@ -221,7 +238,9 @@ def _first(entry: Entry, raw: Raw) -> str:
     bases of its own.
     """
     names = _axis(entry, raw)
-    return names[0] if names and (entry.kind == "bases" or _owner(entry, raw)) else ""
+    if names and (entry.kind == "bases" or _owner(entry, raw)):
+        return names[0]
+    return ""
 
 
 # `python` and `from`: a base or service without one has that of the base below it.
@@ -272,21 +291,20 @@ def _written(path: KeyPath, raw: Raw, key: str, variant: str) -> Chosen | None:
     return None
 
 
-def _different(raw: Raw, report: ProblemReport) -> None:
-    """Report bases and services with another Python or image than the base below them.
+def _different(entry: Entry, raw: Raw, report: ProblemReport) -> None:
+    """Report a base or service with another Python or image than the base below it.
 
     A variant of a service, or one of a base after its first, may have another Python: slimbake
     copies the bases below for it.
     """
-    for entry in entries(raw):
-        for variant in _axis(entry, raw) or ("",):
-            python = _chosen(entry, "python", variant, raw)
-            of_variant = python.path[2:3] == ("variants",)
-            copied = of_variant and not _owner(entry, raw) and variant != _first(entry, raw)
-            if not copied:
-                _same_as_base(entry, python, _of_bases(entry, "python", variant, raw), report)
-        image = _chosen(entry, "from", "", raw)
-        _same_as_base(entry, image, _of_bases(entry, "from", "", raw), report)
+    for variant in _axis(entry, raw) or ("",):
+        python = _chosen(entry, "python", variant, raw)
+        of_variant = python.path[2:3] == ("variants",)
+        copied = of_variant and not _owner(entry, raw) and variant != _first(entry, raw)
+        if not copied:
+            _same_as_base(entry, python, _of_bases(entry, "python", variant, raw), report)
+    image = _chosen(entry, "from", "", raw)
+    _same_as_base(entry, image, _of_bases(entry, "from", "", raw), report)
 
 
 def _same_as_base(entry: Entry, chosen: Chosen, of_base: Chosen, report: ProblemReport) -> None:
@@ -301,14 +319,13 @@ def _same_as_base(entry: Entry, chosen: Chosen, of_base: Chosen, report: Problem
     report.value(chosen.path, message, hint)
 
 
-def _shells(raw: Raw, report: ProblemReport) -> None:
-    """Report services that ask for a shell in an image of the user's."""
-    for entry in entries(raw):
-        image = _chosen(entry, "from", "", raw)
-        if image.value and entry.raw.get("shell") == TRUTH[0]:
-            message = f"its image starts from '{image.value}': {_place(image, report)}"
-            hint = "it has the shell of that image; `system: [dash]` installs one"
-            report.key((*entry.path, "shell"), message, hint)
+def _shell(entry: Entry, raw: Raw, report: ProblemReport) -> None:
+    """Report a service that asks for a shell in an image of the user's."""
+    image = _chosen(entry, "from", "", raw)
+    if image.value and entry.raw.get("shell") == TRUTH[0]:
+        message = f"its image starts from '{image.value}': {_place(image, report)}"
+        hint = "it has the shell of that image; `system: [dash]` installs one"
+        report.key((*entry.path, "shell"), message, hint)
 
 
 def _place(chosen: Chosen, report: ProblemReport) -> str:

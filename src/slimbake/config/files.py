@@ -123,6 +123,14 @@ class ManifestFolder:
         """Whether there is anything at a path that `inside` gave."""
         return os.path.lexists(f"{self._root}/{relative}")
 
+    def is_file(self, text: str) -> bool:
+        """Whether a path, as it is written, is a file of the repository."""
+        try:
+            self.file(text)
+        except RefusedError:
+            return False
+        return True
+
     def folders(self, pattern: str) -> list[str]:
         """The folders that a glob pattern matches, sorted; RefusedError when it points out of the
         repository.

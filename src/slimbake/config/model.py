@@ -7,6 +7,7 @@ order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,24 @@ class Requirements:
     by_file: tuple[tuple[str, ...], ...] = ()
     pythons: tuple[ForPython, ...] = ()  # of the projects among these files
     overrides: tuple[str, ...] = ()  # PEP 508: in place of what packages require
+
+
+def joined(parts: Iterable[Requirements]) -> Requirements:
+    """All of several requirements in their order, each once."""
+    values: dict[str, dict[Any, None]] = {field.name: {} for field in fields(Requirements)}
+    extras: dict[str, dict[str, None]] = {}
+    by_file: list[tuple[str, ...]] = []
+    for part in parts:
+        for key, value in values.items():
+            value.update(dict.fromkeys(getattr(part, key)))
+        for package, names in part.extras:
+            extras.setdefault(package, {}).update(dict.fromkeys(names))
+        by_file += part.by_file
+    whole: dict[str, Any] = {key: tuple(value) for key, value in values.items()}
+    whole["specs"] = once(whole["specs"])
+    whole["extras"] = tuple((package, tuple(names)) for package, names in extras.items())
+    whole["by_file"] = tuple(by_file)
+    return Requirements(**whole)
 
 
 @dataclass(frozen=True, slots=True)

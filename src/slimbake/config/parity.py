@@ -1,6 +1,4 @@
-"""What is wrong with `parity`, and how a variant's goes together with its service's; nothing here
-opens a file.
-"""
+"""What is wrong with `parity` of services and their variants. Nothing here reads a file."""
 
 from __future__ import annotations
 
@@ -25,21 +23,24 @@ def parity(raw: Raw, report: ProblemReport) -> None:
     for name, service in raw.get("services", {}).items():
         at: KeyPath = ("services", name)
         runs = dict(_runs(service, at))
-        variants = {
-            (*at, "variants", variant_name): variant
-            for variant_name, variant in service.get("variants", {}).items()
-        }
-        for path, entry in {at: service, **variants}.items():
+        entries: dict[KeyPath, Raw] = {at: service}
+        for variant, entry in service.get("variants", {}).items():
+            entries[*at, "variants", variant] = entry
+        for path, entry in entries.items():
+            if path in runs or (path == at and runs):
+                continue
             for key in ("parity", "precision"):
-                if key in entry and path not in runs and (path != at or not runs):
+                if key in entry:
                     message = f"`{key}` is that of an exported model, and nothing here is exported"
                     report.key((*path, key), message, "add `inference: onnx`, or remove this key")
         for path, whole in runs.items():
-            owner = path if "parity" in variants.get(path, {}) else at
-            for key in _FILES if owner != at or "parity" in service else ():
+            owner = path if "parity" in entries[path] else at
+            if "parity" not in entries[owner]:
+                continue
+            for key, hint in _FILES.items():
                 refused = any(report.has_value((*place, "parity", key)) for place in (path, at))
                 if key not in whole and not refused:
-                    report.key((*owner, "parity"), f"the key '{key}' is missing", _FILES[key])
+                    report.key((*owner, "parity"), f"the key '{key}' is missing", hint)
 
 
 def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
@@ -55,7 +56,9 @@ def _runs(service: Raw, at: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
 
 def written_limits(settings: Raw) -> tuple[tuple[str, float], ...]:
     """The limits that are written."""
-    numbers = ((key, settings[key]) for key in LIMITS if key in settings)
-    return tuple(
-        (key, (n.number or 0.0) if isinstance(n, Word) else float(n)) for key, n in numbers
-    )
+    limits = []
+    for key in LIMITS:
+        if key in settings:
+            number = settings[key]
+            limits.append((key, float(number.text if isinstance(number, Word) else number)))
+    return tuple(limits)

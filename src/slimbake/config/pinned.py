@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from slimbake.config.report import RefusedError
@@ -61,26 +59,27 @@ def _uv(lock: Entry) -> Iterator[str]:
     for package in packages_of(lock):
         if "registry" in package.get("source", {}) and "version" in package:
             markers = [str(marker) for marker in package.get("resolution-markers", ())]
-            both = " or ".join(f"({marker})" for marker in markers) if len(markers) > 1 else ""
-            yield _pin(package["name"], package["version"], both or "".join(markers))
+            if len(markers) > 1:
+                markers = [f"({marker})" for marker in markers]
+            yield _pin(package["name"], package["version"], " or ".join(markers))
 
 
 def _poetry(lock: Entry) -> Iterator[str]:
     """A package with several versions is pinned only where markers tell these apart."""
-    packages = [
-        package
-        for package in packages_of(lock)
-        if package.get("version") and package.get("source", {}).get("type", "legacy") == "legacy"
-    ]
-    names = [normalised(package["name"]) for package in packages]
-    versions = Counter(names)
-    for name, package in zip(names, packages, strict=True):
-        marker = package.get("markers")
-        marker = marker.get("main") if isinstance(marker, dict) else marker  # of each group
-        if versions[name] == 1:
-            yield _pin(name, str(package["version"]))
-        elif marker:
-            yield _pin(name, str(package["version"]), str(marker))
+    packages: dict[str, list[dict[str, Any]]] = {}
+    for package in packages_of(lock):
+        source = package.get("source", {}).get("type", "legacy")
+        if package.get("version") and source == "legacy":
+            packages.setdefault(normalised(package["name"]), []).append(package)
+    for name, versions in packages.items():
+        for package in versions:
+            marker = package.get("markers")
+            if isinstance(marker, dict):  # of each group
+                marker = marker.get("main")
+            if len(versions) == 1:
+                yield _pin(name, str(package["version"]))
+            elif marker:
+                yield _pin(name, str(package["version"]), str(marker))
 
 
 def _pylock(lock: Entry) -> Iterator[str]:
@@ -94,8 +93,9 @@ def _pylock(lock: Entry) -> Iterator[str]:
             )
         vcs, url = package.get("vcs", {}), package.get("archive", {}).get("url")
         if vcs.get("commit-id"):
-            fragment = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
-            spec = f"{name} @ git+{vcs.get('url', '')}@{vcs['commit-id']}{fragment}"
+            spec = f"{name} @ git+{vcs.get('url', '')}@{vcs['commit-id']}"
+            if vcs.get("subdirectory"):
+                spec += f"#subdirectory={vcs['subdirectory']}"
         elif url:
             spec = f"{name} @ {url}"
         elif version := package.get("version"):
@@ -116,16 +116,22 @@ def of_member(lock: Entry, member: str) -> Entry:
     """
     packages = packages_of(lock)
     needs: dict[str, list[str]] = {}
+    waiting = []
     for package in packages:
-        further = (package.get(key, {}) for key in ("optional-dependencies", "dev-dependencies"))
-        lists = (package.get("dependencies", ()), *chain(*(table.values() for table in further)))
-        needs.setdefault(package["name"], []).extend(other["name"] for other in chain(*lists))
-    waiting = [package["name"] for package in packages if package_folder(package) == member]
-    needed: set[str] = set()
+        name = package["name"]
+        lists = [package.get("dependencies", ())]
+        for key in ("optional-dependencies", "dev-dependencies"):
+            lists += package.get(key, {}).values()
+        for entries in lists:
+            needs.setdefault(name, []).extend(other["name"] for other in entries)
+        if package_folder(package) == member:
+            waiting.append(name)
     if not waiting:
         return lock
+    needed: set[str] = set()
     while waiting:
-        if (name := waiting.pop()) not in needed:
+        name = waiting.pop()
+        if name not in needed:
             needed.add(name)
             waiting += needs.get(name, ())
     return {**lock, "package": [package for package in packages if package["name"] in needed]}
@@ -133,22 +139,20 @@ def of_member(lock: Entry, member: str) -> Entry:
 
 def package_folder(package: Entry) -> str:
     """The folder that a local package comes from, relative to its uv.lock; "" for others."""
-    return next(
-        (
-            folder
-            for kind, folder in package.get("source", {}).items()
-            if kind in ("virtual", "editable", "directory")
-        ),
-        "",
-    )
+    source = package.get("source", {})
+    for kind in ("virtual", "editable", "directory"):
+        if kind in source:
+            return str(source[kind])
+    return ""
 
 
 def packages_of(lock: Entry) -> list[dict[str, Any]]:
     """The packages of a `uv.lock` or `poetry.lock`."""
     listed = lock.get("package", [])
-    return [
-        package
-        for package in (listed if isinstance(listed, list) else ())
-        if isinstance(package, dict) and isinstance(package.get("name"), str)
-        if isinstance(package.get("source", {}), dict)
-    ]
+    packages: list[dict[str, Any]] = []
+    for package in listed if isinstance(listed, list) else ():
+        if not isinstance(package, dict) or not isinstance(package.get("name"), str):
+            continue
+        if isinstance(package.get("source", {}), dict):
+            packages.append(package)
+    return packages

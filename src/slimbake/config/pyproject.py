@@ -6,15 +6,21 @@ from __future__ import annotations
 
 import posixpath
 import re
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from slimbake.config.collected import Collected
 from slimbake.config.document import Position
 from slimbake.config.files import ManifestFolder
-from slimbake.config.model import Constraint, ForPython, IndexLine, LocalPackage, Requirements
+from slimbake.config.model import (
+    Constraint,
+    ForPython,
+    IndexLine,
+    LocalPackage,
+    Requirements,
+    joined,
+)
 from slimbake.config.pinned import (
     EXPORTS,
     POETRY_LOCK,
@@ -25,7 +31,7 @@ from slimbake.config.pinned import (
     pins,
 )
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
-from slimbake.config.specs import lockable, name_of, normalised
+from slimbake.config.specs import extra_names, is_address, lockable, name_of, normalised
 from slimbake.host.files import LOCK, TEXT
 from slimbake.host.pip import without_credentials
 from slimbake.host.typed import toml_value
@@ -44,23 +50,16 @@ _OLD_NAME = re.compile(r"^[ \t]*name\s*=\s*['\"]?([\w.-]+)['\"]?\s*(?:,\s*)?$", 
 Table = dict[str, Any]
 # A requirement, and the text by which it is found in its file.
 Listed = list[tuple[str, str]]
+# Reads a requirements file that a project takes its dependencies from.
+Include = Callable[[str], Requirements]
 
 
 class Pyprojects:
     """Reads each project's files once, and reports what is wrong in them once."""
 
-    def __init__(
-        self,
-        repository: ManifestFolder,
-        report: ProblemReport,
-        include: Callable[[str], Requirements],
-    ) -> None:
-        """`include`: reads a requirements file that a project takes its dependencies from."""
+    def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
-        # Weak: it is a method of what holds this reader, and no circle of them is to keep the text of
-        # a large manifest.
-        self._include = weakref.WeakMethod(include)
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
         self._whole: dict[tuple[str, tuple[str, ...]], Requirements] = {}  # by folder and extras
@@ -93,34 +92,37 @@ class Pyprojects:
                 "each local package is built after those that it needs: move what both use into a"
                 " third",
             )
-        collected = Collected()
         self._open.append(folder)
         try:
-            collected.add(self._needed(folder, extras))
+            needed = self._needed(folder, extras)
         finally:
             self._open.pop()
-        package_extras = ((package.name, tuple(extras)),) if extras else ()
-        collected.add(Requirements(packages=(package,), extras=package_extras))
-        self._whole[key] = collected.value()
+        own = Requirements(packages=(package,))
+        if extras:
+            own = replace(own, extras=((package.name, tuple(extras)),))
+        self._whole[key] = joined([needed, own])
         return self._whole[key]
 
     def _described(self, folder: str, text: str) -> LocalPackage | None:
         """The package in a folder; None where its file is faulty."""
         file = _project_file(folder)
-        names = [f"{folder}/{filename}" for filename in (SETUP_CFG, SETUP_PY)]
-        old = [candidate for candidate in names if self._repository.exists(candidate)]
-        if not self._repository.exists(file) and not old:
+        old = [f"{folder}/{name}" for name in (SETUP_CFG, SETUP_PY)]
+        old = [path for path in old if self._repository.exists(path)]
+        data: Table | None = {}
+        if self._repository.exists(file):
+            data = self.table(file)
+        elif not old:
             raise RefusedError(
                 f"'{text}' is no Python package: it has no {PYPROJECT}",
                 f"add '{file}' with a [project] name",
             )
-        data = self.table(file) if self._repository.exists(file) else {}
         if data is None:
             return None
         name = _table(data, "project").get("name") or _table(data, "tool", "poetry").get("name")
         for path in old:
             match = _OLD_NAME.search(self._repository.read(self._repository.file(path)))
-            name = name or (match and match[1])
+            if match and not name:
+                name = match[1]
         if not isinstance(name, str) or not name:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
         return LocalPackage(normalised(name), folder, self._build(file, data))
@@ -137,7 +139,7 @@ class Pyprojects:
     def _needed(self, folder: str, extras: Sequence[str]) -> Requirements:
         """What a local package needs that no index has: its other dependencies are its metadata's."""
         file = _project_file(folder)
-        data = self.table(file) if self._repository.exists(file) else None
+        data = self._existing(file)
         if not data:
             return Requirements()
         listed = self._main(file, data)
@@ -147,18 +149,14 @@ class Pyprojects:
         if described and "optional-dependencies" not in _strings(project.get("dynamic")):
             listed += self._of_extras(file, data, extras)
         requirements = self._placed(file, data, listed)
-        elsewhere = tuple(spec for spec in requirements.specs if " @ " in spec)
-        return Requirements(
-            specs=elsewhere,
-            packages=requirements.packages,
-            extras=requirements.extras,
-            indexes=requirements.indexes,
-            pythons=self._for_python(file, data).pythons,
-        )
+        addresses = tuple(spec for spec in requirements.specs if is_address(spec))
+        return replace(requirements, specs=addresses, pythons=self._pythons(file, data))
 
     # What a project file says.
 
-    def dependencies(self, file: str, extras: Sequence[str] = (), group: str = "") -> Requirements:
+    def dependencies(
+        self, file: str, include: Include, extras: Sequence[str] = (), group: str = ""
+    ) -> Requirements:
         """What a project depends on: with these extras, or of one of its groups alone.
 
         What a lock beside it pins are constraints.
@@ -166,14 +164,13 @@ class Pyprojects:
         data = self.table(file)
         if data is None:
             return Requirements()
-        collected = Collected()
-        uv = _table(data, "tool", "uv")
+        parts = []
         if group:
             listed = self._of_group(file, data, group)
         else:
-            collected.add(self._dynamic(file, data))
+            parts.append(self._dynamic(file, data, include))
             listed = [*self._main(file, data), *self._of_extras(file, data, extras)]
-        collected.add(self._placed(file, data, listed))
+        parts.append(self._placed(file, data, listed))
         poetry = "dependencies" in _table(data, "tool", "poetry")
         if not group and not extras and not poetry and "project" not in data:
             self._report.elsewhere(
@@ -182,23 +179,31 @@ class Pyprojects:
                 "it lists no dependencies that slimbake reads",
                 f"[project] has them; of others: {_EXPORT}",
             )
+        uv = _table(data, "tool", "uv")
+        overrides = []
         for spec in _strings(uv.get("override-dependencies")):
             try:
-                collected.overrides[lockable(spec)] = None
+                overrides.append(lockable(spec))
             except RefusedError as error:
                 self._fault(file, "override-dependencies", error.message, error.hint)
-        collected.add(self._for_python(file, data))
-        collected.add(self._indexes(file, data))
-        specs = _strings(uv.get("constraint-dependencies"))
-        collected.constrain(Constraint(spec, file) for spec in specs)
-        collected.add(self._locked(file, data))
-        return collected.value()
+        constraints = _strings(uv.get("constraint-dependencies"))
+        own = Requirements(
+            overrides=tuple(overrides),
+            pythons=self._pythons(file, data),
+            indexes=self._indexes(file, data),
+            constraints=tuple(Constraint(spec, file) for spec in constraints),
+        )
+        return joined([*parts, own, self._locked(file, data)])
 
     def table(self, file: str) -> Table | None:
         """The whole file as values; None when it is faulty, which is reported."""
         if file not in self._read:
             self._read[file] = self._parse(file)
         return self._read[file]
+
+    def _existing(self, file: str) -> Table | None:
+        """The same of a file that may be missing."""
+        return self.table(file) if self._repository.exists(file) else None
 
     def _parse(self, file: str) -> Table | None:
         written = posixpath.basename(file) == PYPROJECT
@@ -218,37 +223,38 @@ class Pyprojects:
         project, poetry = _table(data, "project"), _table(data, "tool", "poetry")
         if "dependencies" in project:
             return self._texts(file, project["dependencies"], "[project] dependencies")
-        return list(self._poetry(file, poetry.get("dependencies"), optional=False))
+        return self._poetry(file, poetry.get("dependencies"), optional=False)
 
-    def _texts(self, file: str, listed: Any, what: str) -> Listed:
-        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-            self._fault(file, what.rpartition(" ")[2], f"{what} is no list of texts")
+    def _texts(self, file: str, listed: Any, keys: str) -> Listed:
+        if not isinstance(listed, list) or _strings(listed) != listed:
+            self._fault(file, keys.rpartition(" ")[2], f"{keys} is no list of texts")
             return []
         return [(spec, spec) for spec in listed]
 
     def _of_extras(self, file: str, data: Table, names: Iterable[str]) -> Listed:
         listed: Listed = []
-        optional, poetry = (
-            _table(data, "project", "optional-dependencies"),
-            _table(data, "tool", "poetry"),
-        )
+        optional = _table(data, "project", "optional-dependencies")
+        poetry = _table(data, "tool", "poetry")
         extras = optional or _table(poetry, "extras")
-        project = normalised(str(_table(data, "project").get("name", "")))
-        names, seen = [*names], set[str]()
-        for name in names:  # and a project's own extras: `all = ["mine[web,db]"]`
-            if name in seen:
-                continue
-            seen.add(name)
+        project = _project_name(data)
+        waiting = dict.fromkeys(names)
+        done: set[str] = set()
+        while waiting:
+            name = next(iter(waiting))
+            del waiting[name]
+            done.add(name)
             key = self._named(file, "extra", name, extras)
             if optional:
                 entries = self._texts(file, optional[key], f"[project.optional-dependencies] {key}")
             else:
                 table = _table(poetry, "dependencies")
                 chosen = {dep: table[dep] for dep in _strings(extras[key]) if dep in table}
-                entries = list(self._poetry(file, chosen, optional=True))
+                entries = self._poetry(file, chosen, optional=True)
             for entry in entries:
                 if project and name_of(entry[0]) == project:
-                    names += _bracketed(entry[0])
+                    # Its own extras: `all = ["mine[web,db]"]`.
+                    own = _bracketed(entry[0])
+                    waiting.update(dict.fromkeys(name for name in own if name not in done))
                 else:
                     listed.append(entry)
         return listed
@@ -258,7 +264,7 @@ class Pyprojects:
         poetry = _table(data, "tool", "poetry", "group")
         key = self._named(file, "group", name, (*poetry, *groups))
         if key not in groups:
-            return list(self._poetry(file, poetry[key].get("dependencies"), optional=True))
+            return self._poetry(file, poetry[key].get("dependencies"), optional=True)
         from packaging.dependency_groups import resolve_dependency_groups
 
         try:
@@ -278,36 +284,29 @@ class Pyprojects:
             did_you_mean(name, by_name.values()) or "it has none",
         )
 
-    def _poetry(self, file: str, listed: Any, optional: bool) -> Iterator[tuple[str, str]]:
+    def _poetry(self, file: str, table: Any, optional: bool) -> Listed:
         """Poetry's own table as PEP 508; `optional`: also those that only an extra asks for."""
-        for name, constraints in listed.items() if isinstance(listed, dict) else ():
+        listed: Listed = []
+        if not isinstance(table, dict):
+            return listed
+        for name, constraints in table.items():
             if normalised(name) == "python":
                 continue
             for constraint in constraints if isinstance(constraints, list) else [constraints]:
                 if isinstance(constraint, dict) and constraint.get("optional") and not optional:
                     continue
                 try:
-                    yield _poetry_spec(name, constraint), name
+                    listed.append((_poetry_spec(name, constraint), name))
                 except RefusedError as error:
                     self._fault(file, name, error.message, error.hint)
+        return listed
 
-    def _dynamic(self, file: str, data: Table) -> Requirements:
-        """The dependencies that setuptools reads from files; others that are dynamic are refused."""
+    def _dynamic(self, file: str, data: Table, include: Include) -> Requirements:
+        """The dependencies that setuptools reads from files; slimbake refuses other dynamic ones."""
         poetry = _table(data, "tool", "poetry", "dependencies")
         if "dependencies" not in _strings(_table(data, "project").get("dynamic")) or poetry:
             return Requirements()
-        collected, names = (
-            Collected(),
-            _table(data, "tool", "setuptools", "dynamic", "dependencies"),
-        )
-        files = names.get("file", ())
-        for name in _strings([files] if isinstance(files, str) else files):
-            try:
-                include = self._include()
-                assert include is not None  # noqa: S101 - for the type checker
-                collected.add(include(self._repository.file(name, posixpath.dirname(file))))
-            except RefusedError as error:
-                self._fault(file, name, error.message, error.hint)
+        files = _table(data, "tool", "setuptools", "dynamic", "dependencies").get("file")
         if not files:
             self._fault(
                 file,
@@ -315,25 +314,32 @@ class Pyprojects:
                 "its dependencies are dynamic, and only its build backend knows them",
                 f"list them under [project] dependencies, or name a file that lists them: {_EXPORT}",
             )
-        return collected.value()
+        parts = []
+        for name in [files] if isinstance(files, str) else _strings(files):
+            try:
+                parts.append(include(self._repository.file(name, posixpath.dirname(file))))
+            except RefusedError as error:
+                self._fault(file, name, error.message, error.hint)
+        return joined(parts)
 
-    def _for_python(self, file: str, data: Table) -> Requirements:
+    def _pythons(self, file: str, data: Table) -> tuple[ForPython, ...]:
         """The versions of Python that a project says it is for."""
         versions = _table(data, "project").get("requires-python")
         if not isinstance(versions, str):
-            return Requirements()
+            return ()
         place = self._near(file, "requires-python") or Position(0, 0)
-        return Requirements(pythons=(ForPython(versions, file, *place),))
+        return (ForPython(versions, file, *place),)
 
-    def _indexes(self, file: str, data: Table) -> Requirements:
+    def _indexes(self, file: str, data: Table) -> tuple[IndexLine, ...]:
         """The indexes that a project names for all of its packages."""
         lines = []
         for tool, key in (("uv", "index"), ("poetry", "source")):
             for index in _table(data, "tool", tool).get(key, ()):
-                if not index.get("explicit") and index.get("priority") != "explicit":
-                    name = f"the index '{index['name']}'" if index.get("name") else "the index"
-                    lines.append(self._index_line(file, str(index.get("url", "")), name, index))
-        return Requirements(indexes=tuple(lines))
+                if index.get("explicit") or index.get("priority") == "explicit":
+                    continue
+                name = f"the index '{index['name']}'" if index.get("name") else "the index"
+                lines.append(self._index_line(file, str(index.get("url", "")), name, index))
+        return tuple(lines)
 
     def _index_line(self, file: str, near: str, name: str, index: Mapping[str, Any]) -> IndexLine:
         place = self._near(file, near)
@@ -344,34 +350,37 @@ class Pyprojects:
 
     def _placed(self, file: str, data: Table, listed: Listed) -> Requirements:
         """Dependencies, each from where [tool.uv.sources] or Poetry's table say."""
-        collected = Collected()
+        parts = []
         sources = self._sources(file, data)
         for spec, near in listed:
             try:
                 if local := _local(spec):
-                    collected.add(self.package(local, posixpath.dirname(file), _bracketed(spec)))
-                elif name_of(checked := lockable(spec)) in sources:
-                    collected.add(self._source(checked, *sources[name_of(checked)]))
+                    package = self.package(local, posixpath.dirname(file), _bracketed(spec))
+                    parts.append(package)
+                    continue
+                checked = lockable(spec)
+                name = name_of(checked)
+                if name in sources:
+                    parts.append(self._source(checked, *sources[name]))
                 else:
-                    collected.add(Requirements((checked,)))
+                    parts.append(Requirements((checked,)))
             except RefusedError as error:
                 self._fault(file, near, error.message, error.hint)
-        return collected.value()
+        return joined(parts)
 
     def _sources(self, file: str, data: Table) -> dict[str, tuple[str, Any]]:
         """Package -> the file that says where it comes from, and what it says."""
         sources: dict[str, tuple[str, Any]] = {}
         root = self._workspace(posixpath.dirname(file))
-        for at in dict.fromkeys((*([root] if root else ()), file)):
-            listed = _table(self.table(at) or {}, "tool", "uv", "sources")
-            sources |= {normalised(key): (at, value) for key, value in listed.items()}
+        # A project's own sources count before those of its workspace.
+        for project in filter(None, (root, file)):
+            table = _table(self.table(project) or {}, "tool", "uv", "sources")
+            for key, value in table.items():
+                sources[normalised(key)] = (project, value)
         if "dependencies" in _table(data, "project"):
-            poetry = _table(data, "tool", "poetry", "dependencies").items()
-            sources |= {
-                normalised(key): (file, value)
-                for key, value in poetry
-                if isinstance(value, dict) and {"path", "git", "url"} & {*value}
-            }
+            for key, value in _table(data, "tool", "poetry", "dependencies").items():
+                if isinstance(value, dict) and {"path", "git", "url"} & value.keys():
+                    sources[normalised(key)] = (file, value)
         return sources
 
     def _source(self, spec: str, file: str, source: Any) -> Requirements:
@@ -383,38 +392,38 @@ class Pyprojects:
             # Markers choose between builds of one version: `torch:` of the manifest does so here.
             indexes = _table(self.table(file) or {}, "tool", "uv").get("index", [])
             index_of = {index.get("name"): index for index in indexes}
-            lines = (
-                self._index_line(
-                    file, f"{name} =", f"the index '{key}' of {name}", index_of.get(key, {})
-                )
-                for key in (entry["index"] for entry in several)
-            )
+            lines = []
+            for entry in several:
+                index = index_of.get(entry["index"], {})
+                words = f"the index '{entry['index']}' of {name}"
+                lines.append(self._index_line(file, f"{name} =", words, index))
             return Requirements((spec,), indexes=tuple(lines))
         if len(several) > 1:
             raise RefusedError(
                 f"'{name}' has several sources in [tool.uv.sources]",
                 "name one of them: the same package is installed on every platform",
             )
-        (only,) = several
-        head, marker = _head(spec)
-        if isinstance(only.get("path"), str):
-            return self.package(only["path"], folder, _bracketed(spec))
-        if only.get("workspace") is True:
+        (entry,) = several
+        if isinstance(entry.get("path"), str):
+            return self.package(entry["path"], folder, _bracketed(spec))
+        if entry.get("workspace") is True:
             return self._member(name, folder, _bracketed(spec))
-        if not only.get("git") and not only.get("url"):
+        if not entry.get("git") and not entry.get("url"):
             raise RefusedError(
                 f"the source of '{name}' in [tool.uv.sources] is none that slimbake knows",
                 "known: path, workspace, git, url, index",
             )
-        spec = f"{head} @ {_address(only)}"
-        return Requirements((lockable(f"{spec} ; {marker}" if marker else spec),))
+        head, marker = _head(spec)
+        spec = f"{head} @ {_address(entry)}"
+        if marker:
+            spec += f" ; {marker}"
+        return Requirements((lockable(spec),))
 
     def _workspace(self, folder: str) -> str:
         """The file that declares the workspace of a folder; "" where it is in none."""
         while True:
             file = _project_file(folder)
-            data = self.table(file) if self._repository.exists(file) else None
-            if _table(data or {}, "tool", "uv").get("workspace") is not None:
+            if _table(self._existing(file) or {}, "tool", "uv").get("workspace") is not None:
                 return file
             if folder in ("", "."):
                 return ""
@@ -422,27 +431,31 @@ class Pyprojects:
 
     def _member(self, name: str, folder: str, extras: Sequence[str]) -> Requirements:
         """The workspace member of that name; the workspace is declared in this folder or above it."""
-        file = self._workspace(folder)
-        root = posixpath.dirname(file)
-        workspace = _table(self.table(file) or {}, "tool", "uv", "workspace") if file else {}
-        patterns = _strings(workspace.get("members"))
-        folders = (self._repository.folders(posixpath.join(root, pattern)) for pattern in patterns)
-        for member in (*([root or "."] if file else ()), *(m for ms in folders for m in ms)):
-            if self._repository.exists(f"{member}/{PYPROJECT}"):
-                data = self.table(_project_file(member)) or {}
-                if normalised(str(_table(data, "project").get("name", ""))) == name:
-                    return self.package(member, "", extras)
+        for member in self._members(self._workspace(folder)):
+            data = self._existing(_project_file(member))
+            if data and _project_name(data) == name:
+                return self.package(member, "", extras)
         raise RefusedError(
             f"'{name}' is no member of the workspace",
             "add its folder to [tool.uv.workspace] members",
         )
+
+    def _members(self, file: str) -> Iterator[str]:
+        """The folders of the workspace that a file declares, first its own; "" = no workspace."""
+        if not file:
+            return
+        root = posixpath.dirname(file)
+        yield root or "."
+        workspace = _table(self.table(file) or {}, "tool", "uv", "workspace")
+        for pattern in _strings(workspace.get("members")):
+            yield from self._repository.folders(posixpath.join(root, pattern))
 
     # Versions that a lock beside a project pins.
 
     def locked(self, folder: str) -> Requirements:
         """What the lock of the package in a folder pins: of its own lock, or its workspace's."""
         file = _project_file(folder)
-        data = self.table(file) if self._repository.exists(file) else None
+        data = self._existing(file)
         return self._locked(file, data) if data else Requirements()
 
     def _locked(self, file: str, data: Table) -> Requirements:
@@ -450,15 +463,18 @@ class Pyprojects:
         names = [UV_LOCK, POETRY_LOCK, PYLOCK, "pdm.lock"]
         if _table(data, "tool", "poetry"):
             names = [POETRY_LOCK, UV_LOCK, PYLOCK]
-        locks = [posixpath.join(folder, name) for name in names]
-        if lock := next(filter(self._repository.exists, locks), ""):
-            return self._pins(lock, folder)
-        root = self._workspace(folder)
-        lock = posixpath.join(posixpath.dirname(root), UV_LOCK)
-        if root and self._repository.exists(lock):
-            packages = packages_of(self.table(lock) or {})
-            member = posixpath.relpath(folder or ".", posixpath.dirname(root) or ".")
-            if any(package_folder(package) == member for package in packages):
+        for name in names:
+            lock = posixpath.join(folder, name)
+            if self._repository.exists(lock):
+                return self._pins(lock, folder)
+        file = self._workspace(folder)
+        if not file:
+            return Requirements()
+        root = posixpath.dirname(file)
+        lock = posixpath.join(root, UV_LOCK)
+        member = posixpath.relpath(folder or ".", root or ".")
+        for package in packages_of(self._existing(lock) or {}):
+            if package_folder(package) == member:
                 return self._pins(lock, folder)
         return Requirements()
 
@@ -493,11 +509,13 @@ class Pyprojects:
 def _poetry_spec(name: str, constraint: Any) -> str:
     """One line of Poetry's dependencies as PEP 508. RefusedError where Poetry would not take it."""
     if isinstance(constraint, dict):
-        extras = f"[{','.join(map(str, constraint['extras']))}]" if constraint.get("extras") else ""
+        head = name
+        if constraint.get("extras"):
+            head += f"[{','.join(map(str, constraint['extras']))}]"
         if constraint.get("git") or constraint.get("url"):
-            return f"{name}{extras} @ {_address(constraint)}"
+            return f"{head} @ {_address(constraint)}"
         if constraint.get("path"):
-            return f"{name}{extras} @ file:{constraint['path']}"
+            return f"{head} @ file:{constraint['path']}"
         constraint = {
             key: constraint[key]
             for key in ("version", "python", "markers", "extras")
@@ -518,29 +536,39 @@ def _poetry_spec(name: str, constraint: Any) -> str:
 
 def _address(source: Mapping[str, Any]) -> str:
     """A Git source, or one at an address, as PEP 508 has it."""
-    fragment = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
-    if not source.get("git"):
-        return f"{source['url']}{fragment}"
-    revision = next((source[key] for key in ("rev", "tag", "branch") if source.get(key)), "")
-    address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", str(source["git"]))  # as ssh writes it
-    return f"git+{address.removeprefix('git+')}{f'@{revision}' if revision else ''}{fragment}"
+    if source.get("git"):
+        address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", str(source["git"]))  # as ssh says it
+        address = f"git+{address.removeprefix('git+')}"
+        if revision := source.get("rev") or source.get("tag") or source.get("branch"):
+            address += f"@{revision}"
+    else:
+        address = str(source["url"])
+    if source.get("subdirectory"):
+        address += f"#subdirectory={source['subdirectory']}"
+    return address
 
 
 def _project_file(folder: str) -> str:
     return posixpath.normpath(posixpath.join(folder, PYPROJECT))
 
 
+def _project_name(data: Table) -> str:
+    return normalised(str(_table(data, "project").get("name", "")))
+
+
 def _local(spec: str) -> str:
     """The folder that `name @ file:../folder` names; "" for any other requirement."""
-    _, at, address = spec.partition("@")
-    match = _FILE_URL.match(address.partition(";")[0].strip()) if at else None
-    return unquote(match[1]).strip() or "." if match else ""
+    address = spec.partition("@")[2]
+    match = _FILE_URL.match(address.partition(";")[0].strip())
+    if not match:
+        return ""
+    return unquote(match[1]).strip() or "."
 
 
 def _bracketed(spec: str) -> list[str]:
     """The extras of a requirement."""
     match = re.match(r"\s*[\w.-]+\s*\[([^]]*)\]", spec)
-    return [extra.strip() for extra in match[1].split(",") if extra.strip()] if match else []
+    return extra_names(match[1]) if match else []
 
 
 def _head(spec: str) -> tuple[str, str]:

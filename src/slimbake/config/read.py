@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from slimbake.config.axes import Chosen, pythons
 from slimbake.config.document import KeyPath, Position
@@ -49,11 +49,10 @@ from slimbake.host.names import manifest_name
 from slimbake.inside.lines import lines_of
 
 Raw = dict[str, Any]
-_IGNORE = ".dockerignore"
 
 
 class Reader:
-    """Turns plain values into the manifest's own; what a file makes impossible is reported."""
+    """Turns plain values into the manifest's own, and reports what the named files do not allow."""
 
     def __init__(self, file: Path, report: ProblemReport) -> None:
         self._file = file
@@ -64,168 +63,140 @@ class Reader:
     def manifest(self, raw: Raw) -> Manifest:
         """The whole manifest; of use only when the report stays empty."""
         problems = len(self._report)
-        self._services = raw.get("services", {})
+        self._services: Raw = raw.get("services", {})
         self._pythons: dict[KeyPath, dict[str, Chosen]] = {}
         for entry, variant, python in pythons(raw):
             self._pythons.setdefault(entry.path, {})[variant] = python
         self._order = Order(raw, self._report)
         self._order.check()
-        locking = raw.get("lock", {})
+        bases: Raw = raw.get("bases", {})
+        lock: Raw = raw.get("lock", {})
         manifest = Manifest(
             file=self._file,
             project=raw.get("project", ""),
             python=raw.get("python", ""),
             image=raw.get("from", ""),
             registry=raw.get("registry"),
-            platforms=tuple(raw.get("platforms", ())),
+            platforms=_texts(raw, "platforms"),
             layers=LayersEntry(**raw.get("layers", {})),
             torch=raw.get("torch"),
             packages=raw.get("packages"),
-            lock=tuple(
-                {
-                    **({"": locking["cooldown"]} if "cooldown" in locking else {}),
-                    **dict.fromkeys(locking.get("except", ()), "0d"),
-                }.items()
-            ),
-            indexes=tuple(
-                (address, tuple(map(normalised, names)))
-                for address, names in locking.get("indexes", {}).items()
-            ),
+            lock=_ages(lock),
+            indexes=_indexes(lock),
             compression=CompressionEntry(**raw.get("compression", {})),
-            optimize=_truth(raw.get("optimize")),
-            ci=self._ci(raw["ci"]) if "ci" in raw else None,
-            scan=_scan(raw["scan"]) if "scan" in raw else None,
-            externals=tuple(
-                ExternalEntry(name, image, "" if version == "image" else version)
-                for name, external in raw.get("externals", {}).items()
-                for version, image in external.items()
-            ),
-            bases=tuple(self._base(name, base) for name, base in raw.get("bases", {}).items()),
-            services=tuple(
-                self._service(name, service) for name, service in raw.get("services", {}).items()
-            ),
+            optimize=_truth(raw, "optimize"),
+            ci=self._ci(raw),
+            scan=_scan(raw),
+            externals=_externals(raw),
+            bases=tuple(self._base(name, base) for name, base in bases.items()),
+            services=tuple(self._service(name, entry) for name, entry in self._services.items()),
         )
-        edges = {
-            service.name: service.start.fleet for service in manifest.services if service.start
-        }
+        self._refuse_start_cycles(manifest)
+        if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
+            without_export(manifest, self._report)
+        return manifest
+
+    def _refuse_start_cycles(self, manifest: Manifest) -> None:
+        edges = {}
+        for service in manifest.services:
+            if service.start:
+                edges[service.name] = service.start.fleet
         for loop in cycles(edges):
             self._report.key(
                 ("services", loop[0], "start", "with"),
                 f"a cycle of start.with: {' -> '.join(loop)}",
                 "remove one of them, or write `start: none` there",
             )
-        if len(self._report) == problems:  # otherwise a requirement that was refused may be torch
-            without_export(manifest, self._report)
-        return manifest
 
     def _base(self, name: str, raw: Raw) -> BaseEntry:
+        at: KeyPath = ("bases", name)
         return BaseEntry(
-            name=name,
             extends=raw.get("extends"),
-            python=raw.get("python"),
-            image=raw.get("from", ""),
-            requirements=self._required(raw, ("bases", name, "requirements"), ""),
-            system=tuple(raw.get("system", ())),
-            wheels=tuple(raw.get("wheels", {}).get("system", ())),
-            torch=raw.get("torch"),
-            optimize=_truth(raw.get("optimize")),
-            removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
-            bytecode=_bytecode(raw),
-            variants=self._variants(raw, ("bases", name, "variants"), ""),
+            requirements=self._required(raw, at, ""),
+            variants=self._variants(raw, at, ""),
+            **_of_entry(name, raw),
         )
 
     def _variants(self, raw: Raw, at: KeyPath, folder: str) -> tuple[VariantEntry, ...]:
-        return tuple(
-            VariantEntry(
+        variants = []
+        for name, variant in raw.get("variants", {}).items():
+            path = (*at, "variants", name)
+            entry = VariantEntry(
                 name=name,
                 python=variant.get("python"),
                 torch=variant.get("torch"),
                 inference=variant.get("inference"),
                 precision=variant.get("precision"),
-                parity=self._parity(variant, (*at, name, "parity"), folder),
-                requirements=self._required(variant, (*at, name, "requirements"), folder),
+                parity=self._parity(variant, path, folder),
+                requirements=self._required(variant, path, folder),
                 env=pairs(variant, "env"),
-                platforms=tuple(variant.get("platforms", ())),
-                budget=self._budget(variant.get("budget", {}), (*at, name, "budget")),
+                platforms=_texts(variant, "platforms"),
+                budget=self._budget(variant, path),
             )
-            for name, variant in raw.get("variants", {}).items()
-        )
+            variants.append(entry)
+        return tuple(variants)
 
     def _service(self, name: str, raw: Raw) -> ServiceEntry:
         at: KeyPath = ("services", name)
-        # Without a context nothing can be said about what lies in it.
         context = self._folder(raw, at, "context")
-        has = raw if context is not None else {}
         folder = context or ""
-        ignore = self._included(raw, (*at, "include"), folder, self._ignore(context))
-        build = tuple(
-            self._step(step, (*at, "build", index), folder)
-            for index, step in enumerate(raw.get("build", ()))
-            if step
-        )
-        secrets = tuple(
-            self._secret(id_, secret, (*at, "secrets", id_))
-            for id_, secret in raw.get("secrets", {}).items()
-            if secret
-        )
-        copies = tuple(
-            self._copy(written, (*at, "copy", index), secrets)
-            for index, written in enumerate(raw.get("copy", ()))
-            if written
-        )
+        # Without a context nothing can be said about what lies in it.
+        has = raw if context is not None else {}
+        smoke: object = raw.get("smoke")
+        required = has if isinstance(raw.get("requirements"), str) else raw
+        ignore = self._included(raw, at, folder, self._ignore(context))
+        build = self._build(raw, at, folder)
+        secrets = self._secrets(raw, at)
+        copy = self._copies(raw, at, secrets)
         return ServiceEntry(
-            name=name,
             context=folder,
             base=raw.get("base"),
-            python=raw.get("python"),
-            image=raw.get("from", ""),
-            requirements=self._required(
-                has if isinstance(raw.get("requirements"), str) else raw,
-                (*at, "requirements"),
-                folder,
-            ),
-            **container(raw),
-            env_file=self._env_files(raw.get("env_file", ()), (*at, "env_file")),
+            requirements=self._required(required, at, folder),
+            env_file=self._env_files(raw, at),
             env=pairs(raw, "env"),
             secrets=secrets,
             weights=self._weights(raw.get("weights"), (*at, "weights")),
             inference=raw.get("inference"),
             precision=raw.get("precision"),
-            parity=self._parity(has, (*at, "parity"), folder),
+            parity=self._parity(has, at, folder),
             start=self._start(raw, at),
             depends_on=self._order.before(name),
-            smoke=self._within(*_smoke(has, at), folder),
-            trivial=_truth(_smoke(raw, at)[0].get("trivial")) is True,
+            smoke=self._smoke(has, at, folder),
+            trivial=isinstance(smoke, dict) and _yes(smoke, "trivial"),
             verify=self._within(has, at, "verify", folder),
             reference=self._within(has, at, "reference", folder),
-            budget=self._budget(raw.get("budget", {}), (*at, "budget")),
+            budget=self._budget(raw, at),
             dockerfile=self._root_file(raw, at, "dockerfile"),
             target=raw.get("target", ""),
-            include=tuple(raw.get("include", ())),
-            contexts=self._contexts(raw.get("contexts", {}), (*at, "contexts")),
+            include=_texts(raw, "include"),
+            contexts=self._contexts(raw, at),
             args=pairs(raw, "args"),
             labels=pairs(raw, "labels"),
-            platforms=tuple(raw.get("platforms", ())),
-            system=tuple(raw.get("system", ())),
-            shell=_truth(raw.get("shell")) is True,
+            platforms=_texts(raw, "platforms"),
+            shell=_yes(raw, "shell"),
             build=build,
-            copy=copies,
-            wheels=tuple(raw.get("wheels", {}).get("system", ())),
-            optimize=_truth(raw.get("optimize")),
-            removal=once(Removal(tuple(raw.get("remove", ())), tuple(raw.get("keep", ())))),
-            bytecode=_bytecode(raw),
-            torch=raw.get("torch"),
-            variants=self._variants(raw, (*at, "variants"), folder),
+            copy=copy,
+            variants=self._variants(raw, at, folder),
             ignore=ignore,
+            **_of_entry(name, raw),
+            **_of_container(raw),
         )
 
-    def _required(self, raw: Raw, path: KeyPath, folder: str) -> Requirements:
+    def _smoke(self, raw: Raw, at: KeyPath, folder: str) -> str | None:
+        """The file of `smoke`, which is written alone or in a mapping."""
+        smoke = raw.get("smoke")
+        if isinstance(smoke, dict):
+            return self._within(smoke, (*at, "smoke"), "file", folder)
+        return self._within(raw, at, "smoke", folder)
+
+    def _required(self, raw: Raw, at: KeyPath, folder: str) -> Requirements:
+        """What a base, a service or a variant requires."""
         written = raw.get("requirements")
         if written is None:
             return Requirements()
-        requirements = self._requirements.read(written, path, folder)
-        variant = path[3] if path[2] == "variants" else None
-        for name, python in self._pythons[path[:2]].items():
+        requirements = self._requirements.read(written, (*at, "requirements"), folder)
+        variant = at[3] if len(at) > 2 else None
+        for name, python in self._pythons[at[:2]].items():
             if variant in (None, name):
                 self._refuse_python(requirements, python)
         return requirements
@@ -249,7 +220,7 @@ class Reader:
         return self._path(raw, at, key, self._repository.file)
 
     def _path(self, raw: Raw, at: KeyPath, key: str, find: Callable[[str], str]) -> str | None:
-        """What the repository has under this key; None where there is none, or it was refused."""
+        """What the repository has under this key; None without the key, or where it is refused."""
         if key not in raw:
             return None
         try:
@@ -258,10 +229,13 @@ class Reader:
             self._report.value((*at, key), error.message, error.hint)
             return None
 
-    def _ci(self, raw: Raw) -> Ci:
-        if "://" not in raw.get("slimbake", ""):
-            self._root_file(raw, ("ci",), "slimbake")
-        return ci(raw)
+    def _ci(self, raw: Raw) -> Ci | None:
+        if "ci" not in raw:
+            return None
+        ci: Raw = raw["ci"]
+        if "://" not in ci.get("slimbake", ""):
+            self._root_file(ci, ("ci",), "slimbake")
+        return Ci(**{**ci, "runners": pairs(ci, "runners")})
 
     def _within(self, raw: Raw, at: KeyPath, key: str, context: str) -> str | None:
         """A file in the context, as a path relative to the context."""
@@ -278,33 +252,56 @@ class Reader:
 
         return self._path(raw, at, key, find)
 
-    def _secret(self, id_: str, raw: Raw, at: KeyPath) -> Secret:
-        if "env" in raw:
-            return Secret(id_, "env", raw["env"])
+    def _secrets(self, raw: Raw, at: KeyPath) -> tuple[Secret, ...]:
+        secrets = []
+        for id_, secret in raw.get("secrets", {}).items():
+            if "env" in secret:
+                secrets.append(Secret(id_, "env", secret["env"]))
+            elif "file" in secret:
+                secrets.append(self._file_secret(id_, secret, (*at, "secrets", id_)))
+        return tuple(secrets)
+
+    def _file_secret(self, id_: str, raw: Raw, at: KeyPath) -> Secret:
         name: str = raw["file"]
         if not name.isprintable():
             message = "the name of this file holds what cannot be printed"
             hint = "buildx reads it only up to a line's end: rename the file"
             self._report.value((*at, "file"), message, hint)
-        try:
-            name = self._repository.inside(name)
-        except RefusedError as error:
-            self._report.value((*at, "file"), error.message, error.hint)
-        return Secret(id_, "file", name)
+        return Secret(id_, "file", self._path(raw, at, "file", self._repository.inside) or name)
+
+    def _build(self, raw: Raw, at: KeyPath, service: str) -> tuple[BuildStep, ...]:
+        steps = []
+        for index, step in enumerate(raw.get("build", ())):
+            if step:
+                steps.append(self._step(step, (*at, "build", index), service))
+        return tuple(steps)
 
     def _step(self, raw: Raw, at: KeyPath, service: str) -> BuildStep:
-        folder = self._folder(raw, at, "context") if "context" in raw else service
-        inside = folder and folder.startswith("" if service == "." else f"{service}/")
+        """One step of `build`. `service`: the service's own context."""
+        folder = service
+        if "context" in raw:
+            folder = self._folder(raw, at, "context") or ""
+        below = ""
+        if folder and (service == "." or folder.startswith(f"{service}/")):
+            below = posixpath.relpath(folder, service)
+        outputs = filter(None, raw.get("outputs", ()))
         return BuildStep(
-            run=tuple(raw.get("run", ())),
-            outputs=tuple(map(posixpath.normpath, filter(None, raw.get("outputs", ())))),
+            run=_texts(raw, "run"),
+            outputs=tuple(map(posixpath.normpath, outputs)),
             image=raw.get("image", ""),
-            context=folder or "",
-            below=posixpath.relpath(folder, service) if folder and inside else "",
-            network=_truth(raw.get("network")) is True,
-            secrets=tuple(raw.get("secrets", ())),
+            context=folder,
+            below=below,
+            network=_yes(raw, "network"),
+            secrets=_texts(raw, "secrets"),
             env=pairs(raw, "env"),
         )
+
+    def _copies(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> tuple[FileCopy, ...]:
+        copies = []
+        for index, entry in enumerate(raw.get("copy", ())):
+            if entry:
+                copies.append(self._copy(entry, (*at, "copy", index), secrets))
+        return tuple(copies)
 
     def _copy(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> FileCopy:
         origin: Raw = raw.get("from") or {}
@@ -312,16 +309,19 @@ class Reader:
         if "dockerfile" in origin:
             stage = self._stage(origin, (*at, "from"), secrets)
         to: str = raw.get("to", "")
+        place = posixpath.normpath(to)
+        if to.endswith("/"):
+            place += "/"
         return FileCopy(
             source=posixpath.normpath(raw.get("source", "")),
-            to=posixpath.normpath(to) + "/" * to.endswith("/"),
+            to=place,
             image=origin.get("image", ""),
             stage=stage,
         )
 
     def _stage(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> OwnStage:
         dockerfile = self._root_file(raw, at, "dockerfile") or ""
-        context = self._folder(raw, at, "context") if "context" in raw else None
+        context = self._folder(raw, at, "context")
         return OwnStage(
             dockerfile=dockerfile,
             context=context or posixpath.dirname(dockerfile) or ".",
@@ -330,81 +330,87 @@ class Reader:
             secrets=tuple(secret for secret in secrets if secret.id in raw.get("secrets", ())),
         )
 
-    def _env_files(self, raw: list[str | None], at: KeyPath) -> tuple[str, ...]:
-        """Inside the repository; whether they are there is for those to ask who start containers."""
+    def _env_files(self, raw: Raw, at: KeyPath) -> tuple[str, ...]:
+        """Paths inside the repository. Whether the files exist matters only to what starts containers."""
         paths = []
-        for index, written in enumerate(raw):
+        for index, written in enumerate(raw.get("env_file", ())):
             if written is None:  # reported by the schema
                 continue
             try:
                 paths.append(self._repository.inside(written))
             except RefusedError as error:
-                self._report.value((*at, index), error.message, error.hint)
+                self._report.value((*at, "env_file", index), error.message, error.hint)
         return tuple(paths)
 
     def _weights(self, raw: Raw | None, at: KeyPath) -> WeightsEntry | None:
         if not raw:
             return None
-        sources = [key for key in ("package", "path") if key in raw]
-        if len(sources) != 1 and not self._report.has_value(at):
-            message = (
-                f"only one of {' and '.join(sources)} can hold" if sources else "it names no model"
-            )
-            hint = "remove the other" if sources else "add `package: NAME` or `path: FOLDER`"
-            self._report.value(at, message, hint)
+        if not self._report.has_value(at):
+            if "package" in raw and "path" in raw:
+                message = "only one of package and path can hold"
+                self._report.value(at, message, "remove the other")
+            elif "package" not in raw and "path" not in raw:
+                hint = "add `package: NAME` or `path: FOLDER`"
+                self._report.value(at, "it names no model", hint)
+        mount = raw.get("mount", "layer")
         if "package" in raw:
-            return WeightsEntry("package", raw["package"], raw.get("mount", "layer"))
+            return WeightsEntry("package", raw["package"], mount)
         folder = self._folder(raw, at, "path")
-        if folder is None:
-            return None
-        return WeightsEntry("path", folder, raw.get("mount", "layer"))
+        return None if folder is None else WeightsEntry("path", folder, mount)
 
     def _start(self, raw: Raw, at: KeyPath) -> StartCheck | None:
         start = raw.get("start")
+        if not start:
+            return None
+        if isinstance(start, list):
+            return StartCheck("runs", tuple(start))
         if not isinstance(start, dict):
-            return _start(start)
+            return StartCheck(start)
         compose = own_compose(self._file.parent)
+        images = compose.services - compose.built
         beside: list[str] = []
-        fleet: list[str] = []
+        fleet: dict[str, None] = {}
         for index, name in enumerate(start.get("with", ())):
-            if name in compose.services - compose.built:
+            if name is None:  # reported by the schema
+                continue
+            service = manifest_name(name)
+            if name in images:
                 beside.append(name)
-            elif (ours := manifest_name(name)) in self._services:
-                fleet.append(ours)
+            elif service in self._services:
+                fleet[service] = None
             else:
                 where = compose.name or f"a compose file beside {self._file.name}"
                 message = f"'{name}' is no service of the manifest, and no image of {where}"
-                hint = did_you_mean(name, {*compose.services - compose.built, *self._services})
+                hint = did_you_mean(name, {*images, *self._services})
                 self._report.value((*at, "start", "with", index), message, hint)
         how: Literal["runs", "listens"] = "listens" if "port" in raw else "runs"
-        return StartCheck(
-            how, beside=tuple(beside), fleet=tuple(dict.fromkeys(fleet)), env=pairs(start, "env")
-        )
+        return StartCheck(how, beside=tuple(beside), fleet=tuple(fleet), env=pairs(start, "env"))
 
     def _parity(self, raw: Raw, at: KeyPath, folder: str) -> Parity | None:
         parity = raw.get("parity")
         if not parity:
             return None
-        texts = self._root_file(parity, at, "texts") or ""
-        return Parity(self._within(parity, at, "check", folder) or "", texts, limits(parity))
+        path = (*at, "parity")
+        texts = self._root_file(parity, path, "texts") or ""
+        return Parity(self._within(parity, path, "check", folder) or "", texts, limits(parity))
 
     def _budget(self, raw: Raw, at: KeyPath) -> Budget:
-        limits: dict[str, Any] = {}
-        for key, written in raw.items():
+        sizes: dict[str, int] = {}
+        for key, written in raw.get("budget", {}).items():
             try:
-                limits[key] = size(written)
+                sizes[key] = size(written)
             except RefusedError as error:
-                self._report.value((*at, key), error.message, error.hint)
-        return once(Budget(**limits))
+                self._report.value((*at, "budget", key), error.message, error.hint)
+        return once(Budget(**sizes))
 
     def _contexts(self, raw: Raw, at: KeyPath) -> Pairs:
-        contexts = []
-        for name, written in raw.items():
-            value = written
-            if folder_context(written):
-                value = self._folder(raw, at, name) or ""
-            contexts.append((name, value))
-        return tuple(contexts)
+        contexts: Raw = raw.get("contexts", {})
+        values = []
+        for name, value in contexts.items():
+            if folder_context(value):
+                value = self._folder(contexts, (*at, "contexts"), name) or ""
+            values.append((name, value))
+        return tuple(values)
 
     def _included(
         self, raw: Raw, at: KeyPath, context: str, ignore: tuple[str, ...]
@@ -416,95 +422,130 @@ class Reader:
                 path = self._repository.inside(f"{context or '.'}/{written}")
                 if not self._repository.exists(path):
                     raise RefusedError(f"the context '{context}' has no '{written}'")
-                if posixpath.relpath(path, context or ".").startswith(".."):
+                relative = posixpath.relpath(path, context or ".")
+                if relative.startswith(".."):
                     raise RefusedError(f"'{written}' lies outside the context '{context}'")
-                included.append(posixpath.relpath(path, context or "."))
+                included.append(relative)
             except RefusedError as error:
-                self._report.value((*at, index), error.message, error.hint)
+                self._report.value((*at, "include", index), error.message, error.hint)
         return only(included, ignore) if included else ignore
 
     def _ignore(self, context: str | None) -> tuple[str, ...]:
         """The patterns of the context's own .dockerignore, without comments and empty lines."""
         if context is None:
             return ()
-        file = _IGNORE if context == "." else f"{context}/{_IGNORE}"
+        file = posixpath.normpath(f"{context}/.dockerignore")
         if not self._repository.exists(file):
             return ()
         try:
             text = self._repository.read(self._repository.file(file), LARGEST)
         except RefusedError as error:
-            self._report.elsewhere(file, getattr(error, "place", None), error.message, error.hint)
+            self._report.elsewhere(file, error.place, error.message, error.hint)
             return ()
         lines = (line.strip() for line in lines_of(text))
         return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def _scan(raw: Raw) -> Scan:
-    return Scan(raw.get("with", "grype"), tuple(raw.get("arguments", ())))
-
-
-def ci(raw: Raw) -> Ci:
-    return Ci(
-        provider=raw.get("provider"),
-        runners=pairs(raw, "runners"),
-        branch=raw.get("branch", "main"),
-        cache=raw.get("cache"),
-        upgrade=raw.get("upgrade", ""),
-        slimbake=raw.get("slimbake", ""),
-        sign=raw.get("sign", "none"),
-    )
-
-
-_LISTS = ("entrypoint", "command", "expose", "tmpfs", "cap_add")
-
-
-def container(raw: Raw) -> dict[str, Any]:
-    """How a service's container runs, but for files."""
-    user, health = raw.get("user", ""), raw.get("healthcheck")
+def _of_entry(name: str, raw: Raw) -> dict[str, Any]:
+    """What a base and a service both say, but for files."""
     return {
-        **{key: tuple(raw.get(key, ())) for key in _LISTS},
-        **{key: raw.get(key, "") for key in ("workdir", "stop_signal")},
-        **{key: raw.get(key) for key in ("port", "publish")},
-        "up": _truth(raw.get("up")) is not False,
-        "volumes": pairs(raw, "volumes"),
-        "environment": pairs(raw, "environment"),
-        "user": f"{user}:{user}" if user and ":" not in user else user,
-        "healthcheck": None if health is None else healthcheck(health),
+        "name": name,
+        "python": raw.get("python"),
+        "image": raw.get("from", ""),
+        "torch": raw.get("torch"),
+        "system": _texts(raw, "system"),
+        "wheels": _texts(raw.get("wheels", {}), "system"),
+        "optimize": _truth(raw, "optimize"),
+        "removal": once(Removal(_texts(raw, "remove"), _texts(raw, "keep"))),
+        "bytecode": _bytecode(raw.get("bytecode")),
     }
 
 
-def healthcheck(value: Any) -> Healthcheck:
+def _of_container(raw: Raw) -> dict[str, Any]:
+    """How a service's container runs, but for files."""
+    values: dict[str, Any] = {
+        "port": raw.get("port"),
+        "publish": raw.get("publish"),
+        "workdir": raw.get("workdir", ""),
+        "stop_signal": raw.get("stop_signal", ""),
+        "up": raw.get("up") != TRUTH[1],
+        "volumes": pairs(raw, "volumes"),
+        "environment": pairs(raw, "environment"),
+        "healthcheck": _healthcheck(raw.get("healthcheck")),
+    }
+    for key in ("entrypoint", "command", "expose", "tmpfs", "cap_add"):
+        values[key] = _texts(raw, key)
+    user = raw.get("user", "")
+    values["user"] = f"{user}:{user}" if user and ":" not in user else user
+    return values
+
+
+def _healthcheck(value: Any) -> Healthcheck | None:
+    if value is None:
+        return None
     if isinstance(value, list):
         return Healthcheck(tuple(value))
     if not isinstance(value, dict):
-        return Healthcheck(off=not _truth(value))
-    return Healthcheck(**{**value, "test": tuple(value.get("test", ()))})
+        return Healthcheck(off=value == TRUTH[1])
+    return Healthcheck(**{**value, "test": _texts(value, "test")})
+
+
+def _bytecode(value: str | list[str] | None) -> Bytecode:
+    if value is None:
+        return Bytecode()
+    if isinstance(value, str):
+        return Bytecode(of="all" if value == "all" else "none")
+    return Bytecode(more=tuple(value))
+
+
+def _scan(raw: Raw) -> Scan | None:
+    if "scan" not in raw:
+        return None
+    scan: Raw = raw["scan"]
+    return Scan(scan.get("with", "grype"), _texts(scan, "arguments"))
+
+
+def _externals(raw: Raw) -> tuple[ExternalEntry, ...]:
+    externals = []
+    for name, images in raw.get("externals", {}).items():
+        for version, image in images.items():
+            externals.append(ExternalEntry(name, image, "" if version == "image" else version))
+    return tuple(externals)
+
+
+def _ages(lock: Raw) -> Pairs:
+    """For how long a version has to be out: package -> time, "" for all others."""
+    ages = {}
+    if "cooldown" in lock:
+        ages[""] = lock["cooldown"]
+    for package in lock.get("except", ()):
+        ages[package] = "0d"
+    return tuple(ages.items())
+
+
+def _indexes(lock: Raw) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Address of an index -> the packages that no other index may give."""
+    indexes = []
+    for address, names in lock.get("indexes", {}).items():
+        indexes.append((address, tuple(normalised(name) for name in names if name)))
+    return tuple(indexes)
 
 
 def pairs(raw: Raw, key: str) -> Pairs:
+    """A mapping of texts."""
     return once(tuple(map(once, raw.get(key, {}).items())))
 
 
-def _bytecode(raw: Raw) -> Bytecode:
-    written = raw.get("bytecode")
-    if written is None:
-        return Bytecode()
-    if isinstance(written, str):
-        return Bytecode(of="all" if written == "all" else "none")
-    return Bytecode(more=tuple(written))
+def _texts(raw: Raw, key: str) -> tuple[Any, ...]:
+    """A list of texts or numbers."""
+    return tuple(raw.get(key, ()))
 
 
-def _truth(value: Any) -> bool | None:
-    return None if value is None else value == TRUTH[0]
+def _truth(raw: Raw, key: str) -> bool | None:
+    """A switch; None where it is not written."""
+    return raw[key] == TRUTH[0] if key in raw else None
 
 
-def _smoke(raw: Raw, at: KeyPath) -> tuple[Raw, KeyPath, str]:
-    """Where a service names its smoke: what holds the file, its place, and the file's key."""
-    smoke = raw.get("smoke")
-    return (smoke, (*at, "smoke"), "file") if isinstance(smoke, dict) else (raw, at, "smoke")
-
-
-def _start(value: str | list[str] | None) -> StartCheck | None:
-    if isinstance(value, list):
-        return StartCheck("runs", tuple(value))
-    return StartCheck(cast('Literal["runs", "listens", "none"]', value)) if value else None
+def _yes(raw: Raw, key: str) -> bool:
+    """Whether a switch is written as true."""
+    return raw.get(key) == TRUTH[0]

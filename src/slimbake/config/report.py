@@ -72,21 +72,22 @@ class ProblemReport:
 
     def place(self, place: Position, path: KeyPath, message: str, hint: str = "") -> None:
         """A fault at a place of the manifest that is known already."""
-        subject = dotted_path(path)
-        self._known.add((place, subject))
-        self._add(self.file, place, subject, message, hint)
+        self._known.add((place, dotted_path(path)))
+        self._add(self.file, place, path, message, hint)
 
     def elsewhere(self, file: str, place: Position | None, message: str, hint: str = "") -> None:
         """A fault in another file, relative to the manifest's folder; no place: the file as a
         whole.
         """
-        self._add(file, place or Position(0, 0), "", message, hint)
+        self._add(file, place or Position(0, 0), (), message, hint)
 
-    def _add(self, file: str, place: Position, subject: str, message: str, hint: str) -> None:
+    def _add(self, file: str, place: Position, path: KeyPath, message: str, hint: str) -> None:
         """Keep a problem. Raises ManifestError where there are too many."""
         # A value may hold anything, and a message is one line on somebody's terminal.
         lines = "\n".join(_shown(line) for line in hint.split("\n"))
-        self._problems[Problem(file, *place, _shown(subject), _shown(message), lines)] = None
+        subject = _shown(dotted_path(path))
+        problem = Problem(file, *place, subject, _shown(message), lines, path)
+        self._problems[problem] = None
         if len(self._problems) == MOST:
             end = Problem(self.file, 0, 0, "", f"slimbake stops at {MOST:,} problems")
             self._problems[end] = None

@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from slimbake.config.collected import Collected
 from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder
-from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements
+from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements, joined
 from slimbake.config.pinned import EXPORTS, POETRY_LOCK, PYLOCK, UV_LOCK, is_pylock, pins
 from slimbake.config.pyproject import PYPROJECT, Pyprojects
 from slimbake.config.report import ProblemReport, RefusedError
-from slimbake.config.specs import is_path, lockable, name_of, takes
+from slimbake.config.specs import FILE_ENDINGS, extra_names, is_path, lockable, name_of, takes
 from slimbake.host.files import TEXT
 from slimbake.host.pip import without_credentials
 
@@ -37,13 +36,13 @@ _PROJECT = re.compile(
 )
 _PINNED = re.compile(r"(?m)^[A-Za-z0-9][\w.-]*(?:\[[\w,. -]+\])? *(?:==|@ )")
 _HASH = re.compile(r"--hash[=\s]\s*([a-z0-9]+):([0-9A-Fa-f]+)")
-_FILES = (".txt", ".toml", ".lock", ".yml", ".yaml", ".in", ".cfg", "Pipfile")
+_BUILT = (".whl", ".tar.gz", ".zip")
 _READ = f"slimbake reads requirements files, {PYPROJECT}, {UV_LOCK}, {POETRY_LOCK} and {PYLOCK}"
 
 
 def _is_file(item: str) -> bool:
-    """Whether an item is the name of a file that lists requirements."""
-    return bool(_PROJECT.fullmatch(item)) or (item.endswith(_FILES) and "://" not in item)
+    """Whether an item is the name of a file that lists requirements, by its ending."""
+    return bool(_PROJECT.fullmatch(item)) or (item.endswith(FILE_ENDINGS) and "://" not in item)
 
 
 def _excluded(pin: str, specs: Iterable[str]) -> bool:
@@ -58,7 +57,7 @@ class RequirementsReader:
     def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
-        self._pyprojects = Pyprojects(repository, report, self._file)
+        self._pyprojects = Pyprojects(repository, report)
         self._files: dict[str, Requirements | None] = {}  # None: being read
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
@@ -70,49 +69,55 @@ class RequirementsReader:
         try:
             return self._named(written, folder)
         except RefusedError as error:
-            self._report.value(
-                path,
-                f"requirements file {error.message}",
-                error.hint
-                or f"write a list: [{', '.join(written.split())}]" * (not _is_file(written)),
-            )
+            hint = error.hint
+            if not hint and not _is_file(written):
+                hint = f"write a list: [{', '.join(written.split())}]"
+            self._report.value(path, f"requirements file {error.message}", hint)
             return Requirements()
 
     def _list(self, items: list[str | None], path: KeyPath) -> Requirements:
-        collected, locks = Collected(), Collected()
+        parts: list[Requirements] = []
+        locks: list[Requirements] = []  # of the packages of the repository
         for index, item in enumerate(items):
             if item is None:  # reported by the schema
                 continue
             written = item.strip()
             try:
                 if written.startswith("-c "):
-                    collected.add(self._constraints(written[2:].strip(), ""))
-                    continue
-                if _is_file(written):
+                    parts.append(self._constraints(written[2:].strip(), ""))
+                elif _is_file(written) or self._is_path_of_file(written):
                     listed = self._named(written, "")
-                    collected.add(replace(listed, by_file=(listed.specs,)))
-                    continue
-                self._take(written, "", collected)
-                if is_path(written):
-                    folder = self._repository.folder(written.partition("[")[0].strip())
-                    locks.add(self._pyprojects.locked(folder))
+                    parts.append(replace(listed, by_file=(listed.specs,)))
+                else:
+                    parts.append(self._item(written, ""))
+                    if is_path(written):
+                        folder = self._repository.folder(written.partition("[")[0].strip())
+                        locks.append(self._pyprojects.locked(folder))
             except RefusedError as error:
-                relative = "files and folders in a list are relative to the manifest"
-                there = relative if is_path(written) or _is_file(written) else ""
-                self._report.value((*path, index), error.message, error.hint or there)
-        collected.add(replace(locks.value(), constraints=tuple(_left_open(collected, locks))))
-        return collected.value()
+                hint = error.hint
+                if not hint and (is_path(written) or _is_file(written)):
+                    hint = "files and folders in a list are relative to the manifest"
+                self._report.value((*path, index), error.message, hint)
+        whole, lock = joined(parts), joined(locks)
+        return joined([whole, replace(lock, constraints=tuple(_left_open(whole, lock)))])
+
+    def _is_path_of_file(self, item: str) -> bool:
+        """Whether an item is a path to a file, which lists requirements then: `./needed`."""
+        is_below = item.startswith("./") and not item.endswith(_BUILT)
+        return is_below and self._repository.is_file(item)
 
     def _named(self, written: str, folder: str) -> Requirements:
         """A file by its name; of a pyproject.toml, with extras or a group."""
-        if (project := _PROJECT.fullmatch(written)) and (project["extras"] or project["group"]):
+        project = _PROJECT.fullmatch(written)
+        if project and (project["extras"] or project["group"]):
             file = self._repository.file(project["file"], folder)
-            extras = [extra.strip() for extra in (project["extras"] or "").split(",")]
-            collected = Collected(file)
-            collected.add(
-                self._pyprojects.dependencies(file, [*filter(None, extras)], project["group"] or "")
+            extras = extra_names(project["extras"] or "")
+            return joined(
+                [
+                    Requirements(files=(file,)),
+                    self._pyprojects.dependencies(file, self._file, extras, project["group"] or ""),
+                ]
             )
-            return collected.value()
         file = self._repository.file(written, folder)
         member = posixpath.normpath(posixpath.join(folder, PYPROJECT))
         if posixpath.basename(file) == UV_LOCK and self._repository.exists(member):
@@ -120,22 +125,23 @@ class RequirementsReader:
         return self._file(file)
 
     def _file(self, file: str) -> Requirements:
-        done = self._files.get(file)
-        if done is not None:
-            return done
+        known = self._files.get(file)
+        if known is not None:
+            return known
         self._files[file] = None
-        collected = Collected(file)
+        parts = [Requirements(files=(file,))]
         try:
-            collected.add(self._by_form(file))
+            parts.append(self._by_form(file))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
-        self._files[file] = done = collected.value()
-        return done
+        requirements = joined(parts)
+        self._files[file] = requirements
+        return requirements
 
     def _by_form(self, file: str) -> Requirements:
         name = posixpath.basename(file)
         if name == PYPROJECT:
-            return self._pyprojects.dependencies(file)
+            return self._pyprojects.dependencies(file, self._file)
         if name in (UV_LOCK, POETRY_LOCK):
             project = posixpath.join(posixpath.dirname(file), PYPROJECT)
             if self._repository.exists(project):
@@ -158,46 +164,47 @@ class RequirementsReader:
         text = self._repository.read(file)
         if len(_HASH.sub("", text)) > TEXT:
             raise RefusedError(f"slimbake reads {TEXT:,} characters beside hashes at most")
-        collected = Collected()
+        parts = []
         for place, line in _logical_lines(text):
             try:
                 if line.startswith("-"):
-                    self._option(line, file, place, collected)
+                    parts.append(self._option(line, file, place))
                 else:
-                    self._required(line, file, place, collected)
+                    parts.append(self._requirement(line, file, place))
             except RefusedError as error:
                 self._report.elsewhere(file, place, error.message, error.hint)
-        return collected.value()
+        return joined(parts)
 
-    def _required(self, line: str, file: str, place: Position, collected: Collected) -> None:
-        """A line that requires something, with the options that hold of it alone."""
-        hashes = _HASH.findall(line)
+    def _requirement(self, line: str, file: str, place: Position) -> Requirements:
+        """A line that requires something, with the options of that line."""
         spec, *options = re.split(r"\s--(?=[a-z])", line)
-        if unknown := [option for option in options if not option.startswith("hash")]:
-            raise RefusedError(
-                f"the option --{unknown[0].split()[0].partition('=')[0]} of a requirement is not"
-                " supported",
-                "remove it: wheels are built as their sources say",
-            )
-        self._take(spec.strip(), self._beside(spec, file), collected)
-        if options:
-            allowed = tuple(digest.lower() for kind, digest in hashes if kind == "sha256")
-            if not allowed or any(len(digest) != 64 for digest in allowed):
+        spec = spec.strip()
+        for option in options:
+            if not option.startswith("hash"):
+                name = option.split()[0].partition("=")[0]
                 raise RefusedError(
-                    f"the hashes of '{spec.strip()}' are no SHA-256",
-                    "write --hash=sha256: and 64 hexadecimal digits, or remove it: the lock holds"
-                    " hashes",
+                    f"the option --{name} of a requirement is not supported",
+                    "remove it: wheels are built as their sources say",
                 )
-            collected.hashes[
-                Hashed(name_of(lockable(spec.strip())), f"{file}:{place.line}", allowed)
-            ] = None
+        requirements = self._item(spec, self._beside(spec, file))
+        if not options:
+            return requirements
+        hashes = [digest.lower() for kind, digest in _HASH.findall(line) if kind == "sha256"]
+        if not hashes or any(len(digest) != 64 for digest in hashes):
+            raise RefusedError(
+                f"the hashes of '{spec}' are no SHA-256",
+                "write --hash=sha256: and 64 hexadecimal digits, or remove it: the lock holds"
+                " hashes",
+            )
+        hashed = Hashed(name_of(lockable(spec)), f"{file}:{place.line}", tuple(hashes))
+        return replace(requirements, hashes=(hashed,))
 
     def _beside(self, item: str, file: str) -> str:
         """The folder that a path in a requirements file is relative to: its own, else the nearest one
         above with such a path. pip takes the folder that it runs in.
         """
         folder = beside = posixpath.dirname(file)
-        path = item.strip().partition("[")[0].strip()
+        path = item.partition("[")[0].strip()
         while is_path(path):
             candidate = posixpath.normpath(posixpath.join(folder, path))
             if not candidate.startswith("..") and self._repository.exists(candidate):
@@ -207,22 +214,22 @@ class RequirementsReader:
             folder = posixpath.dirname(folder)
         return beside
 
-    def _take(self, item: str, folder: str, collected: Collected) -> None:
+    def _item(self, item: str, folder: str) -> Requirements:
+        """A package by its name, or one in a folder of the repository."""
         if "\0" in item:
             raise RefusedError("a NUL character")
         if is_path(item):
-            collected.add(self._package(item, folder))
-        elif _is_file(item):
+            return self._package(item, folder)
+        if _is_file(item):
             raise RefusedError(
                 f"'{item}' is the name of a file, and a package is wanted", f"write `-r {item}`"
             )
-        else:
-            collected.specs[lockable(" ".join(item.split()))] = None
+        return Requirements((lockable(" ".join(item.split())),))
 
     def _package(self, text: str, folder: str) -> Requirements:
         if fix := re.fullmatch(r"([^;]*[^;\s])\s*;.*", text):
             raise RefusedError(f"'{text}': a folder takes no markers", f"write '{fix[1]}'")
-        if text.endswith((".whl", ".tar.gz", ".zip")):
+        if text.endswith(_BUILT):
             raise RefusedError(
                 f"'{text}' is a built package in the repository",
                 "require the folder of its sources, or its address on an index or a server",
@@ -230,54 +237,53 @@ class RequirementsReader:
         extras = re.fullmatch(r"([^\[]*[^\[\s])\s*\[([^]]*)\]", text)
         if not extras:
             return self._pyprojects.package(text, folder)
-        names = [extra.strip() for extra in extras[2].split(",") if extra.strip()]
-        return self._pyprojects.package(extras[1], folder, names)
+        return self._pyprojects.package(extras[1], folder, extra_names(extras[2]))
 
-    def _option(self, line: str, file: str, place: Position, collected: Collected) -> None:
-        match = _OPTION.match(line)
-        name = match[1] if match else line.split()[0]
-        value = ((match[2] or match[3] or "") if match else "").strip()
+    def _option(self, line: str, file: str, place: Position) -> Requirements:
+        name, value = line.split()[0], ""
+        if match := _OPTION.match(line):
+            name, value = match[1], (match[2] or match[3] or "").strip()
         folder = posixpath.dirname(file)
         if name in _INCLUDE and value:
-            self._included(value, folder, collected)
-        elif name in _CONSTRAINT and value:
-            collected.add(self._constraints(value, folder))
-        elif name in _EDITABLE and value:
+            return self._included(value, folder)
+        if name in _CONSTRAINT and value:
+            return self._constraints(value, folder)
+        if name in _EDITABLE and value:
             value = re.sub(r"^file:(?!//)", "", value)  # as Rye writes folders
             if is_path(value):
-                collected.add(self._package(value, self._beside(value, file)))
-            elif "://" in value:
-                collected.specs[lockable(value)] = None
-            else:
-                raise RefusedError(
-                    f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
-                )
-        elif name in _INDEX:
-            address = without_credentials(value) if "://" in value else value
-            collected.indexes[IndexLine(f"{file}:{place.line}", name, address)] = None
-        elif name == "--pre":
-            collected.prereleases[file] = None
-        elif name not in _GRANTED:
+                return self._package(value, self._beside(value, file))
+            if "://" in value:
+                return Requirements((lockable(value),))
             raise RefusedError(
-                f"the option {name} is not supported" if not value or match else f"'{line}'",
-                "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes",
+                f"'{value}' is no folder of the repository", "for example: -e ./libs/name"
             )
+        if name in _INDEX:
+            address = without_credentials(value) if "://" in value else value
+            return Requirements(indexes=(IndexLine(f"{file}:{place.line}", name, address),))
+        if name == "--pre":
+            return Requirements(prereleases=(file,))
+        if name in _GRANTED:
+            return Requirements()
+        raise RefusedError(
+            f"the option {name} is not supported",
+            "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes",
+        )
 
-    def _included(self, value: str, folder: str, collected: Collected) -> None:
+    def _included(self, value: str, folder: str) -> Requirements:
         name = _PROJECT.fullmatch(value)
         file = self._repository.file(name["file"] if name else value, folder)
-        if self._files.get(file, Requirements()) is None:
+        if file in self._files and self._files[file] is None:
             raise RefusedError(f"'{value}' includes itself", "remove one of the '-r' lines")
-        collected.add(self._named(value, folder))
+        return self._named(value, folder)
 
     def _constraints(self, value: str, folder: str) -> Requirements:
         """A file of constraints: what it names is not required, but has these versions."""
         file = self._repository.file(value, folder)
-        collected = Collected(file)
+        parts = []
         for place, line in _logical_lines(self._repository.read(file)):
             try:
                 if line.startswith("-"):
-                    self._option(line, file, place, collected)
+                    parts.append(self._option(line, file, place))
                     continue
                 spec = lockable(re.split(r"\s--hash", line)[0].strip())
                 if " @ " in spec:
@@ -285,26 +291,29 @@ class RequirementsReader:
                         f"'{spec}' is an address, and a constraint is one of versions",
                         "require it by this address",
                     )
-                collected.constraints[Constraint(spec, file)] = None
+                parts.append(Requirements(constraints=(Constraint(spec, file),)))
             except RefusedError as error:
                 self._report.elsewhere(file, place, error.message, error.hint)
+        whole = joined(parts)
         # What a constraint file includes constrains, too.
-        constraints = tuple(Constraint(spec, file) for spec in collected.specs)
+        constraints = (Constraint(spec, file) for spec in whole.specs)
         return Requirements(
-            files=tuple(collected.files),
-            constraints=(*collected.constraints, *constraints),
-            indexes=tuple(collected.indexes),
+            files=(file, *whole.files),
+            constraints=(*whole.constraints, *constraints),
+            indexes=whole.indexes,
         )
 
 
-def _left_open(collected: Collected, locks: Collected) -> Iterator[Constraint]:
-    """What the locks of libraries pin that nothing else says, each package by the first of them."""
-    first = {
-        name_of(constraint.spec): constraint.file for constraint in reversed(collected.constraints)
-    }
+def _left_open(whole: Requirements, locks: Requirements) -> Iterator[Constraint]:
+    """The pins of libraries' locks for packages that nothing else constrains. If several locks pin a
+    package, the first one counts.
+    """
+    first: dict[str, str] = {}  # package -> the file that pins it
+    for constraint in whole.constraints:
+        first.setdefault(name_of(constraint.spec), constraint.file)
     for pin in locks.constraints:
         file = first.setdefault(name_of(pin.spec), pin.file)
-        if file == pin.file and not _excluded(pin.spec, collected.specs):
+        if file == pin.file and not _excluded(pin.spec, whole.specs):
             yield replace(pin, library=True)
 
 

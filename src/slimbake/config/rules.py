@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -23,7 +23,7 @@ Raw = dict[str, Any]
 
 _ADDRESS = re.compile(r"([a-z][a-z+-]*):(?://)?(.*)", re.DOTALL)
 _NO_BASES = "there are no bases: add it under `bases:`"
-_IN_CONTEXT = ("include", "smoke", "verify", "reference", "dockerfile", "build")
+_IN_CONTEXT = ("include", "smoke", "verify", "reference", "dockerfile", "parity")
 _SCHEMES = frozenset({"target", "docker-image", "oci-layout", "https", "ssh", "git"})
 
 
@@ -39,14 +39,13 @@ def rules(raw: Raw, report: ProblemReport) -> None:
     containers(services, report)
     removals(raw, report)
     secrets_written(services, report)
-    smokes = (f"{name}{SMOKE}" for name, service in services.items() if "smoke" in service)
-    targets = {
-        *(of_python("runtime", version, raw.get("python", "")) for version in versions),
-        *map(base_target, raw.get("bases", {})),
-        *services,
-        *smokes,
-        *copies(raw),
-    }
+    targets = {*services, *map(base_target, raw.get("bases", {})), *copies(raw)}
+    for version in versions:
+        targets.add(of_python("runtime", version, raw.get("python", "")))
+    for name, service in services.items():
+        if "smoke" in service:
+            targets.add(f"{name}{SMOKE}")
+    links = {}
     for name, service in services.items():
         at: KeyPath = ("services", name)
         if service.get("start") == "listens" and report.lacks(service, "port", at):
@@ -57,24 +56,20 @@ def rules(raw: Raw, report: ProblemReport) -> None:
             _contexts(service, (*at, "contexts"), targets, report)
         if report.lacks(service, "context", at):
             _without_code(service, at, report)
-        _steps(service, at, report)
+        for number, step in enumerate(service.get("build", ())):
+            unknown_secrets(step or {}, (*at, "build", number), service, report)
         copied(service, at, report)
-    links = {
-        name: tuple(
-            value.removeprefix("target:").removesuffix(SMOKE)
-            for value in service.get("contexts", {}).values()
-            if value.startswith("target:")
-        )
-        for name, service in services.items()
-    }
+        links[name] = tuple(_linked_targets(service))
     for loop in cycles(links):
         message = f"a cycle of contexts: {' -> '.join(loop)}"
         report.key(("services", loop[0], "contexts"), message, "remove one `target:`")
 
 
-def _steps(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    for number, step in enumerate(service.get("build", ())):
-        unknown_secrets(step or {}, (*at, "build", number), service, report)
+def _linked_targets(service: Raw) -> Iterator[str]:
+    """The services whose files a service takes by its `contexts`."""
+    for value in service.get("contexts", {}).values():
+        if value.startswith("target:"):
+            yield value.removeprefix("target:").removesuffix(SMOKE)
 
 
 def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
@@ -87,16 +82,17 @@ def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         )
         message = "it has no code: no `context`, and no `command` that a package brings"
         report.key(at, message, hint)
-    keys = [key for key in (*_IN_CONTEXT, "parity") if key in service]
-    if isinstance(service.get("requirements"), str):
-        keys.append("requirements")
-    if not any((step or {}).get("outputs") for step in service.get("build", ())):
-        keys = [key for key in keys if key != "build"]  # steps that run in the image need no code
+    keys = [key for key in _IN_CONTEXT if key in service]
+    # Steps without outputs run in the image, and need no code.
+    if any(step and step.get("outputs") for step in service.get("build", ())):
+        keys.append("build")
+    message = "it lies in the service's context, and the service has none"
+    hint = "add `context`: the folder that holds it, which becomes /app"
     for key in keys:
-        hint = "add `context`: the folder that holds it, which becomes /app"
-        if key == "requirements":
-            hint += ", or write a list: its files are relative to the manifest"
-        report.key((*at, key), "it lies in the service's context, and the service has none", hint)
+        report.key((*at, key), message, hint)
+    if isinstance(service.get("requirements"), str):
+        hint += ", or write a list: its files are relative to the manifest"
+        report.key((*at, "requirements"), message, hint)
 
 
 def folder_context(value: str) -> bool:
@@ -116,17 +112,20 @@ def _externals(raw: Raw, used: Mapping[str, KeyPath], report: ProblemReport) -> 
     """Report images of Python that there are not for every version of it."""
     for name in ("python", "builder"):
         images: Raw = raw.get("externals", {}).get(name, {})
+        if not images:
+            continue
         pattern = images.get("image", "")
-        plain = pattern.replace(VERSION, "3.11")
-        if pattern and not IMAGE.fullmatch(plain):
+        if pattern and not IMAGE.fullmatch(pattern.replace(VERSION, "3.11")):
             path: KeyPath = ("externals", name, "image")
             report.value(path, f"'{pattern}' is no image reference", IMAGE_FORM)
-        for version, path in used.items() if images else ():
-            own = plain and (VERSION in pattern or version == raw.get("python"))
-            if version and version not in images and not own:
-                message = f"it names no image with Python {version}, which {dotted_path(path)} says"
-                hint = f'write {VERSION} in the tag of `image`, or add `"{version}": IMAGE`'
-                report.key(("externals", name), f"{message} ({report.where(path)})", hint)
+        for version, path in used.items():
+            if not version or version in images or VERSION in pattern:
+                continue
+            if pattern and version == raw.get("python"):
+                continue
+            message = f"it names no image with Python {version}, which {dotted_path(path)} says"
+            hint = f'write {VERSION} in the tag of `image`, or add `"{version}": IMAGE`'
+            report.key(("externals", name), f"{message} ({report.where(path)})", hint)
 
 
 def _bases(raw: Raw, report: ProblemReport) -> None:
@@ -188,8 +187,10 @@ def _contexts(service: Raw, at: KeyPath, targets: set[str], report: ProblemRepor
         if name in LINKS or name.startswith((*PREFIXES, STEPS, LAYER, FROM, STAGE)):
             report.key(path, f"'{name}' is a context of slimbake's own", "give it another name")
         match = _ADDRESS.fullmatch(value)
-        scheme, rest = (match[1], match[2]) if match else ("", "")
-        if match and scheme not in _SCHEMES:
+        if not match:  # a folder
+            continue
+        scheme, rest = match[1], match[2]
+        if scheme not in _SCHEMES:
             report.value(
                 path,
                 f"'{value}' is neither a folder nor an address that bake reads",

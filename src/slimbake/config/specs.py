@@ -23,6 +23,8 @@ _BUILT = (
     "put the package into the repository as a folder (./libs/name), or on the package index that"
     " you use"
 )
+# Of the names of files that list requirements; a path may have any ending.
+FILE_ENDINGS = (".txt", ".toml", ".lock", ".yml", ".yaml", ".in", ".cfg", "Pipfile")
 
 
 def normalised(name: str) -> str:
@@ -34,6 +36,11 @@ def name_of(spec: str) -> str:
     """The normalised name of a checked requirement."""
     match = _NAME.match(spec)
     return normalised(match.group().rstrip("-_.")) if match else ""
+
+
+def extra_names(text: str) -> list[str]:
+    """The extras in the brackets of a requirement, as they are written: `web, db`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def is_path(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""A YAML file against its JSON Schema; jsonschema finds the faults, our own words tell them."""
+"""Checks a YAML file against its JSON Schema. jsonschema finds the faults; the messages are ours."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], ProblemReport]:
     """What of a file is sound, and the report of what is not, for rules to go on with.
 
-    `schema`: its file; `begins`: what to tell who left the file empty. Raises
-    ManifestError where the file cannot be read to its end.
+    `schema`: its file; `begins`: the hint for an empty file. Raises ManifestError where the file
+    cannot be read to its end.
     """
     yaml_document = read_yaml(yaml_text(path))
     report = ProblemReport(path.name, yaml_document.places)
@@ -76,9 +76,9 @@ def _dialect() -> type[Draft202012Validator]:
 
 def _number(value: Any) -> float | None:
     """The number that a value is, written with a fraction or without."""
-    return (
-        value.number if isinstance(value, Word) else value if type(value) in (int, float) else None
-    )
+    if isinstance(value, Word):
+        return value.number
+    return value if type(value) in (int, float) else None
 
 
 def _of_words(
@@ -100,20 +100,17 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
         return [_inlined(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    inlined = {
-        key: _inlined(value, definitions)
-        for key, value in schema.items()
-        if key not in ("$ref", "$defs", "$id")
-    }
-    if isinstance(pattern := inlined.get("pattern"), str):
+    inlined: dict[str, Any] = {}
+    if "$ref" in schema:
+        definition = definitions[schema["$ref"].removeprefix("#/$defs/")]
+        inlined.update(_inlined(definition, definitions))
+    for key, value in schema.items():
+        if key not in ("$ref", "$defs", "$id"):
+            inlined[key] = _inlined(value, definitions)
+    if isinstance(schema.get("pattern"), str):
         # Python's `$` lets a newline pass at the end, JSON Schema's does not.
-        inlined["pattern"] = pattern.removesuffix("$") + r"\Z"
-    if "$ref" not in schema:
-        return inlined
-    return {
-        **_inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions),
-        **inlined,
-    }
+        inlined["pattern"] = schema["pattern"].removesuffix("$") + r"\Z"
+    return inlined
 
 
 def _report_error(error: ValidationError, report: ProblemReport) -> Iterable[KeyPath]:
@@ -137,13 +134,10 @@ def _report_error(error: ValidationError, report: ProblemReport) -> Iterable[Key
                 _together(path, error, report)
             return ()
         case "uniqueItems":
-            twins = (index for index, item in enumerate(instance) if item in instance[:index])
-            for index in twins:
-                report.value(
-                    (*path, index),
-                    f"'{instance[index]}' stands here twice",
-                    "remove one of the two",
-                )
+            for index, item in enumerate(instance):
+                if item in instance[:index]:
+                    message = f"'{item}' stands here twice"
+                    report.value((*path, index), message, "remove one of the two")
             return ()
         # one complaint for one value: its tag, its type, then the rest
         case _ if not report.has_value(path):
@@ -181,11 +175,12 @@ def _together(path: KeyPath, error: ValidationError, report: ProblemReport) -> N
     rule: Any = error.validator_value
     schema: Any = error.schema
     if error.validator == "not":
-        for keys in (clause["required"] for clause in rule.get("anyOf", [rule])):
-            beside = f"`{keys[0]}`" if keys[1:] else "what is said here"
-            hint = f"{schema.get('description', 'there can be one of them')}: remove it"
-            if keys[-1] in instance:
-                report.key((*path, keys[-1]), f"`{keys[-1]}` cannot stand beside {beside}", hint)
+        hint = f"{schema.get('description', 'there can be one of them')}: remove it"
+        for clause in rule.get("anyOf", [rule]):
+            *others, key = clause["required"]
+            if key in instance:
+                beside = f"`{others[0]}`" if others else "what is said here"
+                report.key((*path, key), f"`{key}` cannot stand beside {beside}", hint)
         return
     for key in rule.keys() & instance.keys():
         if report.lacks(instance, rule[key][0], path):
@@ -276,25 +271,23 @@ def _bad_value(path: KeyPath, value: Any, validator: str, schema: dict[str, Any]
 
 def _type(path: KeyPath, value: Any, schema: dict[str, Any]) -> Wording:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    expected, form = " or ".join(_WANTED[kind] for kind in types), _form(path, schema, value)
+    wanted = f"and {' or '.join(_WANTED[kind] for kind in types)} is wanted"
+    hint = _form(path, schema, value)
     if value is None:
-        return (
-            f"nothing stands here, and {expected} is wanted",
-            "give it a value, or remove the key",
-        )
-    if isinstance(value, Word | int) and types != ["boolean"]:
-        text, meaning = (
-            (value.text, value.meaning)
-            if isinstance(value, Word)
-            else (value, f"the number {value}")
-        )
-        message = f"{text} is read as {meaning}, and {expected} is wanted"
-        return message, f'write it in quotes: "{text}"' if "string" in types else form
-    if isinstance(value, str | Word | int):
-        if types in (["integer"], ["number"]) and isinstance(unquoted(str(value)), int):
-            form = f"write it without quotes: {value}"
-        return f"the text '{getattr(value, 'text', value)}', and {expected} is wanted", form
-    return f"{'a list' if isinstance(value, list) else 'a mapping'}, and {expected} is wanted", form
+        return f"nothing stands here, {wanted}", "give it a value, or remove the key"
+    if isinstance(value, list):
+        return f"a list, {wanted}", hint
+    if isinstance(value, dict):
+        return f"a mapping, {wanted}", hint
+    text = getattr(value, "text", value)
+    if isinstance(value, str) or types == ["boolean"]:
+        if types in (["integer"], ["number"]) and isinstance(unquoted(text), int):
+            hint = f"write it without quotes: {text}"
+        return f"the text '{text}', {wanted}", hint
+    if "string" in types:
+        hint = f'write it in quotes: "{text}"'
+    meaning = value.meaning if isinstance(value, Word) else f"the number {value}"
+    return f"{text} is read as {meaning}, {wanted}", hint
 
 
 def _form(path: KeyPath, schema: dict[str, Any], value: Any) -> str:

@@ -88,9 +88,11 @@ class _Screen:
         rich = RichConsole(stderr=True)
 
         def render() -> Text:
-            lines = [line for view in tuple(self._views) for line in drawn(view(), rich.width - 1)]
-            styled = (Text(f"{harmless(text)}\n", style) for text, style in lines)
-            return Text.assemble(*styled, no_wrap=True, end="")
+            screen = Text(no_wrap=True, end="")
+            for view in tuple(self._views):
+                for text, style in drawn(view(), rich.width - 1):
+                    screen.append(f"{harmless(text)}\n", style)
+            return screen
 
         live = Live(get_renderable=render, console=rich, refresh_per_second=5, transient=True)
         live.start(refresh=True)
@@ -149,8 +151,11 @@ class Console:
             arrived += more
 
         def view() -> ProgressView:
-            seconds, part = time.monotonic() - began, arrived / max(total, 1)
-            left = seconds / part * (1 - part) if part else None
+            seconds = time.monotonic() - began
+            part = arrived / max(total, 1)
+            left = None
+            if part:
+                left = seconds / part * (1 - part)
             tally = f"{arrived / 1e6:,.1f} of {total / 1e6:,.1f} MB"
             return ProgressView(title, seconds, left=left, tally=tally, part=part)
 

@@ -46,7 +46,8 @@ class ProgressView:
 def headline(view: ProgressView) -> str:
     """In one line: what is done of how much, after which time, and for how long the rest takes."""
     done = f"{view.title}: {_tally(view)} after {clock(view.seconds)}"
-    return "; ".join((done, *_left(view)))
+    left = _left(view)
+    return f"{done}; {left}" if left else done
 
 
 def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
@@ -54,37 +55,53 @@ def drawn(view: ProgressView, width: int) -> Iterator[tuple[str, str]]:
 
     A group shows its first running and failed items; the rest is counted.
     """
-    counts = bool(view.items or view.tally)
-    figures = "  ".join((*([_tally(view)] if counts else ()), clock(view.seconds), *_left(view)))
-    room = min(_BAR, width - len(view.title) - len(figures) - 4)
-    bar = f"  {_bar(_part(view), room)}" if counts and room >= 8 else ""
-    yield _cut(f"{view.title}{bar}  {figures}", width), "bold"
-    groups = list(dict.fromkeys(item.group for item in view.items))
-    column = max((len(group) for group in groups), default=0)
-    for group in groups:
-        items = [item for item in view.items if item.group == group]
+    counted = bool(view.items or view.tally)
+    parts = [view.title, clock(view.seconds)]
+    if counted:
+        parts.insert(1, _tally(view))
+    left = _left(view)
+    if left:
+        parts.append(left)
+    room = width - len("  ".join(parts)) - 2
+    if counted and room >= 8:
+        parts.insert(1, _bar(_part(view), min(_BAR, room)))
+    yield _cut("  ".join(parts), width), "bold"
+
+    groups: dict[str, list[WorkItem]] = {}
+    for item in view.items:
+        groups.setdefault(item.group, []).append(item)
+    column = max(map(len, groups), default=0)
+    for group, items in groups.items():
         if group:
+            line = f"{group.ljust(column)}  {_counted(items)}"
             cached = sum(item.state == "cached" for item in items)
-            more = f", {cached} cached" if cached else ""
-            yield _cut(f"{group.ljust(column)}  {_counted(items)}{more}", width), ""
+            if cached:
+                line += f", {cached} cached"
+            yield _cut(line, width), ""
         yield from _group(items, width)
 
 
 def clock(seconds: float) -> str:
     """Seconds as a person says them."""
     minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s"
 
 
 def _group(items: Sequence[WorkItem], width: int) -> Iterator[tuple[str, str]]:
-    order = list(_MARKS)
-    active = sorted((i for i in items if i.state in _MARKS), key=lambda i: order.index(i.state))
-    names = max((len(item.name) for item in active[:RUNNING]), default=0)
-    for item in active[:RUNNING]:
+    active = []
+    for state in _MARKS:
+        active += [item for item in items if item.state == state]
+    lines = active[:RUNNING]
+    column = max((len(item.name) for item in lines), default=0)
+    for item in lines:
         mark, style = _MARKS[item.state]
-        after = "" if item.state == "cancelled" else f"  {clock(item.seconds):>8}"
-        yield _cut(f"  {mark} {item.name.ljust(names)}{after}  {item.doing}", width), style
-    if active[RUNNING:]:
+        line = f"  {mark} {item.name.ljust(column)}"
+        if item.state != "cancelled":
+            line += f"  {clock(item.seconds):>8}"
+        yield _cut(f"{line}  {item.doing}", width), style
+    if len(active) > RUNNING:
         yield f"    and {len(active) - RUNNING} more", "cyan"
 
 
@@ -102,11 +119,14 @@ def _part(view: ProgressView) -> float:
     return sum(item.state in ENDED for item in view.items) / max(len(view.items), 1)
 
 
-def _left(view: ProgressView) -> tuple[str, ...]:
-    if view.left is None or view.left < 1:
-        return ()
-    left = round(view.left / 5) * 5 if view.left > 20 else view.left  # no figure that flickers
-    return (f"about {clock(left)} left",)
+def _left(view: ProgressView) -> str:
+    """How long the rest takes; "" where nobody knows."""
+    left = view.left
+    if left is None or left < 1:
+        return ""
+    if left > 20:
+        left = round(left / 5) * 5  # no figure that flickers
+    return f"about {clock(left)} left"
 
 
 def _bar(part: float, width: int) -> str:
@@ -115,4 +135,6 @@ def _bar(part: float, width: int) -> str:
 
 
 def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    if len(line) > width:
+        line = f"{line[: width - 1]}…"
+    return line

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
 
 UNMEASURED = "unmeasured"
 
@@ -23,13 +21,17 @@ def readable(size: int | None, signed: bool = False) -> str:
     sign = "+" if signed else ""
     if abs(size) < 1000:
         return f"{size:{sign}d} B"
-    return f"{size / 1e3:{sign},.1f} kB" if abs(size) < 1_000_000 else f"{size / 1e6:{sign},.1f} MB"
+    if abs(size) < 1_000_000:
+        return f"{size / 1e3:{sign},.1f} kB"
+    return f"{size / 1e6:{sign},.1f} MB"
 
 
 def some(names: Sequence[str], most: int) -> str:
     """The first of these, and how many there are beside them."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    text = ", ".join(names[:most])
+    if len(names) > most:
+        text += f" and {len(names) - most:,} more"
+    return text
 
 
 def counted(count: int, noun: str) -> str:
@@ -39,39 +41,34 @@ def counted(count: int, noun: str) -> str:
 
 WIDTH = 80
 _WORD = 12  # letters to which a column of words may shrink
-_GAP = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How tables are printed."""
-
-    width: int = WIDTH  # of a line; 0: as wide as the table is
-
-
-FOLDED = Layout()
+_GAP = "  "
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    lines = []
+    for cells in (headings, ["---"] * len(headings), *rows):
+        texts = [cell.replace("|", "\\|") for cell in cells]
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join(lines)
 
 
 def folded(text: str, width: int) -> str:
     """Lines that are no longer than `width`, 0 for any: longer ones go on below, further to the
     right, after a word.
     """
-    if not width or all(len(line) <= width for line in text.split("\n")):
+    lines = text.split("\n")
+    if not width or max(map(len, lines)) <= width:
         return text
     from textwrap import TextWrapper
 
-    lines = []
-    for line in text.split("\n"):
-        text = line.lstrip()
-        indent = " " * (len(line) - len(text))
+    folded_lines = []
+    for line in lines:
+        if len(line) <= width:
+            folded_lines.append(line)
+            continue
+        words = line.lstrip()
+        indent = " " * (len(line) - len(words))
         wrapper = TextWrapper(
             width,
             initial_indent=indent,
@@ -79,51 +76,56 @@ def folded(text: str, width: int) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         )
-        lines += wrapper.wrap(text) if len(line) > width else [line]
-    return "\n".join(lines)
+        folded_lines += wrapper.wrap(words)
+    return "\n".join(folded_lines)
 
 
 def text_table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
     left: int = 2,
-    layout: Layout = FOLDED,
+    width: int = WIDTH,
 ) -> str:
     """A table; the first `left` columns are words, and so are others without a figure in them.
-    Figures stand on the right. In one that is too wide, headings and words wrap in their columns.
+
+    Figures stand on the right. In a table that is wider than `width`, headings and words wrap in
+    their columns. With a `width` of 0, nothing wraps.
     """
-    columns = tuple(zip(headings, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    textual = [at < left or not any(map(_figure, cells)) for at, (_, *cells) in enumerate(columns)]
-    least = [
-        min(width, _WORD if word else max(map(len, cells), default=0))
-        for width, word, (_, *cells) in zip(widths, textual, columns, strict=True)
-    ]
-    while layout.width and sum(widths) + _GAP * (len(widths) - 1) > layout.width:
-        able = [column for column, width in enumerate(widths) if width > least[column]]
-        if not able:
+    widths = []
+    least_widths = []
+    textual = []
+    for place, (heading, *cells) in enumerate(zip(headings, *rows, strict=True)):
+        longest = max(map(len, cells), default=0)
+        words = place < left or not any(map(_is_figure, cells))
+        widths.append(max(longest, len(heading)))
+        least_widths.append(_WORD if words else longest)
+        textual.append(words)
+    while width and len(_GAP.join("x" * column for column in widths)) > width:
+        shrinking = [i for i, column in enumerate(widths) if column > least_widths[i]]
+        if not shrinking:
             break
-        widths[max(able, key=widths.__getitem__)] -= 1
-    return "\n".join(text for line in (headings, *rows) for text in _lines(line, widths, textual))
+        widths[max(shrinking, key=widths.__getitem__)] -= 1
+    lines: list[str] = []
+    for row in (headings, *rows):
+        lines += _lines(row, widths, textual)
+    return "\n".join(lines)
 
 
-def _figure(cell: str) -> bool:
+def _is_figure(cell: str) -> bool:
     return cell == UNMEASURED or cell.lstrip("+-")[:1].isdigit()
 
 
-def _lines(line: Sequence[str], widths: Sequence[int], textual: Sequence[bool]) -> Iterator[str]:
+def _lines(row: Sequence[str], widths: Sequence[int], textual: Sequence[bool]) -> Iterator[str]:
     """A row of the table, in as many lines as its tallest cell has."""
-    cells = [_wrapped(cell, width) for cell, width in zip(line, widths, strict=True)]
-    for texts in zip_longest(*cells, fillvalue=""):
-        parts = zip(texts, widths, textual, strict=True)
-        yield (
-            (" " * _GAP)
-            .join(
-                text.ljust(width) if is_text else text.rjust(width)
-                for text, width, is_text in parts
-            )
-            .rstrip()
-        )
+    columns = []
+    for cell, width, words in zip(row, widths, textual, strict=True):
+        side = "<" if words else ">"
+        columns.append([f"{text:{side}{width}}" for text in _wrapped(cell, width)])
+    height = max(map(len, columns))
+    for column, width in zip(columns, widths, strict=True):
+        column += [" " * width] * (height - len(column))
+    for texts in zip(*columns, strict=True):
+        yield _GAP.join(texts).rstrip()
 
 
 def _wrapped(cell: str, width: int) -> list[str]:

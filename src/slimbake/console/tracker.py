@@ -36,8 +36,8 @@ class Tracker:
         """A step, from its begin to its end. `line`: what to say of it, "" for nothing."""
         if line:
             self._say(line)
-        self._began[name] = time.monotonic()
         self._items[name] = WorkItem(name, "running")
+        self._began[name] = time.monotonic()
         try:
             yield
         except BaseException:
@@ -56,15 +56,15 @@ class Tracker:
         raises ends all. `verb`: what to say of each with its name, "" for nothing.
         """
 
-        def one(job: tuple[str, Job]) -> Done:
-            with self.step(job[0], f"{verb} {job[0]}" if verb else ""):
-                return run(job[1])
+        def step(name: str, job: Job) -> Done:
+            with self.step(name, f"{verb} {name}" if verb else ""):
+                return run(job)
 
-        steps = tuple(jobs)
-        self.expect(name for name, _ in steps)
+        steps = dict(jobs)
+        self.expect(steps)
         pool = ThreadPoolExecutor(at_once)
         try:
-            return tuple(pool.map(one, steps))
+            return tuple(pool.map(step, steps, steps.values()))
         finally:  # what fails, or who interrupts, does not wait for the others
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -74,9 +74,9 @@ class Tracker:
 
     def view(self) -> ProgressView:
         """This moment."""
-        now, began = time.monotonic(), dict(self._began)
-        items = tuple(
-            replace(item, seconds=now - began[item.name]) if item.name in began else item
-            for item in tuple(self._items.values())
-        )
-        return ProgressView(self._title, now - self._start, items)
+        now = time.monotonic()
+        running = dict(self._began)  # copied first: other threads begin and end steps
+        items = dict(self._items)
+        for name, began in running.items():
+            items[name] = replace(items[name], seconds=now - began)
+        return ProgressView(self._title, now - self._start, tuple(items.values()))

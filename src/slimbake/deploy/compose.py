@@ -236,10 +236,7 @@ def _compose_project(
         fleet |= {running.service, running.host}
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
-    created_volumes = []
-    for name, volume in added["volumes"].items():
-        if volume == {"name": f"{together.name}_{name}"}:
-            created_volumes.append(name)
+    created_volumes = _created_volumes(project, together.name, added["volumes"])
 
     # A volume replaces `type: image`, which old engines lack.
     plan = mounted(project.plan, images, names)
@@ -251,36 +248,57 @@ def _compose_project(
             "image": literal(images[service.service]),
             "pull_policy": "never",
             "environment": dict(variables),
-            "volumes": [],
+            "volumes": _mounts(service, code.get(service.service), weights_volume_of),
         }
-        depends_on: dict[str, Any] = {}
+        if service.start.beside:
+            entry["environment"] = {**own.variables(service.host), **variables}
         # Of the fleet, a service waits only for services that this call starts.
+        depends_on: dict[str, Any] = {}
         for name, condition in project.plan.awaited(service, names).items():
             depends_on[name] = {"condition": condition}
         if service.start.beside:
-            entry["environment"] = {**own.variables(service.host), **variables}
             depends_on |= own.awaits(service.host, own.needed(service.start.beside, fleet))
         if depends_on or service.depends_on:
             entry["depends_on"] = Override(depends_on)
-        if service.service in code:
-            folder = literal(str(code[service.service]))
-            entry["volumes"].append(
-                {"type": "bind", "source": folder, "target": "/app", "read_only": True}
-            )
+        added["services"][service.service] = entry
         volume = weights_volume_of[service.service]
         if volume:
-            entry["volumes"].append(mount("volume", volume))
             added["volumes"][volume] = {"name": volume, "external": True}
-        added["services"][service.service] = entry
 
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(document(added))
         file.flush()
-        # Compose wants the volumes of the services that do not start, too.
-        for running in project.plan.services:
-            created_volumes += [name for name, _ in running.volumes]
         together.make_volumes(created_volumes)
         yield replace(together, files=(*together.files, Path(file.name))), beside
+
+
+def _created_volumes(
+    project: Project, compose_project: str, others: Mapping[str, Any]
+) -> list[str]:
+    """The volumes that a Compose project has for itself: of `others`, which its own compose file
+    defines, and of all services, since Compose wants those of services that do not start, too.
+    """
+    created = []
+    for name, volume in others.items():
+        if volume == {"name": f"{compose_project}_{name}"}:
+            created.append(name)
+    for running in project.plan.services:
+        created += [name for name, _ in running.volumes]
+    return created
+
+
+def _mounts(
+    service: Running, code: Path | None, weights_volume_of: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """What a service mounts for this call: a folder with its code, and its weights."""
+    mounts: list[dict[str, Any]] = []
+    if code is not None:
+        source = literal(str(code))
+        mounts.append({"type": "bind", "source": source, "target": "/app", "read_only": True})
+    volume = weights_volume_of[service.service]
+    if volume:
+        mounts.append(mount("volume", volume))
+    return mounts
 
 
 def _expect_shared(root: Path, code: Mapping[str, Path], images: Mapping[str, str]) -> None:

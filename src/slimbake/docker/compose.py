@@ -16,7 +16,7 @@ from slimbake.docker.command import call, client
 from slimbake.errors import DockerError, SetupError
 
 if TYPE_CHECKING:
-    from python_on_whales import DockerClient
+    from python_on_whales import Container, DockerClient
 
 FLOOR = (2, 26, 0)
 FOLDER = "slimbake.folder"  # label of a volume: where the compose file lies that it belongs to
@@ -47,8 +47,10 @@ class ComposeProject:
         name = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Label "{_LABEL}.project.working_dir"}}}}'
         ours = {os.path.realpath(folder) for folder in [*self.files[0].parents][:2]}
-        folders = call("container", "ls", "--all", name, form).splitlines()
-        return next((folder for folder in folders if os.path.realpath(folder) not in ours), "")
+        for folder in call("container", "ls", "--all", name, form).splitlines():
+            if os.path.realpath(folder) not in ours:
+                return folder
+        return ""
 
     @property
     def data_elsewhere(self) -> tuple[str, str]:
@@ -57,11 +59,11 @@ class ComposeProject:
         """
         project_filter = f"--filter=label={_LABEL}.project={self.name}"
         form = f'--format={{{{.Name}}}}\t{{{{.Label "{FOLDER}"}}}}'
-        rows = (
-            line.split("\t") for line in call("volume", "ls", project_filter, form).splitlines()
-        )
-        others = (row for row in rows if row[1] not in ("", str(self.files[0].parent)))
-        return next(((name, of) for name, of in others if Path(of).is_dir()), ("", ""))
+        for line in call("volume", "ls", project_filter, form).splitlines():
+            name, folder = line.split("\t")
+            if folder not in ("", str(self.files[0].parent)) and Path(folder).is_dir():
+                return name, folder
+        return "", ""
 
     def make_volumes(self, names: Iterable[str]) -> None:
         """Make these volumes where there are none, as Compose would, and with whose they are.
@@ -95,13 +97,15 @@ class ComposeProject:
             f"--filter=label={_LABEL}.project={self.name}",
             f"--filter=label={FOLDER}={self.files[0].parent}",
         )
-        if volumes and (left := call("volume", "ls", "--quiet", *ours)):
-            call("volume", "rm", *left.split())
-        return [
-            name
-            for name in running
-            if name in states and states[name].code == 137  # by SIGKILL
-        ]
+        if volumes:
+            left = call("volume", "ls", "--quiet", *ours)
+            if left:
+                call("volume", "rm", *left.split())
+        killed = []
+        for name in running:
+            if name in states and states[name].code == 137:  # by SIGKILL
+                killed.append(name)
+        return killed
 
     def restart(self, services: Sequence[str]) -> None:
         """End the containers of these services, and start them again."""
@@ -113,43 +117,22 @@ class ComposeProject:
         states = {}
         with self._client() as docker:
             for container in docker.compose.ps(all=True):
-                state = container.state
-                looks = (state.health.log if state.health else None) or ()
-                states[(container.config.labels or {}).get(f"{_LABEL}.service", "")] = (
-                    ContainerState(
-                        name=container.name,
-                        code=None if state.running else state.exit_code,
-                        health=(state.health.status or "") if state.health else "",
-                        published=next(
-                            (
-                                int(on[0]["HostPort"])
-                                for on in (container.network_settings.ports or {}).values()
-                                if on
-                            ),
-                            None,
-                        ),
-                        error=state.error or "",
-                        check=(looks[-1].output or "").strip()
-                        if looks and looks[-1].exit_code
-                        else "",
-                    )
-                )
+                labels = container.config.labels or {}
+                states[labels.get(f"{_LABEL}.service", "")] = _state(container)
         return states
 
     def last_words(self, service: str, lines: int) -> str:
         """The last lines that a service wrote."""
         with self._client() as docker:
-            return (
-                str(docker.compose.logs(service, tail=str(lines), no_log_prefix=True))
-                .replace(CLEAR, "")
-                .strip()
-            )
+            text = str(docker.compose.logs(service, tail=str(lines), no_log_prefix=True))
+        return text.replace(CLEAR, "").strip()
 
     def logs(self, services: Sequence[str], follow: bool) -> int:
         """Show what services wrote, on this process's own stdout; the exit code."""
-        arguments = ("logs", *(("--follow",) if follow else ()), *services)
-        if follow or sys.stdout.isatty():
-            return self._foreground(*arguments)
+        if follow:
+            return self._foreground("logs", "--follow", *services)
+        if sys.stdout.isatty():
+            return self._foreground("logs", *services)
         with self._client() as docker:
             sys.stdout.write(str(docker.compose.logs(list(services))).replace(CLEAR, ""))
         return 0
@@ -157,8 +140,10 @@ class ComposeProject:
     def run(self, service: str, arguments: Sequence[str]) -> int:
         """Run a service on this process's own stdin, stdout and stderr; its exit code."""
         # Not python-on-whales: it gives no stdin, and raises on an exit code.
-        terminal = () if sys.stdin.isatty() and sys.stdout.isatty() else ("--no-TTY",)
-        return self._foreground("--progress=quiet", "run", "--rm", *terminal, service, *arguments)
+        options = ["--rm"]
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            options.append("--no-TTY")
+        return self._foreground("--progress=quiet", "run", *options, service, *arguments)
 
     def _foreground(self, *arguments: str) -> int:
         with self._client() as docker:
@@ -196,7 +181,29 @@ class ContainerState:
         it did not start.
         """
         match = re.search(r"(?:(?<![\d.])[\d.]+|\[[\da-f:]*\]):(\d+)", self.error)
-        return match[1] if match and "already" in self.error else ""
+        if match and "already" in self.error:
+            return match[1]
+        return ""
+
+
+def _state(container: Container) -> ContainerState:
+    state = container.state
+    code = None
+    if not state.running:
+        code = state.exit_code
+    health = ""
+    check = ""
+    if state.health:
+        health = state.health.status or ""
+        looks = state.health.log
+        if looks and looks[-1].exit_code:
+            check = (looks[-1].output or "").strip()
+    published = None
+    for addresses in (container.network_settings.ports or {}).values():
+        if addresses:
+            published = int(addresses[0]["HostPort"])
+            break
+    return ContainerState(container.name, code, health, published, state.error or "", check)
 
 
 def compose_version() -> tuple[int, ...]:
@@ -209,11 +216,16 @@ def compose_version() -> tuple[int, ...]:
 def version_of(text: str) -> tuple[int, int, int] | None:
     """The version that a text names; None where it names none."""
     match = re.search(r"(?<!\d)(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
+    if not match:
+        return None
+    return int(match[1]), int(match[2]), int(match[3] or 0)
 
 
 def require_compose() -> None:
     """Raise SetupError where there is no Docker Compose, or an old one."""
-    if (version := compose_version()) < FLOOR:
-        problem = f"{version[0]}.{version[1]} is too old" if version else "is not installed"
+    version = compose_version()
+    if version < FLOOR:
+        problem = "is not installed"
+        if version:
+            problem = f"{version[0]}.{version[1]} is too old"
         raise DockerError(f"Docker Compose {problem}: 2.26 is the oldest that serves", INSTALL)

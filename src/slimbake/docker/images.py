@@ -39,11 +39,10 @@ def engine_image(name: str) -> EngineImage:
     """An image by its name or id. Raises SetupError with Docker's own words."""
     details = json.loads(call("image", "inspect", "--format={{json .}}", name, timeout=30))
     config = details.get("Config") or {}
+    digests = [name.partition("@")[2] for name in details.get("RepoDigests") or ()]
     return EngineImage(
         id=details["Id"],
-        digests=tuple(
-            reference.partition("@")[2] for reference in details.get("RepoDigests") or ()
-        ),
+        digests=tuple(digests),
         labels=config.get("Labels") or {},
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
@@ -69,20 +68,27 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
     Raises SetupError that lists the services whose image the engine does not have.
     """
-    image_of = {of: find_image(name) for of, name in names.items()}
-    if missing := [of for of, image in image_of.items() if image is None]:
+    ids = {}
+    missing = []
+    for service, name in names.items():
+        image = find_image(name)
+        if image:
+            ids[service] = image.id
+        else:
+            missing.append(service)
+    if missing:
         raise SetupError(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
-    return {of: image.id for of, image in image_of.items() if image}
+    return ids
 
 
 def project_images(project: str) -> dict[str, tuple[str, ...]]:
     """The images of a project that the engine holds: their ids, each with its names."""
     options = ("--format={{.ID}} {{.Repository}}:{{.Tag}}", f"--filter=label={PROJECT}={project}")
-    rows = (line.split(" ") for line in call("image", "ls", "--no-trunc", *options).splitlines())
     names_of = defaultdict[str, tuple[str, ...]](tuple)
-    for id_, name in rows:
+    for line in call("image", "ls", "--no-trunc", *options).splitlines():
+        id_, name = line.split(" ")
         names_of[id_] += (name,)
     return names_of
 
@@ -99,18 +105,27 @@ def held_images(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
     done = process.execute(["docker", "image", "inspect", form, *ids], timeout=process.LOOK)
     if not done.ok and not any(phrase in done.stderr.lower() for phrase in _NO_IMAGE):
         raise DockerError("docker image failed", done.stderr.strip())
-    rows = (line.split(" ", 1) for line in done.stdout.splitlines() if line)
-    return {id_: tuple(json.loads(names) or ()) for id_, names in rows}
+    names_of = {}
+    for line in done.stdout.splitlines():
+        if line:
+            id_, names = line.split(" ", 1)
+            names_of[id_] = tuple(json.loads(names) or ())
+    return names_of
 
 
 def remove_dangling(project: str) -> list[str]:
     """Remove the images of a project that lost their names to newer ones; returns their ids."""
     filters = ("--filter=dangling=true", f"--filter=label={PROJECT}={project}")
     ids = call("image", "ls", "--quiet", "--no-trunc", *filters).split()
+    if not ids:
+        return []
+    removed = []
     form = "--format={{.Id}} {{len .RepoTags}}"
-    lines = call("image", "inspect", form, *ids).splitlines() if ids else ()
-    nameless = (line.removesuffix(" 0") for line in lines if line.endswith(" 0"))
-    return [id_ for id_ in nameless if remove_image(id_)]
+    for line in call("image", "inspect", form, *ids).splitlines():
+        id_, count = line.split(" ")
+        if count == "0" and remove_image(id_):
+            removed.append(id_)
+    return removed
 
 
 def remove_image(name: str) -> bool:
@@ -159,7 +174,8 @@ def pull_image(name: str, platform: str) -> str:
     """Bring an image of a registry into the engine; returns its id. `name`: by its digest;
     `platform`: where it is not the engine's.
     """
-    call("image", "pull", "--quiet", *([f"--platform={platform}"] if platform else []), name)
+    options = [f"--platform={platform}"] if platform else []
+    call("image", "pull", "--quiet", *options, name)
     return engine_image(name).id
 
 

@@ -64,18 +64,15 @@ def pull(images: Iterable[BesideImage], console: Console) -> None:
         return
     console.say(f"pulling {', '.join(by_image)}")
     with ThreadPoolExecutor() as pool:
-        faults = {
-            name: why for name, why in zip(by_image, pool.map(_pull, by_image), strict=True) if why
-        }
+        reasons = list(pool.map(_pull, by_image))
+    faults = []
+    lines = []
+    for name, why in zip(by_image, reasons, strict=True):
+        if why:
+            faults.append(name)
+            lines += [_lacking_image(image, why) for image in by_image[name]]
     if faults:
-        raise SetupError(
-            "\n".join(
-                _lacking_image(image, why)
-                for name, why in faults.items()
-                for image in by_image[name]
-            ),
-            how_to_get(faults),
-        )
+        raise SetupError("\n".join(lines), how_to_get(faults))
 
 
 def _pull(image: str) -> str:

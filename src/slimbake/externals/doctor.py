@@ -61,8 +61,10 @@ class Diagnosis:
                 " say how; then run `slimbake doctor` again."
             )
         warns = [row.check for row in self.rows if row.state == "warn"]
-        warned = f" Warnings, explained above: {', '.join(warns)}." if warns else ""
-        return f"A bake can work here.{warned} Next: {following}"
+        text = "A bake can work here."
+        if warns:
+            text += f" Warnings, explained above: {', '.join(warns)}."
+        return f"{text} Next: {following}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +88,10 @@ class DoctorFacts:
 
 def without_engine(error: SlimbakeError) -> SlimbakeError:
     """Of what Docker did not do, that there is no engine and what to do, where that is why."""
-    absent = find() if isinstance(error, DockerError) else None
-    if isinstance(absent, Absent) and absent.what in ("client", "daemon", "permission"):
-        return SetupError(absent.found, remedy(absent))
+    if isinstance(error, DockerError):
+        absent = find()
+        if isinstance(absent, Absent) and absent.what in ("client", "daemon", "permission"):
+            return SetupError(absent.found, remedy(absent))
     return error
 
 
@@ -96,7 +99,9 @@ def merged(root: Path, targets: Iterable[str]) -> tuple[str, ...]:
     """The name of the repository's own compose file and the bake targets that it would change."""
     compose_file = own_compose(root)
     same = sorted(compose_file.built & {*targets})
-    return (compose_file.name, *same) if same else ()
+    if not same:
+        return ()
+    return (compose_file.name, *same)
 
 
 def doctor(
@@ -113,14 +118,21 @@ def doctor(
     """
     engine = find()
     required = tuple(externals)
-    beside, unreadable = _beside(root, needs) if root and needs else ((), "")
+    beside: tuple[BesideImage, ...] = ()
+    unreadable = ""
+    if root and needs:
+        beside, unreadable = _beside(root, needs)
     places: dict[str, str] = {}
     if isinstance(engine, DockerEngine):
         # Only the engine's own builder sees the engine's images.
         images = {external.reference: engine.builder == "docker" for external in required}
-        places = _whereabouts({**images, **{neighbour.image: True for neighbour in beside}})
+        images |= {neighbour.image: True for neighbour in beside}
+        places = _whereabouts(images)
     here = machine()
-    folders = here.packages.find_links_folders
+    missing_folders = []
+    for folder in here.packages.find_links_folders:
+        if not folder.is_dir():
+            missing_folders.append(str(folder))
     return report(
         DoctorFacts(
             here=here,
@@ -130,7 +142,7 @@ def doctor(
             ),
             beside=tuple((neighbour, places.get(neighbour.image, "")) for neighbour in beside),
             unreadable=unreadable,
-            missing_folders=tuple(str(folder) for folder in folders if not folder.is_dir()),
+            missing_folders=tuple(missing_folders),
             uv=uv_version(),
             platforms=platforms,
             merged=merged,
@@ -293,11 +305,12 @@ def _disk(free: int) -> DoctorRow:
 
 def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
     packages = here.packages
-    index = without_credentials(packages.index_url) if packages.index_url else "the installer's own"
-    more = "".join(f", {without_credentials(url)}" for url in packages.extra_index_urls)
-    yield DoctorRow(
-        "package index", "ok", "none (no-index)" if packages.no_index else f"{index}{more}"
-    )
+    indexes = [without_credentials(url) for url in (packages.index_url, *packages.extra_index_urls)]
+    if packages.no_index:
+        indexes = ["none (no-index)"]
+    elif not packages.index_url:
+        indexes[0] = "the installer's own"
+    yield DoctorRow("package index", "ok", ", ".join(indexes))
     if missing:
         yield DoctorRow(
             "find-links",
@@ -306,12 +319,9 @@ def _packages(here: Machine, missing: tuple[str, ...]) -> Iterator[DoctorRow]:
             "fix PIP_FIND_LINKS, UV_FIND_LINKS or pip.conf",
         )
     else:
-        yield DoctorRow(
-            "find-links", "ok", ", ".join(map(without_credentials, packages.find_links)) or "none"
-        )
-    yield DoctorRow(
-        "CA bundle", "ok", str(here.ca_bundle) if here.ca_bundle else "the system's own"
-    )
+        links = ", ".join(map(without_credentials, packages.find_links))
+        yield DoctorRow("find-links", "ok", links or "none")
+    yield DoctorRow("CA bundle", "ok", str(here.ca_bundle or "the system's own"))
     yield DoctorRow("proxies", "ok", ", ".join(name for name, _ in here.proxies) or "none")
 
 

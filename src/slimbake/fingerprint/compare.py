@@ -1,9 +1,9 @@
-"""Compares what targets depend on in two states, and says why each is built again or not. Pure."""
+"""Compares what targets depend on in two states, and says why each is rebuilt or not. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from slimbake.config.model import Budget
@@ -43,35 +43,18 @@ def compare(before: State, after: State) -> tuple[TargetChange, ...]:
     """What became of every target: in the order of `after`, then those that have gone."""
     old = {account.target: account for account in before.accounts}
     new = {account.target for account in after.accounts}
-    gone = {target.name: target for target in before.targets if target.name not in new}
-    target_changes = [
-        _checked(
-            TargetChange(
-                account.target,
-                target.service,
-                *_change(account, old.get(account.target)),
-            ),
-            before,
-            after,
-        )
-        for account, target in zip(after.accounts, after.targets, strict=True)
-    ]
-    for name, target in gone.items():
-        target_changes.append(
-            TargetChange(name, target.service, "gone", ("is no longer in the manifest",))
-        )
-    return tuple(target_changes)
-
-
-def _checked(change: TargetChange, before: State, after: State) -> TargetChange:
-    """The image of a service may be the same under another budget, which has to be measured against
-    all the same.
-    """
-    if change.status == "same" and (
-        before.budgets.get(change.target) != after.budgets.get(change.target)
-    ):
-        return replace(change, status="changed", reasons=("its budget changed",))
-    return change
+    changes = []
+    for account, target in zip(after.accounts, after.targets, strict=True):
+        status, reasons = _change(account, old.get(target.name))
+        # Also an image that is the same is measured against a new budget.
+        if status == "same" and before.budgets.get(target.name) != after.budgets.get(target.name):
+            status, reasons = "changed", ("its budget changed",)
+        changes.append(TargetChange(target.name, target.service, status, reasons))
+    for target in before.targets:
+        if target.name not in new:
+            reason = "is no longer in the manifest"
+            changes.append(TargetChange(target.name, target.service, "gone", (reason,)))
+    return tuple(changes)
 
 
 def _change(new: Account, old: Account | None) -> tuple[Status, tuple[str, ...]]:
@@ -107,8 +90,11 @@ def _files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     for path in paths[:_NAMED]:
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        yield shown + (
-            " added" if path not in old else " removed" if path not in new else " edited"
-        )
+        if path not in old:
+            yield f"{shown} added"
+        elif path not in new:
+            yield f"{shown} removed"
+        else:
+            yield f"{shown} edited"
     if len(paths) > _NAMED:
         yield f"{len(paths) - _NAMED} more"

@@ -57,34 +57,37 @@ class Folders:
         path = str(PurePosixPath(path))
         key = path, ignore.key
         if key not in self._known:
-            above = (
-                submodule
-                for submodule in self._submodules
-                if f"{path}/".startswith(f"{submodule}/")
-            )
-            parts = [(".", f"submodule {self._submodules[submodule]}") for submodule in above]
-            if not parts:
-                here = os.path.normpath(f"{self._root}/{path}")
-                try:
-                    self._collect(parts, here, "", ignore, ())
-                except RecursionError:
-                    raise UsageError(
-                        f"{path} has folders in folders, deeper than a build can read",
-                        "name them in .dockerignore",
-                    ) from None
-            text = "".join(f"{name}\0{what}\0" for name, what in parts)
-            whole = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-            unknown = [_CHECKOUT] if _CHECKOUT in text and _HOLDS_CHECKOUT.search(text) else []
-            if path == "." and any(name.startswith(f"{_OWN}/") for name, _ in parts):
-                unknown.append(_OWN)
-            self._known[key] = Folder(f"sha256:{whole}", tuple(parts), tuple(unknown))
+            self._known[key] = self._read(path, ignore)
         return self._known[key]
+
+    def _read(self, path: str, ignore: Ignore) -> Folder:
+        parts: list[tuple[str, str]] = []
+        for submodule, commit in self._submodules.items():
+            if f"{path}/".startswith(f"{submodule}/"):
+                parts.append((".", f"submodule {commit}"))
+        if not parts:
+            folder = os.path.normpath(f"{self._root}/{path}")
+            try:
+                self._collect(parts, folder, "", ignore, ())
+            except RecursionError:
+                raise UsageError(
+                    f"{path} has folders in folders, deeper than a build can read",
+                    "name them in .dockerignore",
+                ) from None
+        text = "".join(f"{name}\0{content}\0" for name, content in parts)
+        whole = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        unknown = []
+        if _CHECKOUT in text and _HOLDS_CHECKOUT.search(text):
+            unknown.append(_CHECKOUT)
+        if path == "." and any(name.startswith(f"{_OWN}/") for name, _ in parts):
+            unknown.append(_OWN)
+        return Folder(f"sha256:{whole}", tuple(parts), tuple(unknown))
 
     def _collect(
         self, parts: list[tuple[str, str]], folder: str, prefix: str, ignore: Ignore, above: Matched
     ) -> None:
-        """Add path and content of what is sent; a folder only where nothing in it is, since Git has
-        none of those.
+        """Add path and content of what is sent. A folder counts only if nothing in it is sent: Git
+        knows no empty folders.
         """
         contents, plain = self._contents, ignore.plain
         for name, here, status in self._entries(folder):

@@ -38,7 +38,7 @@ _PLACES = {
 # A folder of `inside`: what its files are, and where they lie in the repository.
 _FOLDERS = {"locks": ("lock", LOCKS), "layers": ("layer", LAYERS)}
 
-# Inputs; and in words, why something cannot be known.
+# Inputs, and sentences that say why something cannot be known.
 Found = Iterator[Input | str]
 
 
@@ -112,11 +112,14 @@ class _Gatherer:
 
     def accounts(self) -> tuple[Account, ...]:
         for target in self._plan.targets:
-            results = list(self._inputs(target))
-            inputs = (result for result in results if isinstance(result, Input))
-            self._found[target.name] = account(
-                target.name, inputs, (result for result in results if isinstance(result, str))
-            )
+            inputs: list[Input] = []
+            unknown: list[str] = []
+            for found in self._inputs(target):
+                if isinstance(found, Input):
+                    inputs.append(found)
+                else:
+                    unknown.append(found)
+            self._found[target.name] = account(target.name, inputs, unknown)
         self._hashes.keep()
         return tuple(self._found.values())
 
@@ -216,21 +219,29 @@ class _Gatherer:
 
     def _inside_does_more(self) -> bool:
         """Whether the Dockerfile of `inside` does anything but put files in their places."""
-        lines = (self._text(self._targets[INSIDE].dockerfile) or "").splitlines()
-        return not {line for line in lines if line.strip() and not line.startswith("#")} <= _PLACES
+        for line in (self._text(self._targets[INSIDE].dockerfile) or "").splitlines():
+            if line.strip() and not line.startswith("#") and line not in _PLACES:
+                return True
+        return False
 
     def _mounted(self, path: str) -> Input | str | None:
-        """One file of `inside`; None for what is no file. Most are every target's, and are hashed
-        once.
+        """One file of `inside`; None for what is no file. Most targets mount the same files, so each
+        is hashed once.
         """
         if path not in self._inputs_inside:
-            kind, place = _place(path)
-            text = self._text(place) if path else None
-            # Who needs a package is in comments.
-            content = without_comments(text) if text and kind == "lock" else text
-            entry = None if content is None else Input(kind, place, digest(content))
-            self._inputs_inside[path] = self._external("uv") if path == "uv" else entry
+            self._inputs_inside[path] = self._file_inside(path)
         return self._inputs_inside[path]
+
+    def _file_inside(self, path: str) -> Input | str | None:
+        if path == "uv":
+            return self._external("uv")
+        kind, place = _place(path)
+        text = self._text(place) if path else None
+        if text is None:
+            return None
+        if kind == "lock":  # its comments only say who needs a package
+            text = without_comments(text)
+        return Input(kind, place, digest(text))
 
     def _text(self, path: str, generated: bool = False) -> str | None:
         """The text of a file, as it is generated or as it lies there; None where there is none."""
@@ -238,26 +249,31 @@ class _Gatherer:
             file = self._files.get(path)
             return file.text if file else None
         if path not in self._content:
-            there = (self._root / path).is_file()
-            text = content(self._root, path).decode("utf-8", "surrogateescape") if there else None
-            self._content[path] = text
+            self._content[path] = None
+            if (self._root / path).is_file():
+                data = content(self._root, path)
+                self._content[path] = data.decode("utf-8", "surrogateescape")
         return self._content[path]
 
 
 def _external(name: str, image: str, externals: ExternalDigests | None) -> str:
-    """What an external is known by; "" where that is nothing."""
-    here = externals.digests.get(name, "") if externals else ""
-    if externals and name in externals.standins:
-        return f"stand-in {here}"
+    """The digest of an external, or that of its stand-in; "" where none is known."""
+    local_digest = ""
+    if externals:
+        local_digest = externals.digests.get(name, "")
+        if name in externals.standins:
+            return f"stand-in {local_digest}"
     pinned = _PINNED.fullmatch(image)
-    return pinned[1] if pinned else here
+    return pinned[1] if pinned else local_digest
 
 
 def _place(path: str) -> tuple[str, str]:
-    """Where a file of `inside` lies in the repository, and what it is."""
+    """What a file of `inside` is, and where it lies in the repository."""
     folder, _, name = path.partition("/")
-    kind, place = _FOLDERS.get(folder, ("", "")) if name else ("", "")
-    return (kind, f"{place}/{name}") if kind else ("program", f"{PROGRAMS}/{path}")
+    if name and folder in _FOLDERS:
+        kind, place = _FOLDERS[folder]
+        return kind, f"{place}/{name}"
+    return "program", f"{PROGRAMS}/{path}"
 
 
 def unpinned(plan: Plan) -> ExternalDigests:

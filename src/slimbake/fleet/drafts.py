@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from slimbake.config.collected import Collected
 from slimbake.config.model import (
     BaseEntry,
     Budget,
@@ -32,6 +31,7 @@ from slimbake.config.model import (
     ServiceEntry,
     VariantEntry,
     WeightsEntry,
+    joined,
 )
 from slimbake.config.naming import CPU, EXPORT, ONNX, derived
 
@@ -290,7 +290,7 @@ class _Expansion:
         python = self._python((*chain, entry), variant)
         requirements = entry.requirements
         if entry.variants:
-            added = _joined(entry.requirements, variant_entry.requirements)
+            added = joined([entry.requirements, variant_entry.requirements])
             # The files of all variants: they are no code of this one either.
             requirements = replace(added, files=_requirements_files(entry))
         weights = None
@@ -342,7 +342,7 @@ def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image
         extends=base.extends,
         python=python,
         image=image,
-        requirements=_joined(base.requirements, variant_entry.requirements),
+        requirements=joined([base.requirements, variant_entry.requirements]),
         system=base.system,
         wheels=base.wheels,
         torch=variant_entry.torch or base.torch,
@@ -351,13 +351,6 @@ def _base_draft(base: BaseEntry, variant_entry: VariantEntry, python: str, image
         removal=base.removal,
         bytecode=base.bytecode,
     )
-
-
-def _joined(requirements: Requirements, more: Requirements) -> Requirements:
-    collected = Collected()
-    collected.add(requirements)
-    collected.add(more)
-    return collected.value()
 
 
 def _budget(budget: Budget, variant_budget: Budget) -> Budget:

@@ -303,6 +303,11 @@ class Service(Container):
         return None if self.mounts else self.weights
 
 
+def installs(owner: Base | Service) -> bool:
+    """Whether its lock may name packages: those that it asks for, or that its own packages need."""
+    return owner.scope.installs or bool(owner.packages)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
     """All of it. Everything after this stage is made from these values, and from locks."""

@@ -48,12 +48,14 @@ def read_machine(
     files = (_under(top, path) for path in paths if path in present)
     pip = pip_settings([file.read_text("utf-8", "replace") for file in files], environ)
     data = top / "var/lib/docker"
+    while not data.exists():
+        data = data.parent
     return Machine(
         root=root,
         packages=package_sources(pip, environ, folder),
         ca_bundle=_ca_bundle(environ, pip),
         proxies=proxies(environ),
-        disk_free=shutil.disk_usage(next(p for p in (data, *data.parents) if p.exists())).free,
+        disk_free=shutil.disk_usage(data).free,
     )
 
 
@@ -61,15 +63,26 @@ def proxies(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The proxies that are set; where both cases of a name are, the lower one wins, as in curl and
     Python.
     """
-    pairs = ((name, environ.get(name.lower()) or environ.get(name, "")) for name in _PROXIES)
-    return tuple((name, value) for name, value in pairs if value)
+    pairs = []
+    for name in _PROXIES:
+        value = environ.get(name.lower()) or environ.get(name)
+        if value:
+            pairs.append((name, value))
+    return tuple(pairs)
 
 
 def _ca_bundle(environ: Mapping[str, str], pip: Mapping[str, str]) -> Path | None:
-    named = [*(environ.get(variable, "") for variable in _CERTIFICATES), pip.get("cert", "")]
-    files = (Path(name).expanduser().absolute() for name in named if name)
-    return next((file for file in files if file.is_file() and os.access(file, os.R_OK)), None)
+    names = [environ.get(variable) for variable in _CERTIFICATES]
+    for name in (*names, pip.get("cert")):
+        if name:
+            file = Path(name).expanduser().absolute()
+            if file.is_file() and os.access(file, os.R_OK):
+                return file
+    return None
 
 
 def _under(top: Path, path: Path) -> Path:
-    return top / path.relative_to("/") if path.is_absolute() and top != Path("/") else path
+    """A path of the file system that lies in `top`."""
+    if path.is_absolute() and top != Path("/"):
+        return top / path.relative_to("/")
+    return path

@@ -47,25 +47,22 @@ def pip_config_paths(
     folders = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
     system = [Path(folder) / "pip/pip.conf" for folder in folders if folder]
     user_folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    user = [home / ".pip/pip.conf", user_folder / "pip/pip.conf"]
-    if named and (exists is None or Path(named) in set(exists)):
-        user = []
-    return (
-        *system,
-        Path("/etc/pip.conf"),
-        *user,
-        prefix / "pip.conf",
-        *([Path(named)] if named else []),
-    )
+    paths = [*system, Path("/etc/pip.conf")]
+    if not named or (exists is not None and Path(named) not in set(exists)):
+        paths += [home / ".pip/pip.conf", user_folder / "pip/pip.conf"]
+    paths.append(prefix / "pip.conf")
+    if named:
+        paths.append(Path(named))
+    return tuple(paths)
 
 
 def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Each setting of `pip install`, its last word: the files in order, by section, then PIP_
-    variables.
+    """The settings of `pip install`: of the files in their order, by section, then of the variables
+    PIP_*. The last value of a setting counts.
 
-    A file that is no configuration file is passed over: it is pip's to complain.
+    A file that is no configuration file is skipped: pip itself reports it.
     """
-    import configparser  # for whoever locks or fetches: others need not wait
+    import configparser  # only what locks or fetches waits for this import
 
     sections: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for text in texts:
@@ -76,15 +73,13 @@ def pip_settings(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, 
             continue
         for section in _SECTIONS:
             if parser.has_section(section):
-                sections[section].update(
-                    (_setting(key), value) for key, value in parser.items(section)
-                )
-    variables = {
-        _setting(key[4:]): value
-        for key, value in environ.items()
-        if key.startswith("PIP_") and value
-    }
-    return {**sections["global"], **sections["install"], **variables}
+                for key, value in parser.items(section):
+                    sections[section][_setting(key)] = value
+    settings = {**sections["global"], **sections["install"]}
+    for key, value in environ.items():
+        if key.startswith("PIP_") and value:
+            settings[_setting(key[4:])] = value
+    return settings
 
 
 def package_sources(
@@ -94,9 +89,9 @@ def package_sources(
 
     `folder` is where relative paths start.
     """
+    default = _unnamed(environ.get("UV_DEFAULT_INDEX", ""))
+    default = default or _unnamed(environ.get("UV_INDEX_URL", "")) or pip.get("index-url", "")
     extra = [_unnamed(entry) for entry in environ.get("UV_INDEX", "").split()]
-    defaults = (_unnamed(environ.get(name, "")) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
-    default = next(filter(None, defaults), "") or pip.get("index-url", "")
     extra += environ.get("UV_EXTRA_INDEX_URL", "").split() + pip.get("extra-index-url", "").split()
     links = environ.get("UV_FIND_LINKS", "").split(",") + pip.get("find-links", "").split()
     return PackageSources(

@@ -62,9 +62,9 @@ class PipCompile:
         prereleases: bool = False,
         torch: str = "",
     ) -> None:
-        """`work`: a folder for what uv reads and writes; `sources`: packages that are built from
-        theirs, to which those that have no wheel are added; `prereleases`: any package may be one;
-        `torch`: the build that PyTorch's own index is asked for, "" to leave it out.
+        """`work`: a folder for what uv reads and writes; `sources`: the packages that are built from
+        sources, to which uv's calls add those that have no wheel; `prereleases`: whether to allow
+        them; `torch`: the build to ask PyTorch's own index for, "" to leave that index out.
         """
         self._machine, self._python, self._platform = machine, python, platform
         self._work = work
@@ -98,25 +98,33 @@ class PipCompile:
             self.sources |= lacking
             try:
                 self.compile(files, output, options, constraints)
-            except NoSolution as other:  # there are no sources either, or something else is wrong
+            except NoSolution as other:
                 self.sources -= lacking
-                raise (error if any(n in str(other) for n in lacking) else other) from None
+                if any(name in str(other) for name in lacking):  # there are no sources either
+                    raise error from None
+                raise
 
     def _compile(
         self, files: Sequence[Path], output: Path, options: Sequence[str], more: Sequence[str]
     ) -> None:
-        if lines := (*self.constraints, *more):
+        options = [*options]
+        lines = (*self.constraints, *more)
+        if lines:
             constraints = output.with_suffix(".constraints")
             constraints.write_text("".join(f"{line}\n" for line in lines))
-            options = [*options, "--constraints", str(constraints)]
-        options = [
-            *options,
-            *(word for source in sorted(self.sources) for word in ("--no-binary", source)),
-        ]
+            options += ["--constraints", str(constraints)]
+        for source in sorted(self.sources):
+            options += ["--no-binary", source]
         if self._prereleases:
-            options = [*options, "--prerelease", "allow"]
+            options += ["--prerelease", "allow"]
         if self._machine.packages.no_index:
-            options = [*options, "--no-index"]  # uv knows no variable for it
+            options.append("--no-index")  # uv knows no variable for it
+        if self._torch:
+            options += ["--torch-backend", self._torch]
+        for name, age in self._machine.packages.ages:
+            options.append(
+                f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
+            )
         done = process.execute(
             [
                 find_uv_bin(),
@@ -137,11 +145,6 @@ class PipCompile:
                 "--no-header",
                 "--no-emit-index-url",
                 "--no-emit-find-links",
-                *(("--torch-backend", self._torch) if self._torch else ()),
-                *(
-                    f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
-                    for name, age in self._machine.packages.ages
-                ),
                 *options,
             ],
             env={
@@ -285,5 +288,6 @@ def _settings(machine: Machine) -> dict[str, str]:
         "UV_FIND_LINKS": ",".join(packages.find_links),
         "SSL_CERT_FILE": str(machine.ca_bundle or ""),
     }
-    indexes = {"UV_INDEX": variables["UV_INDEX"], "UV_EXTRA_INDEX_URL": ""}  # these alone
-    return {name: value for name, value in variables.items() if value} | indexes
+    settings = {name: value for name, value in variables.items() if value}
+    # Without further indexes, none of the user's environment counts.
+    return {**settings, "UV_INDEX": variables["UV_INDEX"], "UV_EXTRA_INDEX_URL": ""}

@@ -45,13 +45,14 @@ def measure_images(
     filled it; it is removed. Raises SetupError where the engine cannot save an image.
     """
     record = _record(workspace)
-    if new := sorted({image for image in images.values() if image not in record}):
+    new = sorted(set(images.values()) - record.keys())
+    if new:
         blobs = _Blobs(_by_blob(record), workspace, len(new))
         record |= blobs.measured(new, layouts)
         _write(workspace, record)
     if layouts:
         shutil.rmtree(layouts, ignore_errors=True)
-    return Measurement(tuple(Image(name, id_, record[id_]) for name, id_ in images.items()))
+    return _measurement(images, record)
 
 
 def survey(images: Mapping[str, str], workspace: Workspace) -> Survey:
@@ -59,26 +60,44 @@ def survey(images: Mapping[str, str], workspace: Workspace) -> Survey:
     workspace does not know are read. Raises as `measure_images` does.
     """
     record = _record(workspace)
-    diffs = {layer.diff for id_ in images.values() for layer in record.get(id_, ())}
-    contents = {diff: layer for diff in diffs if (layer := layer_record(diff, workspace))}
-    unread = sorted(
-        id_
-        for id_ in {*images.values()}
-        if id_ not in record or any(layer.diff not in contents for layer in record[id_])
-    )
+    contents: dict[str, Contents] = {}
+    unread = set()
+    for id_ in images.values():
+        if id_ not in record:
+            unread.add(id_)
+            continue
+        for layer in record[id_]:
+            if layer.diff in contents:
+                continue
+            known = layer_record(layer.diff, workspace)
+            if known:
+                contents[layer.diff] = known
+            else:
+                unread.add(id_)
     if unread:
-        read_before = {
-            blob: layer for blob, layer in _by_blob(record).items() if layer.diff in contents
-        }
+        read_before = {}
+        for blob, layer in _by_blob(record).items():
+            if layer.diff in contents:
+                read_before[blob] = layer
         blobs = _Blobs(read_before, workspace, len(unread))
-        record |= blobs.measured(unread)
+        record |= blobs.measured(sorted(unread))
         contents |= blobs.contents
         _write(workspace, record)
-    measurement = Measurement(tuple(Image(name, id_, record[id_]) for name, id_ in images.items()))
-    return Survey(
-        measurement,
-        {layer.diff: contents[layer.diff] for i in measurement.images for layer in i.layers},
-    )
+    measurement = _measurement(images, record)
+    used = {}
+    for image in measurement.images:
+        for layer in image.layers:
+            used[layer.diff] = contents[layer.diff]
+    return Survey(measurement, used)
+
+
+def _measurement(images: Mapping[str, str], record: Mapping[str, Layers]) -> Measurement:
+    """Those of these images that are in the record."""
+    measured = []
+    for name, id_ in images.items():
+        if id_ in record:
+            measured.append(Image(name, id_, record[id_]))
+    return Measurement(tuple(measured))
 
 
 def prepare_layouts(names: Iterable[str], workspace: Workspace) -> Path | None:
@@ -110,10 +129,7 @@ def prepare_layouts(names: Iterable[str], workspace: Workspace) -> Path | None:
 
 def last_measurement(images: Mapping[str, str], workspace: Workspace) -> Measurement:
     """Those of these images, name -> id, that were measured before."""
-    record = _record(workspace)
-    return Measurement(
-        tuple(Image(name, id_, record[id_]) for name, id_ in images.items() if id_ in record)
-    )
+    return _measurement(images, _record(workspace))
 
 
 def layer_record(diff: str, workspace: Workspace) -> Contents | None:
@@ -129,24 +145,27 @@ def _record(workspace: Workspace) -> dict[str, Layers]:
     """The layers of each image that was measured here, by its id."""
 
     def parse(content: Any) -> dict[str, Layers]:
-        return {
-            image: tuple(typed(MeasuredLayer, layer) for layer in layers)
-            for image, layers in content.items()
-        }
+        images = {}
+        for image, layers in content.items():
+            images[image] = tuple(typed(MeasuredLayer, layer) for layer in layers)
+        return images
 
     return workspace.read(IMAGES, parse) or {}
 
 
 def _write(workspace: Workspace, record: Mapping[str, Layers]) -> None:
-    latest = list(record.items())[-_KEPT_IMAGES:]
-    workspace.write(
-        IMAGES, {image: [asdict(layer) for layer in layers] for image, layers in latest}
-    )
+    latest = {}
+    for image, layers in list(record.items())[-_KEPT_IMAGES:]:
+        latest[image] = [asdict(layer) for layer in layers]
+    workspace.write(IMAGES, latest)
     workspace.trim(LAYERS, _KEPT_LAYERS)
 
 
 def _by_blob(record: Mapping[str, Layers]) -> dict[str, MeasuredLayer]:
-    return {layer.blob: layer for layers in record.values() for layer in layers}
+    by_blob: dict[str, MeasuredLayer] = {}
+    for layers in record.values():
+        by_blob |= {layer.blob: layer for layer in layers}
+    return by_blob
 
 
 class _Blobs:
@@ -168,18 +187,24 @@ class _Blobs:
         """The layers of these images: from the layouts that a build has written, where they are
         there, else as the engine saves them.
         """
-        for path in (layouts / "blobs" / "sha256").iterdir() if layouts else ():
-            with path.open("rb") as stored:
-                self._take(f"sha256:{path.name}", path.stat().st_size, stored)
+        if layouts:
+            for path in (layouts / "blobs" / "sha256").iterdir():
+                with path.open("rb") as stored:
+                    self._take(f"sha256:{path.name}", path.stat().st_size, stored)
         try:
-            if lacking := [id_ for id_ in ids if not self._manifest(id_)]:
-                self._take_saved(lacking)
-            if [id_ for id_ in ids if not self._manifest(id_)]:
-                raise SetupError(
-                    "this engine saves images in an old form",
-                    "Docker 25 and newer save OCI layouts",
-                )
-            return {id_: tuple(self._image(self._manifest(id_))) for id_ in ids}
+            missing = [id_ for id_ in ids if not self._manifest(id_)]
+            if missing:
+                self._take_saved(missing)
+            images = {}
+            for id_ in ids:
+                manifest = self._manifest(id_)
+                if not manifest:
+                    raise SetupError(
+                        "this engine saves images in an old form",
+                        "Docker 25 and newer save OCI layouts",
+                    )
+                images[id_] = tuple(self._image(manifest))
+            return images
         except WRONG as error:
             raise SetupError(f"what images consist of cannot be read: {error!r}") from None
 
@@ -225,10 +250,12 @@ class _Blobs:
             wanted = engine_platform() if len(by_platform) > 1 else ""
             entry = by_platform.get(wanted, next(iter(by_platform.values()), None))
             return self._manifest(entry.digest) if entry else {}
-        if "rootfs" in document:
-            manifests = (document for document in self._documents.values() if "layers" in document)
-            return next((m for m in manifests if m["config"]["digest"] == id_), {})
-        return document
+        if "rootfs" not in document:
+            return document
+        for manifest in self._documents.values():
+            if "layers" in manifest and manifest["config"]["digest"] == id_:
+                return dict(manifest)
+        return {}
 
     def _image(self, manifest: Mapping[str, Any]) -> Iterable[MeasuredLayer]:
         diffs = self._documents[manifest["config"]["digest"]]["rootfs"]["diff_ids"]
@@ -239,5 +266,6 @@ class _Blobs:
                     f"the layer {layer.blob} holds other content than its image names",
                     f"expected {diff}",
                 )
-            compressed = blob["mediaType"].endswith(("gzip", "zstd"))
-            yield layer if compressed else replace(layer, compressed=None)
+            if not blob["mediaType"].endswith(("gzip", "zstd")):
+                layer = replace(layer, compressed=None)
+            yield layer

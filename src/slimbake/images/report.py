@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from slimbake.console.tables import Layout, readable, text_table
+from slimbake.console.tables import readable, text_table
 from slimbake.images import views
 from slimbake.images.detail import Survey
-from slimbake.images.sizes import SizeTable, size_summary, size_table
+from slimbake.images.sizes import SizeTable, short, size_summary, size_table
 from slimbake.images.views import Row
 
 VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
@@ -18,9 +18,9 @@ VIEWS: dict[str, Callable[[Survey], tuple[Row, ...]]] = {
 }
 
 
-def sizes_text(survey: Survey, by: str, layout: Layout) -> str:
+def sizes_text(survey: Survey, by: str, width: int) -> str:
     """What `slimbake sizes` prints."""
-    table = text_table(*sizes_table(survey, by), 2, layout)
+    table = text_table(*sizes_table(survey, by), 2, width)
     return f"{table}\n{size_summary(survey.measurement)}".rstrip("\n")
 
 
@@ -29,15 +29,10 @@ def sizes_table(survey: Survey, by: str) -> SizeTable:
     if by == "image":
         return size_table(survey.measurement)
     rows = VIEWS[by](survey)
-    headings = (
-        by,
-        "holds" if by == "layer" else "version",
-        "uncompressed",
-        *(("on a registry",) if by == "layer" else ()),
-        "on a host",
-        "files",
-        "images",
-    )
+    headings: tuple[str, ...] = ("package", "version", "uncompressed")
+    if by == "layer":
+        headings = ("layer", "holds", "uncompressed", "on a registry")
+    headings += ("on a host", "files", "images")
     return headings, [_row(row, len(survey.measurement.images)) for row in rows]
 
 
@@ -53,17 +48,13 @@ def sizes_json(survey: Survey) -> dict[str, Any]:
 
 
 def _row(row: Row, fleet: int) -> tuple[str, ...]:
-    names = {"layer": _short(row.name), "debian": f"{row.name} (Debian)"}
-    return (
-        names.get(row.kind, row.name),
-        row.what,
-        readable(row.uncompressed),
-        *((readable(row.on_registry),) if row.kind == "layer" else ()),
-        readable(row.on_host),
-        f"{row.files:,}",
-        "all" if len(row.images) == fleet > 1 else ", ".join(row.images),
-    )
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
+    cells = [row.name, row.what, readable(row.uncompressed)]
+    if row.kind == "debian":
+        cells[0] += " (Debian)"
+    if row.kind == "layer":
+        cells[0] = short(row.name)
+        cells.append(readable(row.on_registry))
+    images = ", ".join(row.images)
+    if len(row.images) == fleet > 1:
+        images = "all"
+    return (*cells, readable(row.on_host), f"{row.files:,}", images)

@@ -48,6 +48,16 @@ class Image:
         """As pushed; None if any layer is unmeasured."""
         return total(layer.compressed for layer in self.layers)
 
+    @property
+    def chains(self) -> dict[str, MeasuredLayer]:
+        """The layers by what a host knows them by: their own digest and those of all below."""
+        layers = {}
+        chain = ""
+        for layer in self.layers:
+            chain = f"{chain} {layer.diff}"
+            layers[chain] = layer
+        return layers
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -55,79 +65,87 @@ class Measurement:
 
     @cached_property
     def _chains(self) -> Counter[str]:
-        return Counter(chain for image in self.images for chain in chains(image))
+        """How many images stand on each chain of layers."""
+        counts = Counter[str]()
+        for image in self.images:
+            counts.update(image.chains.keys())
+        return counts
 
     @cached_property
     def _blobs(self) -> Counter[str]:
-        return Counter(blob for i in self.images for blob in {layer.blob for layer in i.layers})
+        """How many images have each blob."""
+        counts = Counter[str]()
+        for image in self.images:
+            counts.update({layer.blob for layer in image.layers})
+        return counts
 
-    def shared(self, image: Image) -> tuple[MeasuredLayer, ...]:
-        """The layers that another image stands on too, by chain: identical from the bottom up."""
-        return tuple(
-            layer
-            for layer, chain in zip(image.layers, chains(image), strict=True)
-            if self._chains[chain] > 1
-        )
+    def shared(self, image: Image) -> int:
+        """Uncompressed bytes of the layers that another image stands on too.
+
+        These are the same from the bottom up.
+        """
+        shared = 0
+        for chain, layer in image.chains.items():
+            if self._chains[chain] > 1:
+                shared += layer.uncompressed
+        return shared
 
     def own_on_registry(self, image: Image) -> int | None:
         """Bytes of the blobs that no other image has."""
-        sizes = {
-            layer.blob: layer.compressed for layer in image.layers if self._blobs[layer.blob] == 1
-        }
+        sizes = {}
+        for layer in image.layers:
+            if self._blobs[layer.blob] == 1:
+                sizes[layer.blob] = layer.compressed
         return total(sizes.values())
 
     @property
     def registry(self) -> int | None:
         """Bytes on a registry: each distinct blob once."""
-        return total(
-            layer.compressed
-            for layer in {
-                layer.blob: layer for image in self.images for layer in image.layers
-            }.values()
-        )
+        sizes: dict[str, int | None] = {}
+        for image in self.images:
+            sizes |= {layer.blob: layer.compressed for layer in image.layers}
+        return total(sizes.values())
 
     @property
     def host(self) -> int:
         """Bytes on a host: each distinct chain of layers once."""
-        distinct = {
-            chain: layer
-            for i in self.images
-            for layer, chain in zip(i.layers, chains(i), strict=True)
-        }
+        distinct: dict[str, MeasuredLayer] = {}
+        for image in self.images:
+            distinct |= image.chains
         return sum(layer.uncompressed for layer in distinct.values())
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: bytes; null where unmeasured."""
+        images = {}
+        for image in self.images:
+            images[image.name] = {
+                "digest": image.digest,
+                "uncompressed": image.uncompressed,
+                "compressed": image.compressed,
+                "shared_uncompressed": self.shared(image),
+                "own_on_registry": self.own_on_registry(image),
+                "layers": [asdict(layer) for layer in image.layers],
+            }
         return {
-            "images": {
-                image.name: {
-                    "digest": image.digest,
-                    "uncompressed": image.uncompressed,
-                    "compressed": image.compressed,
-                    "shared_uncompressed": sum(layer.uncompressed for layer in self.shared(image)),
-                    "own_on_registry": self.own_on_registry(image),
-                    "layers": [asdict(layer) for layer in image.layers],
-                }
-                for image in self.images
-            },
+            "images": images,
             "unique_on_registry": self.registry,
             "unique_on_host": self.host,
         }
 
 
-def chains(image: Image) -> list[str]:
-    """For each layer, what a host knows it by: its own digest and those of all below it."""
-    chains_of_layers, chain = [], ""
-    for layer in image.layers:
-        chain = f"{chain} {layer.diff}"
-        chains_of_layers.append(chain)
-    return chains_of_layers
-
-
 def total(values: Iterable[int | None]) -> int | None:
     """The sum; None if any value is unmeasured."""
-    figures = list(values)
-    return None if None in figures else sum(value for value in figures if value is not None)
+    figures = 0
+    for value in values:
+        if value is None:
+            return None
+        figures += value
+    return figures
+
+
+def short(digest: str) -> str:
+    """A digest as people read it."""
+    return digest.removeprefix("sha256:")[:12]
 
 
 _OF_SEVERAL = 4  # the first of the columns that compare images
@@ -141,11 +159,11 @@ def size_table(measurement: Measurement) -> SizeTable:
     """
     rows: list[tuple[str, ...]] = []
     for image in measurement.images:
-        shared = sum(layer.uncompressed for layer in measurement.shared(image))
+        shared = measurement.shared(image)
         rows.append(
             (
                 image.name,
-                image.digest.removeprefix("sha256:")[:12],
+                short(image.digest),
                 megabytes(image.uncompressed),
                 megabytes(image.compressed),
                 megabytes(shared),

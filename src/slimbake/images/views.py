@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slimbake.images.detail import Contents, Survey
-from slimbake.images.sizes import chains, total
+from slimbake.images.sizes import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,12 @@ class Row:
 def by_layer(survey: Survey) -> tuple[Row, ...]:
     """Each distinct layer, in the order in which the images name them."""
     places = _places(survey)
-    layers = ((diff, survey.contents[diff]) for diff in places)
-    return tuple(
-        _row(("layer", diff, described(layer)), [(diff, layer.uncompressed, layer.files)], places)
-        for diff, layer in layers
-    )
+    rows = []
+    for diff in places:
+        layer = survey.contents[diff]
+        amounts = [(diff, layer.uncompressed, layer.files)]
+        rows.append(_row(("layer", diff, described(layer)), amounts, places))
+    return tuple(rows)
 
 
 def by_package(survey: Survey) -> tuple[Row, ...]:
@@ -43,7 +44,7 @@ def by_package(survey: Survey) -> tuple[Row, ...]:
         for part in survey.contents[diff].parts:
             name = (part.owner.kind, part.owner.name, part.owner.version)
             amounts.setdefault(name, []).append((diff, part.uncompressed, part.files))
-    rows = (_row(name, amount, places) for name, amount in amounts.items())
+    rows = [_row(name, amount, places) for name, amount in amounts.items()]
     return tuple(sorted(rows, key=lambda row: (-row.uncompressed, row.kind, row.name, row.what)))
 
 
@@ -51,11 +52,13 @@ def described(contents: Contents) -> str:
     """What is in a layer, in a few words: its largest part, and how many others."""
     names: dict[str, None] = {}
     for part in sorted(contents.parts, key=lambda part: -part.uncompressed):
-        names.setdefault(" ".join(filter(None, (part.owner.name, part.owner.version))), None)
+        names[f"{part.owner.name} {part.owner.version}".rstrip()] = None
     if not names:
         return "no files"
     first, *others = names
-    return first + (f" and {len(others)} more" if others else "")
+    if others:
+        first += f" and {len(others)} more"
+    return first
 
 
 @dataclass(slots=True)
@@ -71,7 +74,7 @@ def _places(survey: Survey) -> dict[str, _Place]:
     """The places of each layer, by its digest."""
     places: dict[str, _Place] = {}
     for image in survey.measurement.images:
-        for layer, chain in zip(image.layers, chains(image), strict=True):
+        for chain, layer in image.chains.items():
             place = places.setdefault(layer.diff, _Place({}, set(), {}))
             place.blobs[layer.blob] = layer.compressed
             place.chains.add(chain)
@@ -83,13 +86,23 @@ def _row(
     name: tuple[str, str, str], amounts: list[tuple[str, int, int]], places: Mapping[str, _Place]
 ) -> Row:
     """`amounts`: layer, bytes, files."""
-    used = {diff: places[diff] for diff, _, _ in amounts}
-    whole = name[0] == "layer"
+    uncompressed = 0
+    on_host = 0
+    all_files = 0
+    images: dict[str, None] = {}
+    for diff, size, files in amounts:
+        uncompressed += size
+        on_host += size * len(places[diff].chains)
+        all_files += files
+        images |= places[diff].images
+    on_registry = None
+    if name[0] == "layer":
+        on_registry = total(places[name[1]].blobs.values())
     return Row(
         *name,
-        uncompressed=sum(size for _, size, _ in amounts),
-        files=sum(files for _, _, files in amounts),
-        on_registry=total(b for p in used.values() for b in p.blobs.values()) if whole else None,
-        on_host=sum(size * len(places[diff].chains) for diff, size, _ in amounts),
-        images=tuple(dict.fromkeys(image for place in used.values() for image in place.images)),
+        uncompressed=uncompressed,
+        files=all_files,
+        on_registry=on_registry,
+        on_host=on_host,
+        images=tuple(images),
     )

@@ -1,9 +1,9 @@
 """The programs that run in containers, shipped as one zipapp for each kind of step.
 
-`make.pyz` makes layers, `check.pyz` runs in final images, `export.pyz` runs where torch is. A
-folder of that name holds what only that kind of step runs; the modules beside this one are
-shared. They import the standard library and each other, always relatively, and nothing else of
-slimbake.
+`make.pyz` makes layers, `check.pyz` runs in final images. A folder of that name holds what only
+that kind of step runs; the modules beside this one are shared. They import the standard library and
+each other, always relatively, and nothing else of slimbake. `export.pyz`, which runs where torch
+is, is a package of its own: libs/slimbake-export.
 
 Other packages import formats from here, so that one definition serves both sides: `globs`,
 `ledger`, `names`, `debs` and `fetch`.
@@ -15,16 +15,17 @@ import base64
 import functools
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["make", "check", "export"]
+Kind = Literal["make", "check"]
 
 FOLDER = Path(__file__).parent
 SHARED: dict[Kind, tuple[str, ...]] = {
     "make": (
         "answers",
+        "archives",
         "budget",
         "debs",
         "elf",
@@ -38,8 +39,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "records",
         "step",
     ),
-    "check": ("budget", "elf", "ledger", "names", "ranking", "records", "step"),
-    "export": ("parity_texts", "ranking", "step"),
+    "check": ("budget", "elf", "ledger", "names", "records", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
 
@@ -77,22 +77,22 @@ sys.path.insert(0, f"/proc/self/fd/{program}")
 """
 
 
-def pyz(kind: Kind) -> str:
-    """The file name of a zipapp, in the repository and in containers."""
-    return f"{kind}.pyz"
-
-
 @functools.cache
 def zipapp(kind: Kind) -> bytes:
-    """The zipapp of a kind of step: the same bytes on every machine and with every Python.
+    """The zipapp of a kind of step."""
+    return packed(kind, _members(kind))
+
+
+def packed(name: str, members: Iterable[tuple[str, bytes]]) -> bytes:
+    """A zipapp of these files: the same bytes on every machine and with every Python.
 
     Uncompressed, names sorted, one time, one mode. The first line says that slimbake generates it.
     """
     archive = io.BytesIO()
-    archive.write(f"{_FIRST_LINE.format(kind)}\n".encode())
+    archive.write(f"{_FIRST_LINE.format(name)}\n".encode())
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
-        for name, content in sorted(_members(kind)):
-            member = zipfile.ZipInfo(name, _TIME)
+        for path, content in sorted(members):
+            member = zipfile.ZipInfo(path, _TIME)
             member.create_system = 3  # Unix
             member.external_attr = 0o100644 << 16
             file.writestr(member, content)
@@ -100,15 +100,16 @@ def zipapp(kind: Kind) -> bytes:
 
 
 def _main(kind: Kind) -> str:
-    first = {"make": _UNCOLLECTED, "check": _PATIENT, "export": ""}
+    first = {"make": _UNCOLLECTED, "check": _PATIENT}
     return first[kind] + _MAIN.format(kind)
 
 
 def _members(kind: Kind) -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _main(kind).encode()
-    yield from ((f"{package}/__init__.py", b"") for package in ("slimbake", "slimbake/inside"))
-    modules = (*(FOLDER / f"{name}.py" for name in SHARED[kind]), *(FOLDER / kind).glob("*.py"))
-    for path in modules:
+    yield "slimbake/__init__.py", b""
+    yield "slimbake/inside/__init__.py", b""
+    modules = [FOLDER / f"{name}.py" for name in SHARED[kind]]
+    for path in (*modules, *(FOLDER / kind).glob("*.py")):
         yield f"slimbake/inside/{path.relative_to(FOLDER).as_posix()}", path.read_bytes()
 
 

@@ -24,6 +24,7 @@ from .lines import lines_of
 from .step import INSIDE, StepError, hashed
 
 LOCK = INSIDE / "lock.txt"
+_ERRORS = 4  # lines of a failed command that are shown
 UNKNOWN = "unknown.json"  # name -> the packages that may be meant
 
 
@@ -56,8 +57,10 @@ def apt(*command: str, folder: Path | None = None) -> str:
         ) from None
     if done.returncode:
         lines = done.stderr.splitlines()
-        errors = " ".join([line for line in lines if line.startswith("E: ")] or lines)
-        raise StepError(f"system: {' '.join(command[:2])} failed: {errors}")
+        # A script of a package says first what went wrong, then dpkg that it failed, and apt last.
+        errors = [line for line in lines if line.startswith("E: ") or ": error" in line]
+        shown = "\n  ".join((errors or lines)[:_ERRORS])
+        raise StepError(f"system: {' '.join(command[:2])} failed: {shown}")
     return done.stdout
 
 
@@ -73,14 +76,16 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
     candidates = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (.+)$", policy, re.MULTILINE))
     unknown: dict[str, list[str]] = {}
     for name in sorted({*names}):
-        if candidates.get(name, "(none)") == "(none)":
-            shown = apt("apt-cache", *of, "showpkg", name) if name in candidates else ""
-            lines = shown.partition("Reverse Provides:")[2].splitlines()
-            providers = sorted({line.split()[0] for line in lines if line.strip()})
-            if len(providers) != 1:
-                packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-                alike = [package for package in packages if package[:2] == name[:2]]
-                unknown[name] = providers[:6] or difflib.get_close_matches(name, alike)
+        if candidates.get(name, "(none)") != "(none)":
+            continue
+        shown = apt("apt-cache", *of, "showpkg", name) if name in candidates else ""
+        lines = shown.partition("Reverse Provides:")[2].splitlines()
+        providers = sorted({line.split()[0] for line in lines if line.strip()})
+        if len(providers) == 1:
+            continue
+        packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
+        alike = [package for package in packages if package[:2] == name[:2]]
+        unknown[name] = providers[:6] or difflib.get_close_matches(name, alike)
     return unknown
 
 
@@ -95,10 +100,9 @@ def resolve_debs(names: Sequence[str], of: Sequence[str]) -> list[Deb]:
     debs = {}
     for paragraph in shown.strip().split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", paragraph, re.MULTILINE))
-        name, version, of_arch = (fields[key] for key in ("Package", "Version", "Architecture"))
-        file = f"{name}_{version.replace(':', '%3a')}_{of_arch}.deb"
-        size, sha256 = int(fields["Size"]), fields["SHA256"]
-        debs[name, version] = Deb(name, version, of_arch, file, size, sha256)
+        name, version, arch = fields["Package"], fields["Version"], fields["Architecture"]
+        file = f"{name}_{version.replace(':', '%3a')}_{arch}.deb"
+        debs[name, version] = Deb(name, version, arch, file, int(fields["Size"]), fields["SHA256"])
     return [debs[name.partition(":")[0], version] for name, version in installs]
 
 
@@ -109,11 +113,12 @@ def format_debs(debs: Sequence[Deb]) -> str:
 
 def parse_debs(lock: str) -> list[Deb]:
     """The packages of a lock, of every architecture."""
-    rows = (line.split() for line in lines_of(lock) if line and not line.startswith("#"))
-    return [
-        Deb(name, version, arch, file, int(size), sha256)
-        for name, version, arch, file, size, sha256 in rows
-    ]
+    debs = []
+    for line in lines_of(lock):
+        if line and not line.startswith("#"):
+            name, version, arch, file, size, sha256 = line.split()
+            debs.append(Deb(name, version, arch, file, int(size), sha256))
+    return debs
 
 
 def debs_of(lock: Path, arch: str = "") -> list[Deb]:
@@ -161,7 +166,8 @@ def lock_debs(arguments: Sequence[str]) -> None:
     for of in map(_architecture, architectures.split(",")):
         apt("apt-get", *of, "update", "--error-on=any")
         missing = _unknown(packages, of)
-        locked += [] if missing else resolve_debs(packages, of)
+        if not missing:
+            locked += resolve_debs(packages, of)
         unknown = missing | unknown
     Path(out).write_text(format_debs(locked))
     Path(out).with_name(UNKNOWN).write_text(json.dumps(unknown))

@@ -60,7 +60,10 @@ class Fates:
     def __str__(self) -> str:
         """In one line."""
         counted = {**self.files, "lost": len(self.losses)}
-        parts = [f"{counted[fate]:,} {text}" for fate, text in _TEXTS.items() if counted.get(fate)]
+        parts = []
+        for fate, text in _TEXTS.items():
+            if counted.get(fate):
+                parts.append(f"{counted[fate]:,} {text}")
         return f"{sum(self.files.values()):,} files: {', '.join(parts)}"
 
 
@@ -88,7 +91,7 @@ def _fate(row: Row, disk: Disk, entry: LedgerEntry | None, whole: bool) -> tuple
     there = _on_disk(row, disk)
     if there is None:
         if entry and not entry.after:
-            return ("requested" if entry.requested else "removed"), ""
+            return ("requested", "") if entry.requested else ("removed", "")
         return ("bytecode", "") if row.is_bytecode else ("lost", LOST)
     if row.digest is None or there == row.digest[1]:
         return "disk", ""

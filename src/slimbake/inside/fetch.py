@@ -95,8 +95,9 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
         shutil.copyfile(kept, target / name)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for done in [pool.submit(bring, wheels) for wheels in locate_wheels(packages, torch)]:
-            done.result()
+        brought = [pool.submit(bring, wheels) for wheels in locate_wheels(packages, torch)]
+        for wheel in brought:
+            wheel.result()
     source = source_line(lock)
     if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
         url = source.get("address") or locate_sources(source)
@@ -118,9 +119,12 @@ def _path(url: str) -> str:
 
 def locate_sources(source: dict[str, Any]) -> str:
     """Where the index has the sources of a lock. Raises FetchError."""
-    done = _ask(f"{source['name']}=={source['version']}\n", ("--no-binary", source["name"]))
-    packages = tomllib.loads(done.stdout).get("packages", []) if not done.returncode else []
-    for archive in (package["sdist"] for package in packages if "sdist" in package):
+    done = _ask(f"{source['name']}=={source['version']}\n", "--no-binary", source["name"])
+    packages = [] if done.returncode else tomllib.loads(done.stdout).get("packages", [])
+    for package in packages:
+        archive = package.get("sdist")
+        if archive is None:
+            continue
         # Without a SHA-256 it is compared when it is downloaded.
         if archive.get("hashes", {}).get("sha256", source["sha256"]) == source["sha256"]:
             return str(archive.get("url") or f"file://{quote(archive['path'])}")
@@ -136,15 +140,18 @@ def choose_wheel(wheels: list[LocatedWheel], locked: set[str]) -> LocatedWheel:
     installs it verifies it. Of an index that gives no SHA-256, the first is as good as any: it is
     compared when it is downloaded. Raises FetchError.
     """
-    named = [wheel for wheel in wheels if wheel.sha256 in locked]
-    local = [wheel for wheel in wheels if _in_folder(wheel.url)]
-    unknown = [wheel for wheel in wheels if not wheel.sha256]
-    if candidates := named or local or (unknown if locked else []):
-        return candidates[0]
+    for wheel in wheels:
+        if wheel.sha256 in locked:
+            return wheel
+    for wheel in wheels:
+        if _in_folder(wheel.url):
+            return wheel
+    for wheel in wheels:
+        if locked and not wheel.sha256:
+            return wheel
     names = ", ".join(f"{wheel_name(wheel.url)} with sha256 {wheel.sha256}" for wheel in wheels)
-    raise FetchError(
-        f"{wheels[0].package}: the index has {names}, and the lock {' or '.join(sorted(locked)) or 'no hash'}"
-    )
+    wanted = " or ".join(sorted(locked)) or "no hash"
+    raise FetchError(f"{wheels[0].package}: the index has {names}, and the lock {wanted}")
 
 
 def wheel_name(url: str) -> str:
@@ -160,17 +167,19 @@ def locate_wheels(packages: Iterable[LockEntry], torch: str) -> list[list[Locate
     requirements = "\n".join(package.requirement for package in packages)
     if not requirements:
         return []
-    # Wheels that the machine's indexes lack may be on PyTorch's own index.
-    elsewhere = torch and f"+{torch}" in requirements
-    for more in ((), ("--torch-backend", torch))[: 2 if elsewhere else 1]:
-        done = _ask(requirements, more)
-        if not done.returncode:
-            found = tomllib.loads(done.stdout).get("packages", [])
-            return [[_located(package, wheel) for wheel in package["wheels"]] for package in found]
-    raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
+    done = _ask(requirements)
+    if done.returncode and torch and f"+{torch}" in requirements:
+        # Wheels that the machine's indexes lack may be on PyTorch's own index.
+        done = _ask(requirements, "--torch-backend", torch)
+    if done.returncode:
+        raise FetchError(f"uv does not find what the lock names\n{done.stderr}")
+    located = []
+    for package in tomllib.loads(done.stdout).get("packages", []):
+        located.append([_located(package, wheel) for wheel in package["wheels"]])
+    return located
 
 
-def _ask(requirements: str, more: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _ask(requirements: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Where uv finds these requirements, as a pylock.toml."""
     command = [
         *(str(INSIDE / "uv"), "pip", "compile", "-", "--format", "pylock.toml", "--no-deps"),
@@ -181,17 +190,17 @@ def _ask(requirements: str, more: Sequence[str]) -> subprocess.CompletedProcess[
     links = INSIDE / "find-links"
     if links.is_dir() and any(links.iterdir()):
         command += ["--find-links", str(links)]
-    files = {"SSL_CERT_FILE": INSIDE / "ca.pem", "UV_CONFIG_FILE": INSIDE / "uv.toml"}
-    environment = {
-        **os.environ,
-        **{variable: str(path) for variable, path in files.items() if path.is_file()},
-        "UV_CACHE_DIR": str(INSIDE / "cache"),
-        "HOME": "/tmp",  # noqa: S108
-        "UV_PYTHON_DOWNLOADS": "never",
-    }
+    command += options
+    environment = dict(os.environ)
+    environment["UV_CACHE_DIR"] = str(INSIDE / "cache")
+    environment["HOME"] = "/tmp"  # noqa: S108
+    environment["UV_PYTHON_DOWNLOADS"] = "never"
+    for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
+        if (INSIDE / name).is_file():
+            environment[variable] = str(INSIDE / name)
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [*command, *more], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as uv:
         # What an index sends, uv keeps in memory.
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -214,8 +223,13 @@ def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:
 
 def _indexes() -> Iterable[str]:
     path = INSIDE / "uv.toml"
-    settings = tomllib.loads(path.read_text()) if path.is_file() else {}
-    return (*settings.get("extra-index-url", []), *filter(None, [settings.get("index-url")]))
+    if not path.is_file():
+        return []
+    settings = tomllib.loads(path.read_text())
+    indexes = list(settings.get("extra-index-url", []))
+    if settings.get("index-url"):
+        indexes.append(settings["index-url"])
+    return indexes
 
 
 Open = Callable[[str, dict[str, str]], Answer]
@@ -232,12 +246,11 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     def authorised(
         request: urllib.request.Request, owner: SplitResult | None
     ) -> urllib.request.Request:
-        host = urlsplit(request.full_url).hostname or ""
-        user = (
-            (unquote(owner.username or ""), unquote(owner.password or ""))
-            if owner
-            else _netrc(host)
-        )
+        user: tuple[str, str] | None
+        if owner:
+            user = (unquote(owner.username or ""), unquote(owner.password or ""))
+        else:
+            user = _netrc(urlsplit(request.full_url).hostname or "")
         if user:
             word = base64.b64encode(":".join(user).encode()).decode()
             request.add_unredirected_header("Authorization", f"Basic {word}")
@@ -312,7 +325,10 @@ def _netrc(host: str) -> tuple[str, str] | None:
         login = netrc.netrc().authenticators(host)
     except (OSError, netrc.NetrcParseError):
         return None
-    return (login[0], login[2]) if login else None
+    if login is None:
+        return None
+    name, _, password = login
+    return name, password
 
 
 def download(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # One pattern for the step that applies rules and for the check of the manifest.
 # `license.py` is a module.
@@ -13,35 +13,51 @@ LICENCE = re.compile(
 )
 
 
+_WILD = re.compile("[*?]")
+
+
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     """A function that says whether a path matches any of these globs.
 
     `*` and `?` stay within a folder; `**` is any number of folders, and at the end of a glob
     everything below. Paths that begin with `/` match only globs that do.
     """
-    globs = set(globs)
     # A manifest may name thousands of files and folders without a wildcard: these are looked up.
-    named = {glob for glob in globs if not {*"*?"} & {*glob.removesuffix("/**")}}
-    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs - named) or r"(?!)")
+    plain: set[str] = set()
+    patterns: list[str] = []
+    for glob in set(globs):
+        if _WILD.search(glob.removesuffix("/**")):
+            patterns.append(f"(?:{_regex(glob)})")
+        else:
+            plain.add(glob)
+    pattern = re.compile("|".join(patterns) or r"(?!)")
 
     def matches(path: str) -> bool:
-        above = (
-            (f"{path[: slash.start()]}/**" for slash in re.finditer("/(?=.)", path))
-            if named
-            else ()
-        )
-        return path in named or not named.isdisjoint(above) or whole.fullmatch(path) is not None
+        if plain and not plain.isdisjoint(_plain_globs(path)):
+            return True
+        return pattern.fullmatch(path) is not None
 
     return matches
 
 
+def _plain_globs(path: str) -> Iterator[str]:
+    """The globs of a name or of all below a folder that match a path."""
+    yield path
+    for slash in re.finditer("/(?=.)", path):
+        yield f"{path[: slash.start()]}/**"
+
+
 def _regex(glob: str) -> str:
     *folders, last = glob.removeprefix("/").split("/")
-    way = "".join("\0" if folder == "**" else f"{_name(folder)}/" for folder in folders)
-    end = "(?s:.+)" if last == "**" else _name(last)
-    return ("/" if glob.startswith("/") else "(?!/)") + _between(
-        f"{way}{end}".split("\0"), "(?:[^/]++/)"
-    )
+    pieces = [""]  # what stands between two `**`
+    for folder in folders:
+        if folder == "**":
+            pieces.append("")
+        else:
+            pieces[-1] += f"{_name(folder)}/"
+    pieces[-1] += "(?s:.+)" if last == "**" else _name(last)
+    root = "/" if glob.startswith("/") else "(?!/)"
+    return root + _between(pieces, "(?:[^/]++/)")
 
 
 def _name(part: str) -> str:
@@ -53,5 +69,7 @@ def _between(pieces: Sequence[str], wild: str) -> str:
     can first leaves most to the next one: no other place is tried, but for the last.
     """
     first, *rest = pieces
-    middle = "".join(f"(?>{wild}*?{piece})" for piece in rest[:-1])
-    return first + middle + "".join(f"{wild}*{piece}" for piece in rest[-1:])
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>{wild}*?{piece})" for piece in middle) + f"{wild}*{last}"

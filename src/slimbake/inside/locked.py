@@ -134,10 +134,13 @@ def _fault(text: str, at: int) -> Fault:
     """The first line from there on that does not belong where it stands, or has no SHA-256."""
     number = _line_number(text, at)
     lines = lines_of(text[at:])
-    odd = next((n for n, line in enumerate(lines) if not _LINES.fullmatch(line)), 0)
-    return Fault(
-        f"{number + odd}: '{lines[odd][:_SHOWN]}' is no exact version with a SHA-256 for each wheel"
-    )
+    shown = number, lines[0]
+    for place, line in enumerate(lines, start=number):
+        if not _LINES.fullmatch(line):
+            shown = place, line
+            break
+    number, line = shown
+    return Fault(f"{number}: '{line[:_SHOWN]}' is no exact version with a SHA-256 for each wheel")
 
 
 def _line_number(text: str, at: int) -> int:
@@ -145,5 +148,10 @@ def _line_number(text: str, at: int) -> int:
 
 
 def _needed(text: str) -> tuple[str, ...]:
-    names = text.rpartition("via ")[2]
-    return (*[""] * text.startswith(ASKED), *(names.split(", ") if "via " in text else ()))
+    needed = []
+    if text.startswith(ASKED):
+        needed.append("")
+    _, via, names = text.rpartition("via ")
+    if via:
+        needed += names.split(", ")
+    return tuple(needed)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from slimbake.catalogue import Rule
 from slimbake.config.naming import rest_layer, wheel_layer
-from slimbake.fleet.model import Base, Fleet, Service, Weights
+from slimbake.fleet.model import Base, Fleet, Service, Weights, installs
 from slimbake.layers.model import FORMAT, Layer, Layering, Link
 from slimbake.layers.order import ordered
 from slimbake.layers.rules import Rules
@@ -60,7 +60,7 @@ class _Layering:
     def _composed(self, owner: Base | Service) -> Iterable[Layer]:
         """The layers of the packages that a base or service adds to what is below it."""
         scope = owner.scope
-        if not _installs(owner):
+        if not installs(owner):
             return
         text = self._locks.text(scope.lock)
         pins = self._locks.pins(scope.lock)
@@ -91,14 +91,19 @@ class _Layering:
         heavy wheel's, "" of a rest.
         """
         rules = self._rules.of(owner, pins)
-        bytecode = owner.bytecode.of if owner.optimize or owner.bytecode.of != "rule" else "all"
+        bytecode = owner.bytecode.of
+        if bytecode == "rule" and not owner.optimize:
+            bytecode = "all"
         if owner.scope.kind == "export":  # what exports starts once
             bytecode = "rule"
         never_locked = "" if pins else owner.scope.lock
         key = _key(pins, rules, bytecode, owner.scope.python.version, never_locked)
         if key not in self._layers:
             digits = key.partition(":")[2]
-            targets = {p.source.origin: p.scope.name for p in owner.packages if p.source}
+            targets = {}
+            for part in owner.packages:
+                if part.source:
+                    targets[part.source.origin] = part.scope.name
             built = [pin for pin in pins if pin.built in targets]
             self._layers[key] = Layer(
                 name=wheel_layer(package, digits) if package else rest_layer(owner.scope.lock),
@@ -123,18 +128,21 @@ class _Layering:
         heavy: set[str] = set()
         weights: set[str] = set()
         for owner in siblings:
-            layers = self._own[owner.scope.name]
-            heavy |= {layer.name for layer in layers if layer.name != rest_layer(layer.lock)}
-            names[owner.scope.name] = [layer.name for layer in layers]
+            own = []
+            for layer in self._own[owner.scope.name]:
+                own.append(layer.name)
+                if layer.name != rest_layer(layer.lock):
+                    heavy.add(layer.name)
             if isinstance(owner, Service) and owner.laid:
                 laid = owner.laid.scope.name
                 weights.add(laid)
-                names[owner.scope.name].append(laid)
+                own.append(laid)
                 self._sizes[laid] = self._of_weights(owner.laid)
-        return {
-            scope: tuple(_links(chain, heavy, weights))
-            for scope, chain in ordered(names, self._sizes).items()
-        }
+            names[owner.scope.name] = own
+        chains = {}
+        for scope, chain in ordered(names, self._sizes).items():
+            chains[scope] = tuple(_links(chain, heavy, weights))
+        return chains
 
     def _of_weights(self, weights: Weights) -> int:
         pins = self._locks.pins(weights.scope.lock)
@@ -145,7 +153,10 @@ def _links(chain: Sequence[str], heavy: set[str], weights: set[str]) -> Iterable
     """The layers of a chain. From the last heavy one on, what is small is copied onto what is below:
     to link it would cost a new file tree of the whole image.
     """
-    last = max((place for place, name in enumerate(chain) if name in heavy), default=-1)
+    last = -1
+    for place, name in enumerate(chain):
+        if name in heavy:
+            last = place
     for place, name in enumerate(chain):
         yield Link(name, weights=name in weights, linked=place <= last)
 
@@ -157,8 +168,9 @@ def _by_parent(owners: Iterable[Base | Service]) -> Iterable[list[Base | Service
     siblings: dict[tuple[str, ...], list[Base | Service]] = {}
     for owner in owners:
         chain = owner.scope.chain
-        parent = chain[-1].name if chain else ""
-        place = (parent, owner.name) if owner.scope.kind == "export" else (parent,)
+        place: tuple[str, ...] = (chain[-1].name,) if chain else ("",)
+        if owner.scope.kind == "export":
+            place += (owner.name,)
         siblings.setdefault(place, []).append(owner)
     return siblings.values()
 
@@ -167,11 +179,6 @@ def _build(torch: str, pins: Iterable[Pin]) -> str:
     """The build of torch whose own index may have a wheel of these pins; "" where none is of it."""
     named = any(pin.version.endswith(f"+{torch}") for pin in pins)
     return torch if named else ""
-
-
-def _installs(owner: Base | Service) -> bool:
-    """Whether its lock may name packages: those that it asks for, or that its own packages need."""
-    return owner.scope.installs or bool(owner.packages)
 
 
 def _key(

@@ -1,4 +1,4 @@
-"""What every lock has to answer now, as digests: compared with what the committed ones answer."""
+"""What every lock has to answer now, as digests, and which committed locks are stale."""
 
 from __future__ import annotations
 
@@ -40,18 +40,19 @@ class System:
 
 def stale(fleet: Fleet, locks: Locks) -> tuple[Stale, ...]:
     """The locks that do not answer what the fleet, as its manifest alone has it, asks now."""
-    digests = asks(fleet, lambda name: locks.text(name) or "")
-    outdated = tuple(
-        lock for name, value in digests.items() if (lock := locks.compared(name, value))
-    )
-    outdated = (*outdated, *_unfit(fleet, locks, {lock.name for lock in outdated}))
-    if EXTERNALS not in {lock.name for lock in outdated}:
-        outdated = (*outdated, *_unknown(fleet, locks))
+    outdated = []
+    for name, digest in asks(fleet, lambda name: locks.text(name) or "").items():
+        lock = locks.compared(name, digest)
+        if lock:
+            outdated.append(lock)
+    outdated += _unfit(fleet, locks, {lock.name for lock in outdated})
+    if all(lock.name != EXTERNALS for lock in outdated):
+        outdated += _unknown(fleet, locks)
     changed = {lock.name for lock in outdated if not lock.why}
     if not changed:
-        return outdated
+        return tuple(outdated)
     reasons = _reasons(fleet, changed)
-    return tuple(lock if lock.why else replace(lock, why=reasons[lock.name]) for lock in outdated)
+    return tuple(replace(lock, why=lock.why or reasons[lock.name]) for lock in outdated)
 
 
 def _unfit(fleet: Fleet, locks: Locks, others: Collection[str]) -> Iterator[Stale]:
@@ -99,28 +100,27 @@ def _reasons(fleet: Fleet, changed: Collection[str]) -> dict[str, str]:
         EXTERNALS: "the images from outside (`externals`, `from`, `build`) have changed",
     }
     for weights in fleet.weights:
-        edited = f"the files in {weights.value} have changed"
-        reason_of[weights.scope.lock] = (
-            edited if weights.source == "path" else "`weights` has changed"
-        )
+        reason = "`weights` has changed"
+        if weights.source == "path":
+            reason = f"the files in {weights.value} have changed"
+        reason_of[weights.scope.lock] = reason
     owners: tuple[Base | Service | Package, ...] = (*fleet.packages, *fleet.bases, *fleet.services)
     for owner in owners:  # each after the base below it
-        who = f"the base {owner.name}" if isinstance(owner, Base) else owner.name
+        subject = f"the base {owner.name}" if isinstance(owner, Base) else owner.name
         asks = owner.scope.asks
         if isinstance(owner, Package) and owner.path:  # its project says more than what it requires
             files = _project_files(fleet, owner.path)
         else:
-            files = (
-                *asks.files,
-                *_project_files(fleet, *(package.path for package in asks.packages)),
-            )
-        where = dict.fromkeys((fleet.manifest.file.name, *files))
+            folders = [package.path for package in asks.packages]
+            files = (*asks.files, *_project_files(fleet, *folders))
+        names = dict.fromkeys((fleet.manifest.file.name, *files))
+        reason = f"what {subject} asks for has changed ({', '.join(names)})"
+        for base in owner.scope.chain:
+            if base.lock in changed:
+                reason = reason_of[base.lock]
+                break
+        reason_of[owner.scope.lock] = reason
         reason_of[owner.scope.system_lock] = f"`system` of {owner.name} has changed"
-        reason = f"what {who} asks for has changed ({', '.join(where)})"
-        changed_base = next(
-            (scope.lock for scope in owner.scope.chain if scope.lock in changed), ""
-        )
-        reason_of[owner.scope.lock] = reason_of.get(changed_base, reason)
     return reason_of
 
 
@@ -137,8 +137,7 @@ def asks(fleet: Fleet, text: Callable[[str], str]) -> dict[str, str]:
 
 
 def _asked_image(external: External) -> str:
-    words = [external.name, external.image, *filter(None, [external.version])]
-    return " ".join(words)
+    return f"{external.name} {external.image} {external.version}".rstrip()
 
 
 def asked_of(scope: Scope, fleet: Fleet, text: Callable[[str], str]) -> str:
@@ -159,12 +158,10 @@ def weights_texts(fleet: Fleet) -> dict[str, str]:
 
 def systems(fleet: Fleet) -> Iterator[System]:
     """What is asked for of Debian."""
-    every: tuple[Base | Service | Package, ...] = (
-        *fleet.bases,
-        *fleet.services,
-        *fleet.packages,
-    )
-    return (System(owner.scope, owner.system) for owner in every if owner.system)
+    owners: tuple[Base | Service | Package, ...] = (*fleet.bases, *fleet.services, *fleet.packages)
+    for owner in owners:
+        if owner.system:
+            yield System(owner.scope, owner.system)
 
 
 def _asked_system(system: System, fleet: Fleet) -> str:
@@ -176,18 +173,21 @@ def _project(fleet: Fleet, path: str) -> str:
     """What its files say, less its own version, which no lock holds. In setup.py that may be a part of
     what it requires.
     """
-    return "".join(
-        text if name.endswith(SETUP_PY) else _OWN_VERSION.sub(r"\1", text)
-        for name in _project_files(fleet, path)
-        for text in (content(fleet.root, name).decode("utf-8", "backslashreplace"),)
-    )
+    texts = []
+    for name in _project_files(fleet, path):
+        text = content(fleet.root, name).decode("utf-8", "backslashreplace")
+        if not name.endswith(SETUP_PY):
+            text = _OWN_VERSION.sub(r"\1", text)
+        texts.append(text)
+    return "".join(texts)
 
 
 def _project_files(fleet: Fleet, *paths: str) -> tuple[str, ...]:
     """The files in which these packages of the repository say what they require."""
-    names = (
-        posixpath.normpath(f"{path}/{name}")
-        for path in paths
-        for name in (PYPROJECT, SETUP_CFG, SETUP_PY)
-    )
-    return tuple(name for name in names if (fleet.root / name).is_file())
+    files = []
+    for path in paths:
+        for name in (PYPROJECT, SETUP_CFG, SETUP_PY):
+            file = posixpath.normpath(f"{path}/{name}")
+            if (fleet.root / file).is_file():
+                files.append(file)
+    return tuple(files)

@@ -15,7 +15,9 @@ from slimbake.lock.model import Pin
 
 _SHOWN = 6  # chains of one package
 # What uv says of a name, on a machine with an index and on one without.
-_UNKNOWN = re.compile(r"(\S+) was not found in the (?:package registry|provided package locations)")
+_UNKNOWN = re.compile(
+    r"(?<!\S)(\S+) was not found in the (?:package registry|provided package locations)"
+)
 
 Locked = Mapping[str, tuple[Pin, ...]]  # scope -> the pins that it adds
 
@@ -34,18 +36,19 @@ def holders(
     """
     for scope in scopes:
         for pin in locked.get(scope.name, ()):
-            if pin.name == package:
-                needers: dict[str, set[str]] = {}  # of all platforms
-                for part in scope.closure:
-                    for each in locked.get(part.name, ()):
-                        needers.setdefault(each.name, set()).update(each.via)
-                chains = _chains(pin.name, pin.via, needers, ())
-                yield scope, pin, sorted(chains, key=lambda chain: (len(chain), chain))
+            if pin.name != package:
+                continue
+            needers: dict[str, set[str]] = {}  # of all platforms
+            for part in scope.closure:
+                for other in locked.get(part.name, ()):
+                    needers.setdefault(other.name, set()).update(other.via)
+            chains = _chains(pin.name, pin.via, needers, ())
+            yield scope, pin, sorted(chains, key=lambda chain: (len(chain), chain))
 
 
 def _chains(
     package: str,
-    via: Iterable[str],
+    via: Collection[str],
     needers: Mapping[str, Collection[str]],
     tail: tuple[str, ...],
 ) -> list[tuple[str, ...]]:
@@ -54,14 +57,17 @@ def _chains(
     `via`: who needs the package ("" = it is asked for); `needers`: who needs others, by their names.
     """
     way = (package, *tail)
-    names = sorted(via)
-    # a base that was found does not say who asks
-    chains = [way] if "" in names or not names else []
-    for name in names:
-        if name and name not in way:
-            # What is no pin is a package of the repository.
-            known = name in needers
-            chains += _chains(name, needers[name], needers, way)[:1] if known else [(name, *way)]
+    chains = []
+    # The lock of a base that was found does not say who asks.
+    if "" in via or not via:
+        chains.append(way)
+    for name in sorted(via):
+        if name in way or not name:
+            continue
+        if name in needers:
+            chains += _chains(name, needers[name], needers, way)[:1]
+        else:  # a package of the repository has no pin
+            chains.append((name, *way))
     return chains
 
 
@@ -78,24 +84,27 @@ def explanation(package: str, scopes: Iterable[Scope], locked: Locked) -> str:
 
 def way(package: str, scope: Scope, locked: Locked) -> tuple[str, ...]:
     """The shortest way from a requirement of a scope down to a package of it, both included."""
-    chains = (chain for *_, ways in holders(package, [scope], locked) for chain in ways)
-    return next(chains, (package,))
+    for _, _, ways in holders(package, [scope], locked):
+        if ways:
+            return ways[0]
+    return (package,)
 
 
 def refuse_torch(scopes: Iterable[Scope], locked: Locked) -> None:
     """Raise ResolutionError where services that run on ONNX Runtime would hold torch, with what
     requires it.
     """
-    lines = [
-        f"{scope.name}: torch in {part.name}, required by {' -> '.join(way('torch', part, locked))}"
-        for scope in scopes
-        for part in (scope.closure if scope.onnx else ())
-        if any(pin.name == "torch" for pin in locked.get(part.name, ()))
-    ]
+    lines = []
+    for scope in scopes:
+        if not scope.onnx:
+            continue
+        for part in scope.closure:
+            if any(pin.name == "torch" for pin in locked.get(part.name, ())):
+                ways = " -> ".join(way("torch", part, locked))
+                lines.append(f"\n  {scope.name}: torch in {part.name}, required by {ways}")
     if lines:
         raise ResolutionError(
-            "services with `inference: onnx` would hold torch\n"
-            + "\n".join(f"  {line}" for line in lines),
+            f"services with `inference: onnx` would hold torch{''.join(lines)}",
             "require what runs without it, or stay on torch: remove `inference`",
         )
 
@@ -104,7 +113,7 @@ def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Sourc
     """Raise ResolutionError where a package is none of those whose hashes a requirements file
     allows. `sources`: by their origins.
     """
-    lines = []
+    lines: dict[str, None] = {}
     builds = set()
     for allowed, pin in itertools.product(scope.asks.hashes, pins):
         if pin.name != allowed.name:
@@ -113,22 +122,26 @@ def refuse_hashes(scope: Scope, pins: Sequence[Pin], sources: Mapping[str, Sourc
         if source := sources.get(pin.built):
             files[source.file] = source.sha256
         for file, sha256 in files.items():
-            if sha256 and sha256 not in allowed.sha256:
-                lines.append(
-                    f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
-                )
-                if pin.version.endswith(f"+{scope.torch}"):
-                    builds.add(pin.name)
-    if lines:
-        raise ResolutionError(
-            "the index has other files than the requirements allow\n"
-            + "\n".join(f"  {line}" for line in dict.fromkeys(lines)),
+            if not sha256 or sha256 in allowed.sha256:
+                continue
+            line = f"{file} has sha256 {sha256}, which is none of the hashes in {allowed.file}"
+            lines[f"\n  {line}"] = None
+            if pin.version.endswith(f"+{scope.torch}"):
+                builds.add(pin.name)
+    if not lines:
+        return
+    hint = (
+        "if you trust the index: write the file's hashes again, or remove them: the lock holds"
+        " hashes"
+    )
+    if builds:
+        hint = (
             f"these hashes of {', '.join(sorted(builds))} are those of another build: remove them, or"
             " write `torch: cuda` for the index's own build, with CUDA"
-            if builds
-            else "if you trust the index: write the file's hashes again, or remove them: the lock"
-            " holds hashes",
         )
+    raise ResolutionError(
+        f"the index has other files than the requirements allow{''.join(lines)}", hint
+    )
 
 
 def no_solution(scope: Scope, details: str, known: Collection[str]) -> ResolutionError:
@@ -142,9 +155,10 @@ def no_solution(scope: Scope, details: str, known: Collection[str]) -> Resolutio
             *(constraint.file for constraint in scope.asks.constraints),
         )
     )
-    shown = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
-    stands = ", ".join(base.name for base in scope.chain)
-    python = f" on Python {scope.python.version}" if scope.python.suffix else ""
+    asked_in = f"\n  (asked for in the manifest, {some([*files], _SHOWN)})" if files else ""
+    subject = scope.name
+    if scope.python.suffix:
+        subject += f" on Python {scope.python.version}"
     if unknown := dict.fromkeys(_UNKNOWN.findall(" ".join(details.split()))):
         hints = []
         for name in unknown:
@@ -156,14 +170,15 @@ def no_solution(scope: Scope, details: str, known: Collection[str]) -> Resolutio
         )
         names = " and ".join(map(repr, unknown))
         return ResolutionError(
-            f"no index has {names}, which {scope.name}{python} needs{shown}\n{details}",
+            f"no index has {names}, which {subject} needs{asked_in}\n{details}",
             "\n".join(hints),
         )
-    takes = f", which takes the versions of {stands}" if stands else ""
-    return ResolutionError(
-        f"no solution for {scope.name}{python}{takes}{shown}\n{details}",
-        "correct a name or relax one of these requirements"
-        + ", or bake a Dockerfile of its own (`dockerfile:`)" * (scope.kind == "service")
-        + ("; or take the service off that base" if stands else "")
-        + "; `lock: {except: [NAME]}` lets a package be newer" * ("exclude-newer" in details),
-    )
+    hint = "correct a name or relax one of these requirements"
+    if scope.kind == "service":
+        hint += ", or bake a Dockerfile of its own (`dockerfile:`)"
+    if scope.chain:
+        subject += f", which takes the versions of {', '.join(base.name for base in scope.chain)}"
+        hint += "; or take the service off that base"
+    if "exclude-newer" in details:
+        hint += "; `lock: {except: [NAME]}` lets a package be newer"
+    return ResolutionError(f"no solution for {subject}{asked_in}\n{details}", hint)

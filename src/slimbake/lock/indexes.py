@@ -17,7 +17,7 @@ from slimbake.lock.explain import ResolutionError
 if TYPE_CHECKING:
     from slimbake.lock.resolve import Needed
 
-_PYPI = frozenset({"pypi.org", "pypi.python.org"})  # installers ask it anyway
+_PYPI = "pypi.org"  # installers ask it anyway
 _TORCH = re.compile(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$")
 
 
@@ -53,7 +53,9 @@ def refuse_unknown_indexes(scope: Scope, packages: PackageSources) -> None:
     for line in scope.asks.indexes:
         if "://" not in line.address or _build_of(line):
             continue
-        if urlsplit(line.address).hostname not in _PYPI and _compared(line.address) not in known:
+        if urlsplit(line.address).hostname == _PYPI:
+            continue
+        if _compared(line.address) not in known:
             unknown.append(line)
     if not unknown:
         return

@@ -23,7 +23,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import NoSolution
 from slimbake.inside.locked import Fault
-from slimbake.lock.asked import asked_of, asks, stale, systems, weights_texts
+from slimbake.lock.asked import System, asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.builds import refuse_cuda, refuse_no_torch, torch_builds
 from slimbake.lock.contents import wheel_files
 from slimbake.lock.explain import ResolutionError, no_solution, refuse_torch
@@ -102,9 +102,8 @@ class _Locking:
         )
         self._texts: dict[str, str] = {}  # of what is new
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by scope, without the scopes beneath
-        self._bumps: dict[
-            str, list[tuple[Pin, Pin]]
-        ] = {}  # by lock: one that the wheelhouse has, and its successor
+        # By lock: a pin whose wheel lies in the wheelhouse, and its successor.
+        self._bumps: dict[str, list[tuple[Pin, Pin]]] = {}
         self._sources = {
             source.origin: source for sources in self._locks.sources.values() for source in sources
         }
@@ -119,30 +118,28 @@ class _Locking:
         for line in remarks(self._fleet):
             self._console.say(line)
         scopes = [scope for scope in locked_scopes(self._fleet) if self._asked_for(scope.lock)]
-        externals = self._asked_for(EXTERNALS) and (
-            EXTERNALS in self._old or self._all or BUILDER in self._upgrade
-        )
-        self._work.expect(scope.name for scope in scopes if self._moving(scope) is not None)
-        self._work.expect(["external images"] if externals else ())
-        above = [scope for scope in scopes if scope.kind == "service"]
+        with_externals = self._externals_are_due()
+        self._work.expect(scope.name for scope in scopes if not self._is_fresh(scope))
+        if with_externals:
+            self._work.expect(["external images"])
+        services = []
         for scope in scopes:
-            if scope.kind != "service":
+            if scope.kind == "service":
+                services.append(scope)
+            else:
                 self._attempt(scope, self._resolve)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            for done in [pool.submit(self._attempt, scope, self._resolve) for scope in above]:
-                done.result()
+            jobs = [pool.submit(self._attempt, scope, self._resolve) for scope in services]
+            for job in jobs:
+                job.result()
         self._refuse(scopes)
         self._build()
         self._measure()
         for name, text in weights_texts(self._fleet).items():
             if self._asked_for(name):
                 self._texts[name] = text
-        if externals:
-            with self._work.step("external images"):
-                try:
-                    self._texts[EXTERNALS] = self._externals()
-                except ManifestError as error:
-                    self._failures[EXTERNALS] = error
+        if with_externals:
+            self._resolve_externals()
         self._resolve_systems()
         self._inspect()
         written = self._write()
@@ -154,19 +151,27 @@ class _Locking:
         records = {}
         left = set()
         for name, asked in asks(self._fleet, self._text).items():
-            if self._asked_for(name) and name not in {*self._failures, *self._waiting}:
+            failed = name in self._failures or name in self._waiting
+            if self._asked_for(name) and not failed:
                 records[name] = LockRecord(asked, text_digest(self._text(name)))
                 continue
             left.add(name)
             if name in self._locks.records:
                 records[name] = self._locks.records[name]
-        # What is locked later takes its versions from bases that are gone, too.
-        kept = {*left, *self._gone} if left else left
-        return write_locks(self._fleet.root, self._texts, records, kept)
+        if left:
+            # A later run takes versions from the locks of removed bases, too.
+            left.update(self._gone)
+        return write_locks(self._fleet.root, self._texts, records, left)
 
     def _asked_for(self, name: str) -> bool:
         """Whether a lock is to be brought up to date."""
         return self._only is None or name in self._only
+
+    def _externals_are_due(self) -> bool:
+        """Whether to look up the digests of external images."""
+        if not self._asked_for(EXTERNALS):
+            return False
+        return EXTERNALS in self._old or self._all or BUILDER in self._upgrade
 
     def _refuse(self, scopes: Sequence[Scope]) -> None:
         """Hold what was resolved to the builds of torch that the manifest asks for."""
@@ -174,10 +179,12 @@ class _Locking:
         owner_of = {owner.scope.name: owner for owner in owners}
         in_use = torch_builds(locked_scopes(self._fleet), self._pins)
 
-        for scope in [scope for scope in scopes if scope.name in self._pins]:
+        for scope in scopes:
+            if scope.name not in self._pins:
+                continue
             try:
-                if owner := owner_of.get(scope.name):
-                    refuse_cuda(self._fleet, owner, self._pins)
+                if scope.name in owner_of:
+                    refuse_cuda(self._fleet, owner_of[scope.name], self._pins)
                 refuse_torch([scope], self._pins)
                 refuse_no_torch(scope, in_use)
             except SlimbakeError as error:
@@ -235,34 +242,35 @@ class _Locking:
         before. The new wheels are fetched: a bake needs them anyway.
         """
         wheels = store()
-        bumped = {
-            name: [*dict.fromkeys(new for _, new in bumps)] for name, bumps in self._bumps.items()
-        }
-        new_locks = Locks({lock_file(name): lock_text(pins) for name, pins in bumped.items()})
-        fetch(self._fleet, new_locks, self._machine, wheels, self._console, only=bumped)
-        for old, new in sorted({bump for bumps in self._bumps.values() for bump in bumps}):
+        texts = {}
+        all_bumps: set[tuple[Pin, Pin]] = set()
+        for name, bumps in self._bumps.items():
+            texts[lock_file(name)] = lock_text({new for _, new in bumps})
+            all_bumps.update(bumps)
+        fetch(self._fleet, Locks(texts), self._machine, wheels, self._console, only=self._bumps)
+        for old, new in sorted(all_bumps):
             files = wheel_files(new, wheels) - wheel_files(old, wheels)
-            if brought := sorted(filter(_RUN.fullmatch, files)):
+            programs = sorted(filter(_RUN.fullmatch, files))
+            if programs:
                 self._console.say(
-                    f"{new.name} {new.version} brings {', '.join(brought)}: review it"
+                    f"{new.name} {new.version} brings {', '.join(programs)}: review it"
                 )
 
     def _text(self, name: str) -> str:
-        return self._texts[name] if name in self._texts else self._locks.text(name) or ""
+        """The text of a lock: as this run resolved it, else as it was read; "" without one."""
+        return self._texts.get(name) or self._locks.text(name) or ""
 
     def _build(self) -> None:
         """Resolve what builds the wheels of packages that have none."""
         sources = {}
         users: dict[str, list[Scope]] = {}  # by the origin of the sources
         for scope in locked_scopes(self._fleet):
-            text = self._texts.get(scope.lock)
-            pins = self._locks.pins(scope.lock) if text is None else parse_pins(text)
-            built = {pin.built for pin in pins if pin.built}
-            known = sorted(self._sources[origin] for origin in built if origin in self._sources)
+            origins = self._origins(scope)
+            known = sorted(self._sources[origin] for origin in origins & self._sources.keys())
             if known:
                 sources[scope.lock] = tuple(known)
             if self._asked_for(scope.lock):
-                for origin in built:
+                for origin in origins:
                     users.setdefault(origin, []).append(scope)
         if not sources:
             return
@@ -279,42 +287,51 @@ class _Locking:
                     self._waiting[user.lock] = scope.name
         self._settle()
 
+    def _origins(self, scope: Scope) -> set[str]:
+        """The origins of the sources from which the packages of a scope are built."""
+        pins = self._locks.pins(scope.lock)
+        if scope.lock in self._texts:
+            pins = parse_pins(self._texts[scope.lock])
+        return {pin.built for pin in pins if pin.built}
+
     def _measure(self) -> None:
         """Give each wheel its size where the index says none: whether a wheel is a layer of its own
         depends on it. These wheels are fetched: a bake needs them anyway.
         """
-        unsized = {}
+        pins_of = {}  # by lock
+        texts = {}
         for scope in locked_scopes(self._fleet):
             pins = parse_pins(self._texts.get(scope.lock, ""))
             if scope.kind in ("base", "service") and any(pin.bytes is None for pin in pins):
-                unsized[scope.lock] = tuple(pin for pin in pins if pin.wheels)
-        if not unsized:
+                pins_of[scope.lock] = pins
+                texts[lock_file(scope.lock)] = lock_text(pin for pin in pins if pin.wheels)
+        if not texts:
             return
         wheels = store()
-        texts = {lock_file(name): lock_text(pins) for name, pins in unsized.items()}
-        fetch(self._fleet, Locks(texts), self._machine, wheels, self._console, only=unsized)
-        for name in unsized:
-            pins = tuple(_measured(pin, wheels) for pin in parse_pins(self._texts[name]))
-            self._texts[name] = lock_text(pins)
+        fetch(self._fleet, Locks(texts), self._machine, wheels, self._console, only=pins_of)
+        for name, pins in pins_of.items():
+            self._texts[name] = lock_text(_measured(pin, wheels) for pin in pins)
 
-    def _moving(self, scope: Scope, source: Source | None = None) -> set[str] | None:
-        """The packages of a scope that may move; None where its lock is fresh as it is.
-        `source`: what its wheel is built from.
-        """
+    def _to_upgrade(self, scope: Scope) -> set[str]:
+        """The packages of a scope that get a newer version if there is one."""
         names = {pin.name for pin in self._known(scope)}
-        movable = names if self._all else names & self._upgrade
-        record = self._locks.records.get(scope.lock)
-        fresh = record is not None and scope.lock not in self._broken
+        return names if self._all else names & self._upgrade
+
+    def _is_fresh(self, scope: Scope, source: Source | None = None) -> bool:
+        """Whether the lock of a scope stays as it is. `source`: what its wheel is built from."""
+        if self._to_upgrade(scope):
+            return False
         if source:
-            return (
-                None if source_of(self._text(scope.lock)) == source and not movable else {*movable}
-            )
-        same = record and record.asked == asked_of(scope, self._fleet, self._text)
-        return None if fresh and same and not movable else {*movable}
+            return source_of(self._text(scope.lock)) == source
+        record = self._locks.records.get(scope.lock)
+        if record is None or scope.lock in self._broken:
+            return False
+        return record.asked == asked_of(scope, self._fleet, self._text)
 
     def _known(self, scope: Scope) -> tuple[Pin, ...]:
-        """What the locks pin of a scope by now: of a service, also what bases that are gone had; of
-        a new base, what services on it have. A later pin of a package counts before an earlier one.
+        """The pins that the locks have for a scope so far. If a package has several, the last counts.
+
+        A service also gets the pins of removed bases, and a new base those of the services on it.
         """
         names = [scope.lock]
         if scope.kind == "service":
@@ -325,12 +342,13 @@ class _Locking:
 
     def _resolve(self, scope: Scope, source: Source | None = None) -> None:
         """Resolve a scope if it is stale. `source`: what its wheel is built from."""
-        moving = self._moving(scope, source)
-        if moving is None:
+        if self._is_fresh(scope, source):
             self._pins[scope.name] = self._locks.pins(scope.lock)
             return
         refuse_unknown_indexes(scope, self._machine.packages)
         known = self._known(scope)
+        to_upgrade = self._to_upgrade(scope)
+        kept = [pin for pin in known if pin.name not in to_upgrade]
         agreed = [part for part in settled(scope) if part not in scope.chain]
         with self._work.step(scope.name, f"locking {scope.name}"):
             try:
@@ -338,7 +356,7 @@ class _Locking:
                     scope,
                     self._fleet.root,
                     self._machine,
-                    [pin for pin in known if pin.name not in moving],
+                    kept,
                     Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
                     self._console,
                     dict(self._sources),
@@ -348,9 +366,8 @@ class _Locking:
         for built in self._described(sources, scope):
             self._sources[built.origin] = built
         self._pins[scope.name] = pins
-        self._bumps[scope.lock] = [
-            (old, new) for old, new in successors(known, pins) if wheel_files(old, store())
-        ]
+        bumps = successors(known, pins)
+        self._bumps[scope.lock] = [bump for bump in bumps if wheel_files(bump[0], store())]
         self._texts[scope.lock] = _readable(lock_text(pins, source), scope.name)
 
     def _package_names(self) -> set[str]:
@@ -384,78 +401,88 @@ class _Locking:
         """Lock Debian packages; each that Debian does not have is a failure."""
         from slimbake.externals.debs import Apt
 
-        # The apt of an image of `from` runs by the Python that was found in it just now.
+        # slimbake runs apt in an image of `from` by the Python that it found there just now.
         externals = self._text(EXTERNALS)
         fleet = with_digests(self._fleet, parse_externals(externals), parse_interpreters(externals))
-        unknown: dict[str, list[str]] = {}  # package -> what may be meant
+        messages: dict[str, tuple[str, str]] = {}  # unknown package -> message and hint
         failing: list[str] = []
-        answers: dict[
-            object, tuple[str, dict[str, list[str]]]
-        ] = {}  # the wheels of a scope ask alike
+        # Several locks may ask for the same packages.
+        answers: dict[object, tuple[str, dict[str, list[str]]]] = {}
         for system in systems(self._fleet):
             name = system.scope.system_lock
-            if not self._asked_for(name):
+            if not self._system_is_due(system):
                 continue
-            if system.scope.image and EXTERNALS in self._failures:
-                continue  # that failure comes first
-            locked = {deb.name for deb in self._locks.debs(name)}
-            new = name not in self._locks.records  # of what builds sources that were found just now
-            if new or name in self._old or self._all or locked & self._upgrade:
-                packages, runtime = system.packages, system.scope.runtime
-                request = (packages, system.scope.platforms, runtime)
-                with self._work.step(name, f"locking {name}: {', '.join(packages)}"):
-                    if request not in answers:
-                        apt = Apt(fleet, runtime, self._machine, self._console)
-                        answers[request] = apt.lock(packages, system.scope.platforms)
-                lines, similar = answers[request]
+            packages, runtime = system.packages, system.scope.runtime
+            request = (packages, system.scope.platforms, runtime)
+            with self._work.step(name, f"locking {name}: {', '.join(packages)}"):
+                if request not in answers:
+                    apt = Apt(fleet, runtime, self._machine, self._console)
+                    answers[request] = apt.lock(packages, system.scope.platforms)
+            lines, unknown = answers[request]
+            if not unknown:
+                self._texts[name] = SYSTEM_HEADER + lines
+                continue
+            failing.append(name)
+            for package, similar in unknown.items():
+                hint = "`apt-cache search WORD` finds packages on a Debian machine"
                 if similar:
-                    unknown |= similar
-                    failing.append(name)
-                else:
-                    self._texts[name] = SYSTEM_HEADER + lines
-        if unknown:
-            messages = {
-                name: (
-                    f"Debian has no package '{name}'",
-                    f"did you mean {' or '.join(map(repr, meant))}?"
-                    if meant
-                    else "`apt-cache search WORD` finds packages on a Debian machine",
-                )
-                for name, meant in unknown.items()
-            }
+                    hint = f"did you mean {' or '.join(map(repr, similar))}?"
+                messages[package] = (f"Debian has no package '{package}'", hint)
+        if failing:
             try:
                 refuse_debs(self._fleet.manifest.file, messages)
             except ManifestError as error:
                 self._failures |= dict.fromkeys(failing, error)
 
-    def _externals(self) -> str:
-        """With the digests that registries give now. A stand-in's never enters a lock."""
+    def _system_is_due(self, system: System) -> bool:
+        """Whether to lock the Debian packages of a scope."""
+        name = system.scope.system_lock
+        if not self._asked_for(name):
+            return False
+        if system.scope.image and EXTERNALS in self._failures:
+            return False  # that failure comes first
+        if self._all or name in self._old:
+            return True
+        if name not in self._locks.records:  # of sources that this run found
+            return True
+        return any(deb.name in self._upgrade for deb in self._locks.debs(name))
+
+    def _resolve_externals(self) -> None:
+        """Lock external images with the digests that registries give now.
+
+        The digest of a stand-in never enters a lock.
+        """
         from slimbake.externals.resolve import in_registry
 
         builders = {python.builder for python in self._fleet.pythons}
         pinned = []
-        for external in self._fleet.externals:
-            digest = self._locks.digests.get((external.name, external.image), "")
-            # A new builder makes every layer again, to the same bytes: it moves on demand alone.
-            if external.name not in builders or BUILDER in self._upgrade or not digest:
-                image = in_registry(external.image)
-                digest = image.digest if image else ""
-            pinned.append(replace(external, digest=digest))
-        return externals_text(self._with_interpreters(pinned))
+        with self._work.step("external images"):
+            for external in self._fleet.externals:
+                digest = self._locks.digests.get((external.name, external.image), "")
+                # A new builder makes every layer again, to the same bytes: it moves on demand alone.
+                if external.name not in builders or BUILDER in self._upgrade or not digest:
+                    image = in_registry(external.image)
+                    digest = image.digest if image else ""
+                pinned.append(replace(external, digest=digest))
+            try:
+                self._texts[EXTERNALS] = externals_text(self._with_interpreters(pinned))
+            except ManifestError as error:
+                self._failures[EXTERNALS] = error
 
-    def _with_interpreters(self, pinned: Sequence[External]) -> Iterator[External]:
+    def _with_interpreters(self, pinned: Sequence[External]) -> list[External]:
         """The externals, each image of `from` with the Python that it has. Raises ManifestError
         where some have none that fits.
         """
         from slimbake.externals.interpreters import UnfitError, find_interpreter
 
         known = with_digests(self._fleet, self._locks.digests, self._locks.interpreters)
-        before = {external.name: external for external in known.externals}
+        locked = {external.name: external for external in known.externals}
         unfit: dict[tuple[str, str], tuple[str, str]] = {}
         complete = []
         for external in pinned:
-            same = external.digest and external.digest == before[external.name].digest
-            interpreter = before[external.name].interpreter if same else None
+            interpreter = None
+            if external.digest and external.digest == locked[external.name].digest:
+                interpreter = locked[external.name].interpreter
             if external.version and not interpreter:
                 python = next(p for p in self._fleet.pythons if p.version == external.version)
                 try:
@@ -475,13 +502,16 @@ class _Locking:
             complete.append(replace(external, interpreter=interpreter))
         if unfit:
             refuse_images(self._fleet.manifest.file, unfit)
-        return iter(complete)
+        return complete
 
     def _platforms_on(self, external: str) -> tuple[str, ...]:
-        """What is built for on an image of `from`."""
+        """The platforms that bases and services on an image of `from` are built for."""
         owners: tuple[Base | Service, ...] = (*self._fleet.bases, *self._fleet.services)
-        standing = [owner.scope for owner in owners if owner.scope.runtime.external == external]
-        return tuple(sorted({platform for scope in standing for platform in scope.platforms}))
+        platforms: set[str] = set()
+        for owner in owners:
+            if owner.scope.runtime.external == external:
+                platforms.update(owner.scope.platforms)
+        return tuple(sorted(platforms))
 
 
 def _readable(text: str, name: str) -> str:
@@ -520,25 +550,30 @@ def _combined(
         return manifest_error
     parts = first_of(tuple(problems), "problems")
     for (message, hint), locks in names.items():
-        named = all(name in message for name in locks)
-        parts.append(message if named else f"{some(locks, _SHOWN)}: {message}")
+        if all(name in message for name in locks):
+            parts.append(message)
+        else:
+            parts.append(f"{some(locks, _SHOWN)}: {message}")
         if len(names) > 1:
             parts += [f"  {line}" for line in hint.splitlines()]
-    hint = others[0].hint if len(names) == 1 else ""
-    unsolved = problems or any(isinstance(error, ResolutionError) for error in others)
-    kind = ResolutionError if unsolved else type(others[0])
-    return kind("\n".join((*parts, *notes)), hint)
+    kind = type(others[0])
+    if problems or any(isinstance(error, ResolutionError) for error in others):
+        kind = ResolutionError
+    text = "\n".join((*parts, *notes))
+    return kind(text, others[0].hint) if len(names) == 1 else kind(text)
 
 
 def successors(before: Iterable[Pin], after: Iterable[Pin]) -> Iterator[tuple[Pin, Pin]]:
-    """Pins that were, each with the other version that there is of its package now."""
+    """Earlier pins, each with the pin that has another version of its package."""
     known: dict[str, list[Pin]] = {}
     for pin in before:
         known.setdefault(pin.name, []).append(pin)
     for new in after:
         earlier = known.get(new.name, [])
-        if new.version not in {old.version for old in earlier}:
-            yield from ((old, new) for old in earlier)
+        if any(old.version == new.version for old in earlier):
+            continue
+        for old in earlier:
+            yield old, new
 
 
 def _measured(pin: Pin, wheels: Store) -> Pin:

@@ -121,9 +121,6 @@ def _external_rows(text: str) -> Iterator[list[str]]:
 
 EXTERNALS = "externals"
 INPUTS = "inputs"  # what each lock answers, and what was written into it
-_EARLIER = (
-    "layers.json"  # of earlier versions: which layers services share follows from the wheels now
-)
 
 _SHOWN = 10  # reasons, or names
 _HEADERS = (HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, EXTERNALS_HEADER)
@@ -149,29 +146,41 @@ class Stale:
 
 def expect_fresh(stale: Iterable[Stale], command: str = "slimbake lock") -> None:
     """Raise StaleFiles where a lock is stale, with each reason once, and the command that locks."""
-    outdated = tuple(stale)
-    new = _new([lock.name for lock in outdated if lock.new])
-    reasons = dict.fromkeys(lock.why for lock in outdated if not lock.new)
-    if new and not reasons:
-        hint = f"run `{command}`: it writes them into {LOCKS}/, which you review and commit"
-        raise StaleFiles(new, hint)
-    lines = (*reasons, *((new,) if new else ()))
+    new_names = []
+    reasons: dict[str, None] = {}
+    for lock in stale:
+        if lock.new:
+            new_names.append(lock.name)
+        else:
+            reasons[lock.why] = None
+    lines = list(reasons)
+    if new_names:
+        lines.append(_new(new_names))
     if not lines:
         return
-    shown = lines if len(lines) <= _SHOWN else (*lines[:_SHOWN], f"and {len(lines) - _SHOWN} more")
-    raise StaleFiles(
-        "locks are out of date" + (": " if len(lines) == 1 else "\n  ") + "\n  ".join(shown),
-        f"run `{command}`, and review what it changes in {LOCKS}/",
-    )
+    if not reasons:
+        hint = f"run `{command}`: it writes them into {LOCKS}/, which you review and commit"
+        raise StaleFiles(lines[0], hint)
+    message = f"locks are out of date: {lines[0]}"
+    if len(lines) > 1:
+        message = "\n  ".join(("locks are out of date", *lines[:_SHOWN]))
+    if len(lines) > _SHOWN:
+        message += f"\n  and {len(lines) - _SHOWN} more"
+    raise StaleFiles(message, f"run `{command}`, and review what it changes in {LOCKS}/")
 
 
 def _new(names: Sequence[str]) -> str:
-    """What was never locked, in words."""
+    """A sentence about locks that were never written."""
+    parts = []
     scopes = [name for name in names if name != EXTERNALS]
-    more = f" and {len(scopes) - _SHOWN} more" if len(scopes) > _SHOWN else ""
-    parts = [f"the packages of {', '.join(scopes[:_SHOWN])}{more}"] if scopes else []
-    parts += ["the digests of the base images"] if EXTERNALS in names else []
-    return f"not locked yet: {'; '.join(parts)}" if parts else ""
+    if scopes:
+        packages = f"the packages of {', '.join(scopes[:_SHOWN])}"
+        if len(scopes) > _SHOWN:
+            packages += f" and {len(scopes) - _SHOWN} more"
+        parts.append(packages)
+    if EXTERNALS in names:
+        parts.append("the digests of the base images")
+    return f"not locked yet: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -202,22 +211,24 @@ class Locks:
     @cached_property
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """What the packages of each lock are built from that have no wheel, by the lock's name."""
-        built = (name for name in sorted(self.packages) if BUILT in (self.text(name) or ""))
-        sources_of = {
-            name: tuple(self._origins[p.built] for p in self.pins(name) if p.built in self._origins)
-            for name in built
-        }
-        return {name: sources for name, sources in sources_of.items() if sources}
+        sources_of: dict[str, tuple[Source, ...]] = {}
+        for name in sorted(self.packages):
+            if BUILT not in (self.text(name) or ""):
+                continue
+            for pin in self.pins(name):
+                if pin.built in self._origins:
+                    sources_of[name] = (*sources_of.get(name, ()), self._origins[pin.built])
+        return sources_of
 
     @cached_property
     def _origins(self) -> dict[str, Source]:
-        return {
-            source.origin: source for text in self.texts.values() if (source := source_of(text))
-        }
+        sources = filter(None, map(source_of, self.texts.values()))
+        return {source.origin: source for source in sources}
 
     def debs(self, name: str) -> tuple[Deb, ...]:
         """The Debian packages of a lock of those; none where there is none, or one that `compared` refuses."""
-        return tuple(parse_debs(text)) if _DEBS.fullmatch(text := self.text(name) or "") else ()
+        text = self.text(name) or ""
+        return tuple(parse_debs(text)) if _DEBS.fullmatch(text) else ()
 
     @cached_property
     def _pins(self) -> dict[str, tuple[Pin, ...]]:
@@ -280,14 +291,14 @@ def read_locks(root: Path) -> Locks:
     folder = root / LOCKS
     if not folder.is_dir():
         return Locks({})
-    with os.scandir(
-        folder
-    ) as entries:  # without a look at each file: a fleet has tens of thousands
-        ours = (
-            e for e in entries if e.name.endswith(".txt") or e.name in (lock_file(INPUTS), _EARLIER)
-        )
-        names = sorted(entry.name for entry in ours if entry.is_file())
-    return Locks({name: _read(root, name) for name in names})
+    names = []
+    # scandir knows which are files: a fleet may have tens of thousands.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            ours = entry.name.endswith(".txt") or entry.name == lock_file(INPUTS)
+            if ours and entry.is_file():
+                names.append(entry.name)
+    return Locks({name: _read(root, name) for name in sorted(names)})
 
 
 def write_locks(
@@ -301,15 +312,19 @@ def write_locks(
     `texts`: name -> text of what is new; `records`: of every lock; `kept`: the names of others that
     stay. The names of changed files.
     """
-    folder, there = root / LOCKS, read_locks(root).texts
-    files = {lock_file(n): t for n, t in (*texts.items(), (INPUTS, _records_text(records)))}
-    changed = tuple(name for name, text in files.items() if there.get(name) != text)
-    write_all({folder / name: files[name].encode() for name in changed})
+    folder = root / LOCKS
+    old_texts = read_locks(root).texts
+    changed = {}
+    for name, text in {**texts, INPUTS: _records_text(records)}.items():
+        file = lock_file(name)
+        if old_texts.get(file) != text:
+            changed[file] = text
+    write_all({folder / file: text.encode() for file, text in changed.items()})
     live = {*map(lock_file, (*records, *kept, INPUTS))}
-    for name in there.keys() - live:
-        if name == _EARLIER or there[name].startswith(_HEADERS):
-            (folder / name).unlink(missing_ok=True)
-    return changed
+    for file in old_texts.keys() - live:
+        if old_texts[file].startswith(_HEADERS):
+            (folder / file).unlink(missing_ok=True)
+    return tuple(changed)
 
 
 def _read(root: Path, name: str) -> str:

@@ -44,22 +44,23 @@ class Pin:
         """Of its largest wheel, since of those for several platforms each image has one; None where
         the index says none.
         """
-        return max((w.bytes for w in self.wheels if w.bytes is not None), default=None)
+        sizes = [wheel.bytes for wheel in self.wheels if wheel.bytes is not None]
+        return max(sizes, default=None)
 
 
 def locked_scopes(fleet: Fleet) -> tuple[Scope, ...]:
     """The scopes that have a lock of packages, each after those whose versions it takes. What carries
     weights, and what builds a local package, has one of its own.
     """
-    weights = (
-        weight for weight in fleet.weights if weight.source == "package" and not weight.export
-    )
-    return (
-        *(base.scope for base in fleet.bases),
-        *(service.scope for service in fleet.services if service.scope.installs),
-        *(weight.scope for weight in weights),
-        *(package.scope for package in fleet.packages),
-    )
+    scopes = [base.scope for base in fleet.bases]
+    for service in fleet.services:
+        if service.scope.installs:
+            scopes.append(service.scope)
+    for weights in fleet.weights:
+        if weights.source == "package" and not weights.export:
+            scopes.append(weights.scope)
+    scopes += [package.scope for package in fleet.packages]
+    return tuple(scopes)
 
 
 def settled(scope: Scope) -> tuple[Scope, ...]:
@@ -83,20 +84,20 @@ def question(scope: Scope, projects: Mapping[str, str], base_digests: Iterable[s
     what they stand on do. `projects`: the path of each local package -> the text of its
     pyproject.toml, setup.cfg and setup.py; `base_digests`: the digests of those locks.
     """
+    asks = scope.asks
+    constraints = sorted(constraint.spec for constraint in asks.constraints)
+    constraints += [f"override {spec}" for spec in sorted(asks.overrides)]
     inputs = [
         FORMAT,
         scope.python.version,
         scope.torch,
         list(scope.platforms),
-        [*sorted(scope.asks.specs), *scope.asks.by_file[1:]],
-        sorted((p.name, projects[p.path]) for p in scope.asks.packages),
-        sorted((name, sorted(extras)) for name, extras in scope.asks.extras),
-        [
-            *sorted(constraint.spec for constraint in scope.asks.constraints),
-            *(f"override {spec}" for spec in sorted(scope.asks.overrides)),
-        ],
-        sorted((hashed.name, sorted(hashed.sha256)) for hashed in scope.asks.hashes),
-        bool(scope.asks.prereleases),
+        [*sorted(asks.specs), *asks.by_file[1:]],
+        sorted((package.name, projects[package.path]) for package in asks.packages),
+        sorted((name, sorted(extras)) for name, extras in asks.extras),
+        constraints,
+        sorted((hashed.name, sorted(hashed.sha256)) for hashed in asks.hashes),
+        bool(asks.prereleases),
         list(base_digests),
     ]
     return text_digest(json.dumps(inputs))
@@ -112,14 +113,18 @@ def merged(pins_of: Mapping[str, Iterable[Pin]]) -> tuple[Pin, ...]:
 
     A package that all of them have is one pin, with the wheels of each.
     """
-    together: dict[tuple[str, str, str], dict[str, Pin]] = {}
-    for here, pins in pins_of.items():
+    packages: dict[tuple[str, str, str], dict[str, Pin]] = {}
+    for marker, pins in pins_of.items():
         for pin in pins:
-            together.setdefault((pin.name, pin.version, pin.built), {})[here] = pin
-    pins = []
-    for there in together.values():
-        wheels = tuple(sorted({wheel for pin in there.values() for wheel in pin.wheels}))
-        via = tuple(sorted({name for pin in there.values() for name in pin.via}))
-        where = "" if len(there) == len(pins_of) else " or ".join(sorted(there))
-        pins.append(replace(next(iter(there.values())), wheels=wheels, via=via, marker=where))
-    return tuple(sorted(pins))
+            packages.setdefault((pin.name, pin.version, pin.built), {})[marker] = pin
+    merged_pins = []
+    for pin_of in packages.values():
+        wheels: set[Wheel] = set()
+        via: set[str] = set()
+        for pin in pin_of.values():
+            wheels.update(pin.wheels)
+            via.update(pin.via)
+        marker = "" if len(pin_of) == len(pins_of) else " or ".join(sorted(pin_of))
+        whole = replace(pin, wheels=tuple(sorted(wheels)), via=tuple(sorted(via)), marker=marker)
+        merged_pins.append(whole)
+    return tuple(sorted(merged_pins))

@@ -32,6 +32,9 @@ from slimbake.lock.model import Pin, merged
 
 # The packages of which PyTorch's indexes have one build for each kind of machine.
 TORCH = frozenset({"torch", "torchaudio", "torchvision"})
+# Docker's images of Python have this setuptools before Python 3.12, and pip keeps it where it fits. Many
+# a package that requires any setuptools fails with 82 or newer, which has no `pkg_resources`.
+_SETUPTOOLS = "79.0.1"
 _BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # the end of the address of such an index or a mirror of it
 
 
@@ -127,6 +130,8 @@ class Uv(PipCompile):
 
         `locked`: versions that are kept where they still fit. Raises NoSolution and SetupError.
         """
+        if Version(self._scope.python.version) < Version("3.12"):
+            locked = {"setuptools": _SETUPTOOLS, **locked}
         asks = self._scope.asks
         line_of = {spec: self._at_commit(spec, locked) for spec in asks.specs}
         local_lines = []

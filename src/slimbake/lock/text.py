@@ -44,8 +44,11 @@ def _order(pin: Pin) -> tuple[object, ...]:
 def _text(pin: Pin) -> str:
     lines = []
     if pin.via:
-        needed = ", ".join(name for name in pin.via if name)
-        lines.append("# " + ", ".join([ASKED] * ("" in pin.via) + [f"via {needed}"] * bool(needed)))
+        reasons = [ASKED] if "" in pin.via else []
+        names = ", ".join(name for name in pin.via if name)
+        if names:
+            reasons.append(f"via {names}")
+        lines.append(f"# {', '.join(reasons)}")
     if pin.built:
         # A comment: no index has the wheel, and the scope's build gets it from a stage of its own.
         marked = f" ; {pin.marker}" if pin.marker else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.config.model import container
+from slimbake.config.model import Pairs, container
 from slimbake.fleet.model import Fleet, Service
 from slimbake.layers.model import Layering
 from slimbake.plan import targets as make
@@ -86,12 +86,16 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
     kinds = [kind for kind in CHECKS if kind != "inventory"]  # built with what they check
     check_of = {(target.kind, target.service): target.name for target in targets}
     for name, services in services_of.items():
-        mounted = [s.weights.scope.name for s in services if s.weights and s.mounts]
-        groups[name] = [*(service.name for service in services), *dict.fromkeys(mounted)]
+        prefix = "" if name == "default" else f"{name}-"
+        names = [service.name for service in services]
+        mounted: dict[str, None] = {}
+        for service in services:
+            if service.weights and service.mounts:
+                mounted[service.weights.scope.name] = None
+        groups[name] = [*names, *mounted]
         for kind in kinds:
-            group = kind if name == "default" else f"{name}-{kind}"
-            checks = [check_of.get((kind, service.name)) for service in services]
-            groups[group] = [check for check in checks if check]
+            checks = [check_of[kind, name] for name in names if (kind, name) in check_of]
+            groups[f"{prefix}{kind}"] = checks
     return tuple(Group(name=name, targets=tuple(found)) for name, found in groups.items() if found)
 
 
@@ -107,6 +111,14 @@ def _default_bases(targets: Sequence[Target], services: Iterable[Service]) -> li
 
 
 def _running(service: Service) -> Running:
+    image = service.scope.image
+    env: Pairs = ()
+    if service.dockerfile:
+        image = ""
+        env = service.env
+    weights = ""
+    if service.weights and service.mounts:
+        weights = service.weights.scope.name
     return Running(
         service=service.name,
         host=service.entry,
@@ -118,9 +130,9 @@ def _running(service: Service) -> Running:
         depends_on=service.depends_on,
         verify=service.below(service.verify) if service.verify else "",
         own_dockerfile=bool(service.dockerfile),
-        image="" if service.dockerfile else service.scope.image,
-        env=service.env if service.dockerfile else (),
-        weights=service.weights.scope.name if service.weights and service.mounts else "",
+        image=image,
+        env=env,
+        weights=weights,
     )
 
 

@@ -155,7 +155,7 @@ class Target:
 
     name: str
     kind: Kind
-    service: str  # the service that it belongs to, "" for what belongs to none
+    service: str = ""  # the service that it belongs to, "" for what belongs to none
     python: Python  # whose images it is made in
     runtime: Runtime | None = None  # of an image: what it starts from
     context: str
@@ -386,6 +386,16 @@ class Plan:
             if service.weights and service.service in chosen:
                 targets[service.weights] = None
         return tuple(targets)
+
+    @cached_property
+    def service_names(self) -> tuple[str, ...]:
+        """Every service, in the manifest's order."""
+        return tuple(running.service for running in self.services)
+
+    def running(self, targets: Iterable[str]) -> tuple[Running, ...]:
+        """The services among these targets, in the manifest's order."""
+        names = set(targets)
+        return tuple(running for running in self.services if running.service in names)
 
     @cached_property
     def variants(self) -> dict[str, list[Running]]:

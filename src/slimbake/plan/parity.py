@@ -101,7 +101,6 @@ def _reference(reference: _Reference, name: str, fleet: Fleet) -> Target:
     return Target(
         name=name,
         kind="reference",
-        service="",
         python=reference.python,
         context=str(texts.parent),
         dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",

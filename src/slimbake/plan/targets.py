@@ -24,7 +24,16 @@ from slimbake.config.naming import (
     step_image,
 )
 from slimbake.config.shells import reaped
-from slimbake.fleet.model import Base, Export, Fleet, Package, Runtime, Service, Weights
+from slimbake.fleet.model import (
+    Base,
+    Export,
+    Fleet,
+    Package,
+    Runtime,
+    Service,
+    Weights,
+    installs,
+)
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
 from slimbake.layers.model import Layer, Layering
@@ -33,6 +42,7 @@ from slimbake.plan.model import (
     REFERENCE,
     SMOKE,
     ExportStep,
+    Kind,
     PlannedCopy,
     PlannedStep,
     Recipe,
@@ -64,20 +74,21 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
     was a fifth of the time of a bake that finds everything built. A step mounts single files of it
     and is cached by their content, so that an edit of one lock rebuilds no other layer.
     """
-    contexts: Pairs = ()
+    contexts = []
     if _installs_anything(fleet):
+        contexts.append(("locks", LOCKS))
         # A lock names no package where a service has packages of the repository alone.
-        layers = (("layers", LAYERS),) if layering.layers else ()
-        contexts = (("locks", LOCKS), *layers, external(fleet, "uv"))
+        if layering.layers:
+            contexts.append(("layers", LAYERS))
+        contexts.append(external(fleet, "uv"))
     return Target(
         name="inside",
         kind="inside",
-        service="",
         python=fleet.python,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/inside.Dockerfile",
+        dockerfile=_dockerfile("inside"),
         recipe=Recipe(template="inside.Dockerfile.j2"),
-        contexts=contexts,
+        contexts=tuple(contexts),
         labels=labels(fleet, "inside"),
         ignore=NEVER_BUILT_IN,
     )
@@ -85,7 +96,11 @@ def inside(fleet: Fleet, layering: Layering) -> Target:
 
 def _installs_anything(fleet: Fleet) -> bool:
     owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
-    return bool(fleet.weights) or any(_installs(owner) or owner.system for owner in owners)
+    return bool(fleet.weights) or any(installs(owner) or owner.system for owner in owners)
+
+
+def _dockerfile(name: str) -> str:
+    return f"{DOCKERFILES}/{name}.Dockerfile"
 
 
 def runtime(fleet: Fleet, runtime: Runtime) -> Target:
@@ -93,20 +108,21 @@ def runtime(fleet: Fleet, runtime: Runtime) -> Target:
     recipe = Recipe(template="runtime.Dockerfile.j2")
     contexts = [FROM_INSIDE, external(fleet, runtime.external)]
     if runtime.image:
-        interpreter = fleet.interpreter(runtime)
         # Before the first `lock` the path of its Python is not known; nothing is baked without.
-        program = interpreter.path if interpreter else python.program
+        program = python.program
+        interpreter = fleet.interpreter(runtime)
+        if interpreter:
+            program = interpreter.path
         recipe = Recipe(template="from.Dockerfile.j2", interpreter=program)
         if recipe.links_interpreter:
             contexts.append(external(fleet, python.image))
     return Target(
         name=name,
         kind="runtime",
-        service="",
         python=python,
         runtime=runtime,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/runtime{runtime.suffix}.Dockerfile",
+        dockerfile=_dockerfile(f"runtime{runtime.suffix}"),
         recipe=recipe,
         contexts=tuple(contexts),
         labels=labels(fleet, name),
@@ -119,27 +135,35 @@ def wheel(package: Package, fleet: Fleet) -> Target:
     name = package.scope.name
     source = package.source
     python = package.scope.python
+    context = package.path
+    ignore: tuple[str, ...] = (*NEVER_BUILT_IN, "tests")
     archive = ""
     if source:
+        context = PROGRAMS
+        ignore = ()
         archive = _checkout(source) if source.git else source.file
+    system_lock = ""
+    image = python.builder
+    if package.system:
+        system_lock = f"{package.scope.system_lock}.txt"
+        image = python.image
     return Target(
         name=name,
         kind="wheel",
-        service="",
         python=python,
-        context=PROGRAMS if source else package.path,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        context=context,
+        dockerfile=_dockerfile(name),
         recipe=Recipe(
             template="wheel.Dockerfile.j2",
             lock=f"{package.scope.lock}.txt",
             system=package.system,
-            system_lock=f"{package.scope.system_lock}.txt" if package.system else "",
+            system_lock=system_lock,
             source=archive,
         ),
-        contexts=(FROM_INSIDE, external(fleet, python.image if package.system else python.builder)),
+        contexts=(FROM_INSIDE, external(fleet, image)),
         labels=labels(fleet, name),
         online=True,
-        ignore=() if source else (*NEVER_BUILT_IN, "tests"),
+        ignore=ignore,
     )
 
 
@@ -149,7 +173,9 @@ def _checkout(source: Source) -> str:
     if address.startswith("http"):
         address = address.removesuffix(".git") + ".git"
     checkout = f"{address}#{commit}"
-    return f"{checkout}:{subfolder}" if subfolder else checkout
+    if subfolder:
+        checkout += f":{subfolder}"
+    return checkout
 
 
 def layer(layer: Layer, fleet: Fleet) -> Target:
@@ -162,10 +188,9 @@ def layer(layer: Layer, fleet: Fleet) -> Target:
     return Target(
         name=layer.name,
         kind="layer",
-        service="",
         python=layer.python,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        dockerfile=_dockerfile(name),
         recipe=Recipe(template="layer.Dockerfile.j2", layer=layer, lock=f"{layer.lock}.txt"),
         contexts=(
             FROM_INSIDE,
@@ -178,18 +203,22 @@ def layer(layer: Layer, fleet: Fleet) -> Target:
 
 
 def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
-    name, exports = base.scope.name, base.scope.kind == "export"
+    name = base.scope.name
+    kind: Kind = "base"
+    repository = base_target(base.entry)
+    if base.scope.kind == "export":
+        kind = "export"
+        repository = ""
     interpreter = fleet.interpreter(base.scope.runtime)
     local = _local(base)
     chain = layering.chains.get(name, ())
     return Target(
         name=name,
-        kind="export" if exports else "base",
-        service="",
+        kind=kind,
         python=base.scope.python,
         runtime=base.scope.runtime,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        dockerfile=_dockerfile(name),
         recipe=Recipe(
             template="base.Dockerfile.j2",
             user=interpreter.nonroot if interpreter else USER,
@@ -206,8 +235,8 @@ def base(base: Base, fleet: Fleet, layering: Layering) -> Target:
             *_linked(target for _, target in local),
         ),
         labels=labels(fleet, name, ((PROMISE, _promise(fleet, name)),)),
-        repository="" if exports else base_target(base.entry),
-        suffix=f"-{base.variant}" if base.copied else "",
+        repository=repository,
+        suffix=_suffix(base),
         online=bool(base.system),
     )
 
@@ -218,20 +247,25 @@ def weights(weights: Weights, fleet: Fleet) -> Target:
         return _exported(weights, weights.export, weights.origin, fleet)
     name = weights.scope.name
     packaged = weights.source == "package"
+    context = weights.value
+    ignore: tuple[str, ...] = NEVER_BUILT_IN
+    if packaged:
+        context = PROGRAMS
+        ignore = ()
+    mounted = name in fleet.mounted
     return Target(
         name=name,
         kind="weights",
-        service="",
         python=weights.scope.python,
-        context=PROGRAMS if packaged else weights.value,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        context=context,
+        dockerfile=_dockerfile(name),
         recipe=Recipe(template="weights.Dockerfile.j2", lock=f"{weights.scope.lock}.txt"),
         contexts=(FROM_INSIDE, external(fleet, weights.scope.python.builder)),
         labels=labels(fleet, name),
-        mounted=name in fleet.mounted,
-        repository=name if name in fleet.mounted else "",
+        mounted=mounted,
+        repository=name if mounted else "",
         online=packaged,
-        ignore=() if packaged else NEVER_BUILT_IN,
+        ignore=ignore,
     )
 
 
@@ -240,10 +274,9 @@ def _exported(weights: Weights, export: Export, origin: Weights, fleet: Fleet) -
     return Target(
         name=name,
         kind="weights",
-        service="",
         python=export.base.python,
         context=PROGRAMS,
-        dockerfile=f"{DOCKERFILES}/{name}.Dockerfile",
+        dockerfile=_dockerfile(name),
         recipe=Recipe(
             template="export.Dockerfile.j2",
             export=ExportStep(model=weights.name, precision=export.precision),
@@ -266,7 +299,6 @@ def stage(stage: OwnStage, fleet: Fleet) -> Target:
     return Target(
         name=stage_target(stage),
         kind="stage",
-        service="",
         python=fleet.python,
         context=stage.context,
         dockerfile=stage.dockerfile,
@@ -330,7 +362,7 @@ def service(
         python=service.scope.python,
         runtime=service.scope.runtime,
         context=service.context,
-        dockerfile=service.dockerfile or f"{DOCKERFILES}/{service.name}.Dockerfile",
+        dockerfile=service.dockerfile or _dockerfile(service.name),
         stage=service.target,
         recipe=None if own_dockerfile else recipe,
         contexts=once(contexts),
@@ -341,12 +373,17 @@ def service(
             (*service.labels, (PROMISE, _promise(fleet, service.scope.name))),
         ),
         repository=service.entry,
-        suffix=f"-{service.variant}" if service.copied else "",
+        suffix=_suffix(service),
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.system) or any(step.network for step in recipe.steps),
         ignore=_ignore(service, fleet, checks[service.context]),
     )
+
+
+def _suffix(owner: Base | Service) -> str:
+    """What follows the tag of a variant that is not the first."""
+    return f"-{owner.variant}" if owner.copied else ""
 
 
 def _arguments(service: Service) -> Pairs:
@@ -418,10 +455,16 @@ def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
     """
     used = [step.image for step in service.build]
     used += [copy.image for copy in service.copy]
-    images = dict.fromkeys(step_image(image) for image in used if image)
-    stages = dict.fromkeys(_origin(copy) for copy in service.copy if copy.stage)
-    contexts = [external(fleet, name) for name in images]
-    contexts += _linked(stages)
+    images = {}
+    for image in used:
+        if image:
+            name = step_image(image)
+            images[name] = external(fleet, name)
+    stages: dict[str, None] = {}
+    for copy in service.copy:
+        if copy.stage:
+            stages[_origin(copy)] = None
+    contexts = [*images.values(), *_linked(stages)]
     for number, step in enumerate(service.build, 1):
         if step.image and step.context != service.context:
             contexts.append((_step_context(number), step.context))
@@ -430,15 +473,12 @@ def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
 
 # The Dockerfile and recipe of each check, made once for all services of a large fleet: by the
 # check's name, and whether it mounts weights.
-_CHECKS = {
-    (name, mounts): (
-        f"{DOCKERFILES}/{name}{'-weights' if mounts else ''}.Dockerfile",
-        Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts),
-    )
-    for name in ("smoke", "smoke-own", "parity")
-    for mounts in (False, True)
-}
-_INVENTORY_FILE = f"{DOCKERFILES}/inventory.Dockerfile"
+_CHECKS = {}
+for _name in ("smoke", "smoke-own", "parity"):
+    for _mounts, _file in ((False, _name), (True, f"{_name}-weights")):
+        _recipe = Recipe(template=f"{_name}.Dockerfile.j2", mounts_weights=_mounts)
+        _CHECKS[_name, _mounts] = (_dockerfile(_file), _recipe)
+_INVENTORY_FILE = _dockerfile("inventory")
 _INVENTORY = Recipe(template="inventory.Dockerfile.j2")
 
 
@@ -492,14 +532,15 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             continue
         layers = [layer_of[link.target] for link in target.recipe.chain if not link.weights]
         packages = {name for name, _ in target.recipe.local}
-        for layer in layers:
-            packages |= _packages_for_machines(layer)
         if not layers and not packages:
             continue
+        removes: set[str] = set()
+        for layer in layers:
+            packages |= _packages_for_machines(layer)
+            removes.update(rule.name for rule in layer.rules if rule.requested)
         arguments = [("CHECKED", target.name), ("PACKAGES", " ".join(sorted(packages)))]
-        removes = sorted({rule.name for layer in layers for rule in layer.rules if rule.requested})
         if removes:
-            arguments.append(("REMOVES", json.dumps(removes)))
+            arguments.append(("REMOVES", json.dumps(sorted(removes))))
         yield Target(
             name=inventory_name(target.name),
             kind="inventory",
@@ -551,8 +592,9 @@ def surroundings(service: Service) -> Pairs:
         "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
         "SLIMBAKE_TMPFS": ":".join(in_memory),
         "SLIMBAKE_USER": user,
-        "SLIMBAKE_ENV": json.dumps(dict(service.start.env)) if service.start.env else "",
     }
+    if service.start.env:
+        variables["SLIMBAKE_ENV"] = json.dumps(dict(service.start.env))
     return tuple((key, value) for key, value in variables.items() if value)
 
 
@@ -564,12 +606,8 @@ def _system_lock(asker: Base | Service) -> str:
     return f"{asker.scope.system_lock}.txt" if asker.system else ""
 
 
-def _installs(asker: Base | Service) -> bool:
-    return asker.scope.installs or bool(asker.packages)
-
-
 def _lock(asker: Base | Service) -> str:
-    return f"{asker.scope.lock}.txt" if _installs(asker) else ""
+    return f"{asker.scope.lock}.txt" if installs(asker) else ""
 
 
 def _local(asker: Base | Service) -> Pairs:
@@ -593,8 +631,9 @@ def _step_contexts(asker: Base | Service, fleet: Fleet, *, builder: bool) -> Pai
 
 def _below(asker: Base | Service) -> tuple[str, str]:
     """The context that an image starts from: the base below it, or else its runtime."""
-    chain = asker.scope.chain
-    below = chain[-1].name if chain else asker.scope.runtime.name
+    below = asker.scope.runtime.name
+    if asker.scope.chain:
+        below = asker.scope.chain[-1].name
     return "base", f"{LINK}{below}"
 
 
@@ -634,16 +673,17 @@ def _ignore(service: Service, fleet: Fleet, checks: Iterable[str]) -> tuple[str,
     not_code = [*service.scope.asks.files, *service.env_file, *checks]
     if service.weights and service.weights.source == "path":
         not_code.append(service.weights.value)
-    prefix = "" if context == "." else f"{context}/"
+    prefix = f"{context}/"
     ignored = []
+    if context == ".":
+        prefix = ""
+        # The folder of the manifest has the files that slimbake writes, too.
+        ignored += [BAKE, "docker-bake.hcl", fleet.manifest.file.name]
     for path in not_code:
         if path == context:
             ignored.append(".")
         elif path and path.startswith(prefix):
             ignored.append(path.removeprefix(prefix))
-    if context == ".":
-        # The folder of the manifest has the files that slimbake writes, too.
-        ignored += [BAKE, "docker-bake.hcl", fleet.manifest.file.name]
     kept = [pattern for pattern in service.ignore if _keeps(pattern)]
     return once((*service.ignore, *NOT_CODE, *kept, *sorted(map(literal, ignored))))
 

@@ -42,15 +42,16 @@ class ImageRepository:
     RegistryError.
     """
 
-    def __init__(self, name: str, ca_bundle: str = "", at: Host | None = None) -> None:
-        """`name`: of an image without its tag; `ca_bundle`: a file, "" for requests' own; `at`:
-        where it is asked through connections that others use too.
+    def __init__(self, name: str, ca_bundle: str = "", host: Host | None = None) -> None:
+        """`name`: of an image without its tag; `ca_bundle`: a file, "" for requests' own; `host`:
+        the connections to use, which other repositories share.
         """
         from slimbake.registry.session import Auth, Host
 
-        where = endpoint(name)
-        self._name, self._where, self._url = name, where, where.url
-        self._host = at or Host(where, ca_bundle)
+        self._name = name
+        self._endpoint = endpoint(name)
+        self._url = self._endpoint.url
+        self._host = host or Host(self._endpoint, ca_bundle)
         self._auth = Auth(self._host)
 
     def document(self, reference: str) -> StoredManifest | None:
@@ -97,8 +98,8 @@ class ImageRepository:
         if self._ask("HEAD", f"blobs/{blob.digest}", allowed=(404,)).status_code == 200:
             return
         query = ""
-        if other._where.host == self._where.host:
-            query = "?" + urlencode({"mount": blob.digest, "from": other._where.path})
+        if other._endpoint.host == self._endpoint.host:
+            query = "?" + urlencode({"mount": blob.digest, "from": other._endpoint.path})
         place = self._ask("POST", f"blobs/uploads/{query}")
         if place.status_code == 201:
             return
@@ -133,7 +134,8 @@ class ImageRepository:
         """
         layer = descriptor_of(kind, content)
         others = self.referrers(subject.digest)
-        if digest := self._holding(others, layer):
+        digest = self._holding(others, layer)
+        if digest:
             return digest
         config = descriptor_of(_EMPTY, b"{}")
         self._upload(layer, content)
@@ -177,11 +179,9 @@ class ImageRepository:
             manifest = self.document(_fallback(digest))
             listed = self.read(manifest) if manifest else {}
         entries = listed.get("manifests")
-        return (
-            [entry for entry in entries if isinstance(entry, dict)]
-            if isinstance(entries, list)
-            else []
-        )
+        if not isinstance(entries, list):
+            return []
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def _holding(self, others: list[dict[str, Any]], layer: Descriptor) -> str:
         """The digest of the one of these artifacts that holds exactly that layer; "" where none
@@ -191,14 +191,17 @@ class ImageRepository:
             if other.get("artifactType") != layer.media_type:
                 continue
             reference = str(other.get("digest"))
-            if manifest := self.document(reference):
-                try:
-                    layers = [entry["digest"] for entry in self.read(manifest).get("layers", [])]
-                except WRONG:
-                    what, why = "has what is no artifact", "answers what cannot be read"
-                    raise self._unusable(reference, what, why) from None
-                if layers == [layer.digest]:
-                    return manifest.descriptor.digest
+            manifest = self.document(reference)
+            if manifest is None:
+                continue
+            try:
+                layers = [entry["digest"] for entry in self.read(manifest).get("layers", [])]
+            except WRONG:
+                raise self._unusable(
+                    reference, "has what is no artifact", "answers what cannot be read"
+                ) from None
+            if layers == [layer.digest]:
+                return manifest.descriptor.digest
         return ""
 
     def _upload(self, blob: Descriptor, content: bytes) -> None:
@@ -209,9 +212,8 @@ class ImageRepository:
         location = place.headers.get("location")
         if not location:
             raise self._unusable("a place to upload to", "names none", "takes no upload")
-        address = (
-            f"{urljoin(self._url, location)}{'&' if '?' in location else '?'}digest={blob.digest}"
-        )
+        separator = "&" if "?" in location else "?"
+        address = f"{urljoin(self._url, location)}{separator}digest={blob.digest}"
         self._ask("PUT", address, {"Content-Type": "application/octet-stream"}, content)
 
     def _download(self, blob: Descriptor, file: IO[bytes]) -> None:
@@ -277,13 +279,11 @@ class ImageRepository:
             raise RegistryError(message, _LOGIN, why=failure_words(error)) from None
         if answer.ok or answer.status_code in allowed:
             return answer
-        said = answer.content[:_SAID].decode("utf-8", "replace")
-        raise RegistryError(
-            f"{self._name}: the registry answers {method} {path} with"
-            f" {answer.status_code}\n{said}".strip(),
-            _LOGIN if answer.status_code in {401, 403} else "",
-            why=f"answers {answer.status_code}",
-        )
+        text = answer.content[:_SAID].decode("utf-8", "replace")
+        code = answer.status_code
+        message = f"{self._name}: the registry answers {method} {path} with {code}\n{text}".strip()
+        hint = _LOGIN if code in {401, 403} else ""
+        raise RegistryError(message, hint, why=f"answers {code}")
 
     def _failed(self, method: str, path: str, error: Exception) -> RegistryError:
         why = failure_words(error)
@@ -318,7 +318,9 @@ class ImageRepository:
         if answer.status_code not in {401, 403}:
             return answer
         opened = self._auth.opened(answer)
-        return send(opened) if opened else answer
+        if not opened:
+            return answer
+        return send(opened)
 
     def _own(self, url: str) -> bool:
         """Whether an address is of this registry. Raises requests' RequestException where nothing
@@ -335,7 +337,8 @@ class ImageRepository:
 
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    default_port = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname, parts.port or default_port
 
 
 def _written(manifest: Mapping[str, Any]) -> StoredManifest:

@@ -33,16 +33,22 @@ class Endpoint:
 def host(name: str) -> str:
     """The registry that an image's name begins with."""
     first = _first(name)
-    return _HUB if not first or first in _HUB_NAMES else first
+    if not first or first in _HUB_NAMES:
+        return _HUB
+    return first
 
 
 def endpoint(name: str) -> Endpoint:
     """The address of an image's repository; `name`: without its tag."""
-    at = host(name)
-    path = name.removeprefix(f"{_first(name)}/") if _first(name) else name
-    if at == _HUB:
-        return Endpoint(_HUB_HOST, path if "/" in path else f"library/{path}", _HUB_LOGIN, False)
-    return Endpoint(at, path, at, is_loopback(at))
+    registry = host(name)
+    path = name
+    if _first(name):
+        path = name.partition("/")[2]
+    if registry != _HUB:
+        return Endpoint(registry, path, registry, is_loopback(registry))
+    if "/" not in path:
+        path = f"library/{path}"
+    return Endpoint(_HUB_HOST, path, _HUB_LOGIN, False)
 
 
 def _first(name: str) -> str:
@@ -58,9 +64,12 @@ def is_loopback(registry: str) -> bool:
     """Whether the host of `HOST[:PORT][/PATH]` is this machine; as Docker does, such a one is asked
     without TLS.
     """
-    at = registry.partition("/")[0]
-    at = at[1:].partition("]")[0] if at.startswith("[") else at.partition(":")[0]
+    address = registry.partition("/")[0]
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    else:
+        address = address.partition(":")[0]
     try:
-        return ipaddress.ip_address(at).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        return at == "localhost"
+        return address == "localhost"

@@ -51,11 +51,16 @@ def credentials(registry: str) -> Credentials | None:
     A helper that is missing or fails counts as none: the registry then says what it thinks of that.
     """
     configuration = _configuration()
-    if helper := _helper(configuration, registry):
+    helper = _helper(configuration, registry)
+    if helper:
         return _from_helper(helper, registry)
     entries = _mapping(configuration, "auths")
-    named = [name for name in entries if registry in (name, _host(name))]
-    return _from_file(_mapping(entries, min(named, key=registry.__ne__))) if named else None
+    if registry in entries:
+        return _from_file(_mapping(entries, registry))
+    for name in entries:
+        if _host(name) == registry:
+            return _from_file(_mapping(entries, name))
+    return None
 
 
 def _configuration() -> Mapping[str, Any]:
@@ -83,23 +88,26 @@ def _from_helper(helper: str, name: str) -> Credentials | None:
         done = process.execute(
             [f"docker-credential-{helper}", "get"], stdin=name, timeout=_HELPER_SECONDS
         )
-        answer = json.loads(done.stdout) if done.ok else {}
+        if not done.ok:
+            return None
+        answer = json.loads(done.stdout)
     except (SetupError, ValueError, RecursionError):
         return None
-    return (
-        _account(answer.get("Username"), answer.get("Secret")) if isinstance(answer, dict) else None
-    )
+    if not isinstance(answer, dict):
+        return None
+    return _account(answer.get("Username"), answer.get("Secret"))
 
 
 def _from_file(entry: Mapping[str, Any]) -> Credentials | None:
-    if token := entry.get("identitytoken"):
+    token = entry.get("identitytoken")
+    if token:
         return _account(_IDENTITY, token)
     try:
         text = base64.b64decode(str(entry.get("auth") or ""), validate=True).decode()
     except (binascii.Error, ValueError):
         return None
-    name, colon, password = text.partition(":")
-    return _account(name, password.rstrip("\0")) if colon else None
+    name, _, password = text.partition(":")
+    return _account(name, password.rstrip("\0"))
 
 
 def _account(name: object, password: object) -> Credentials | None:
@@ -109,7 +117,10 @@ def _account(name: object, password: object) -> Credentials | None:
 
 
 def _mapping(outer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return value if isinstance((value := outer.get(key)), dict) else {}
+    value = outer.get(key)
+    if not isinstance(value, dict):
+        return {}
+    return value
 
 
 CONNECTIONS = 32  # at once, to one registry
@@ -306,7 +317,9 @@ class Auth:
         if self._login and self._login.identity:
             return self._exchanged(challenge, self._login.password)
         headers, changed = self._ways.authenticate_request(refusal, {})
-        return dict(headers) if changed else {}
+        if not changed:
+            return {}
+        return dict(headers)
 
     def _may_know(self, realm: str) -> bool:
         """Whether an address may get the account: by TLS, or where all is on this machine."""
@@ -314,19 +327,22 @@ class Auth:
         if parts.scheme == "https":
             return True
         host = parts.hostname or ""
-        here = is_loopback(f"[{host}]" if ":" in host else host)
-        return parts.scheme == "http" and here and self._host.plain
+        if ":" in host:
+            host = f"[{host}]"
+        return parts.scheme == "http" and is_loopback(host) and self._host.plain
 
     def _exchanged(self, challenge: Any, identity: str) -> dict[str, str]:
         """A token of the repository for an identity token, as OAuth 2 has it and Docker does."""
         form = {"grant_type": "refresh_token", "client_id": "slimbake", "refresh_token": identity}
-        form |= {
-            name: value for name in ("service", "scope") if (value := getattr(challenge, name))
-        }
+        if challenge.service:
+            form["service"] = challenge.service
+        if challenge.scope:
+            form["scope"] = challenge.scope
         # A redirect could have the form sent on to another host.
         given = self._host.session.post(
             challenge.realm, data=form, verify=self._host.verify, allow_redirects=False
         )
-        token = given.json().get("access_token") if given.status_code == 200 else None
-        self._ways.token = token
+        self._ways.token = None
+        if given.status_code == 200:
+            self._ways.token = given.json().get("access_token")
         return dict(self._ways.get_auth_header())

@@ -85,7 +85,8 @@ def bake(
         if not options.keep_going or not culprit:
             raise error
         for name in targets:
-            if culprit in {target.name for target in plan.needed(plan.with_checks((name,)))}:
+            needed = plan.needed(plan.with_checks((name,)))
+            if any(target.name == culprit for target in needed):
                 failures[name] = error
         targets = tuple(name for name in targets if name not in failures)
     return BakeResult(failures=failures)
@@ -118,7 +119,10 @@ def _build(
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     targets = relinked(plan, site.around.pushed).needed(names)
-    exported = {t.name for t in targets if t.name in names and (t.repository or t.kind == "parity")}
+    exported = set()
+    for target in targets:
+        if target.name in names and (target.repository or target.kind == "parity"):
+            exported.add(target.name)
     with tempfile.TemporaryDirectory(prefix="slimbake-bake-") as scratch:
         metadata = Path(scratch) / "metadata.json"
         bake_arguments = (
@@ -132,12 +136,11 @@ def _build(
             warnings = _follow(plan, running, progress, shown)
             if not running.code:
                 shown.complete()
-        note_smokes(
-            site.workspace,
-            site.root,
-            (target for target in targets if target.name in progress.ran),
-            ((v.step.target, line) for v in progress.vertices.values() for line in v.log),
-        )
+        lines = []
+        for vertex in progress.vertices.values():
+            lines += [(vertex.step.target, line) for line in vertex.log]
+        ran = [target for target in targets if target.name in progress.ran]
+        note_smokes(site.workspace, site.root, ran, lines)
         for warning in warnings:
             site.console.say(warning)
         if running.code:
@@ -145,10 +148,11 @@ def _build(
             return _Run({}, broken, running.text, progress.ran)
         entries = json.loads(metadata.read_text("utf-8"))
     # With the containerd store, an engine calls an image by its manifest; without, by its configuration.
-    digests = {
-        name: tuple(filter(None, (entry.get(f"containerimage.{k}digest") for k in ("", "config."))))
-        for name, entry in entries.items()
-    }
+    digests = {}
+    for name, entry in entries.items():
+        manifest = entry.get("containerimage.digest")
+        config = entry.get("containerimage.config.digest")
+        digests[name] = tuple(filter(None, (manifest, config)))
     return _Run(digests, None, running.text, progress.ran)
 
 
@@ -171,12 +175,11 @@ def _follow(
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:
-    paths = {target.dockerfile for target in plan.targets}
-    return {
-        path: content(root, path).decode("utf-8", "replace")
-        for path in paths
-        if (root / path).is_file()
-    }
+    texts = {}
+    for path in {target.dockerfile for target in plan.targets}:
+        if (root / path).is_file():
+            texts[path] = content(root, path).decode("utf-8", "replace")
+    return texts
 
 
 def missing_secrets(plan: Plan, names: tuple[str, ...], root: Path) -> list[str]:

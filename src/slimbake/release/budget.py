@@ -15,25 +15,20 @@ def over_budget(plan: Plan, measurement: Measurement) -> dict[str, str]:
     What is unmeasured exceeds nothing.
     """
     budgets = {service.service: service.budget for service in plan.services}  # weights have none
-    broken = {
-        image: tuple(_broken(image, budgets[image.name]))
-        for image in measurement.images
-        if image.name in budgets
-    }
-    return {
-        image.name: "\n".join(
-            (*lines, f"  `slimbake sizes --by package {image.digest}` lists what is in it")
-        )
-        for image, lines in broken.items()
-        if lines
-    }
+    reasons = {}
+    for image in measurement.images:
+        if image.name in budgets:
+            lines = list(_broken(image, budgets[image.name]))
+            if lines:
+                lines.append(f"  `slimbake sizes --by package {image.digest}` lists what is in it")
+                reasons[image.name] = "\n".join(lines)
+    return reasons
 
 
 def _broken(image: Image, budget: Budget) -> Iterator[str]:
-    sizes = {
-        "uncompressed": (image.uncompressed, budget.uncompressed),
-        "compressed": (image.compressed, budget.compressed),
-    }
-    for kind, (size, limit) in sizes.items():
+    for kind, size, limit in (
+        ("uncompressed", image.uncompressed, budget.uncompressed),
+        ("compressed", image.compressed, budget.compressed),
+    ):
         if limit is not None and size is not None and size > limit:
             yield f"{image.name}: {kind} {megabytes(size)}, its budget is {megabytes(limit)}"

@@ -67,14 +67,15 @@ def arguments(
     targets = relinked(plan, around.pushed).needed(names)
     flags = ["--file", BAKE_FILE]
     for target in targets:
-        overrides = [*_overrides(target, around)]
+        overrides = _overrides(target, around)
         if options.platform:
             overrides.append(f"platform={options.platform}")
         if target.name in names:
             overrides += _named(plan, target, around, options)
         elif target.repository:
             overrides += ["tags=", "output=type=cacheonly"]
-        flags += [word for override in overrides for word in ("--set", f"{target.name}.{override}")]
+        for override in overrides:
+            flags += ["--set", f"{target.name}.{override}"]
     for override in options.sets:
         flags += ["--set", override]
     # All by name: buildx loads a target that is only linked as an image of its own, and compresses
@@ -107,7 +108,8 @@ def staged(plan: Plan, target: str, checkout: str = "", kind: str = "built") -> 
 
     `checkout`: a word for the folder that builds, where it may not be the only one of its project.
     """
-    return f"slimbake/{plan.project}/{target}:{'-'.join(filter(None, (kind, checkout)))}"
+    tag = f"{kind}-{checkout}".rstrip("-")
+    return f"slimbake/{plan.project}/{target}:{tag}"
 
 
 def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
@@ -123,24 +125,23 @@ def environment(around: Surroundings, options: BakeOptions) -> dict[str, str]:
 
 
 def _overrides(target: Target, around: Surroundings) -> list[str]:
-    used = dict(target.contexts)
-    # Whether a stage of its Dockerfile gets a commit from Git.
-    from_git = target.recipe and "#" in target.recipe.source
-    overrides = [
-        f"contexts.{name}={value}"
-        for name, value in around.externals.items()
-        if name in used and used[name] != value
-    ]
-    given = {f"{IMAGE}{image}" for image in around.pushed.values()}
-    overrides += [f"contexts.{name}={value}" for name, value in target.contexts if value in given]
+    contexts = {}
+    pushed = {f"{IMAGE}{image}" for image in around.pushed.values()}
+    for name, value in target.contexts:
+        external = around.externals.get(name, value)
+        if external != value or value in pushed:
+            contexts[name] = external
     for name, folders in (
         ("wheels", around.wheels),
-        ("sources", around.wheels if from_git else {}),
         ("debs", around.debs),
         ("find-links", around.find_links),
     ):
         if target.name in folders:
-            overrides.append(f"contexts.{name}={folders[target.name]}")
+            contexts[name] = folders[target.name]
+    # A stage of its Dockerfile gets a commit from Git.
+    if target.recipe and "#" in target.recipe.source and target.name in around.wheels:
+        contexts["sources"] = around.wheels[target.name]
+    overrides = [f"contexts.{name}={value}" for name, value in contexts.items()]
     if target.online:
         overrides += [f"args.{name}={value}" for name, value in around.proxies]
     if around.standins and target.labels:

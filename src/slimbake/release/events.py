@@ -73,16 +73,20 @@ class Progress:
         included. Steps before the last need never run: they may be cached.
         """
         last = self._named.get(target, set()) - self._inputs.get(target, set())
-        vertices = (self.vertices.get(digest) for digest in last)
-        return bool(last) and all(
-            vertex and vertex.state in ("done", "cached") for vertex in vertices
-        )
+        for digest in last:
+            vertex = self.vertices.get(digest)
+            if vertex is None or vertex.state not in ("done", "cached"):
+                return False
+        return bool(last)
 
     @property
     def ran(self) -> frozenset[str]:
         """The targets of which a step ran."""
-        done = (vertex for vertex in self.vertices.values() if vertex.state == "done")
-        return frozenset(vertex.step.target for vertex in done if vertex.step.instruction)
+        targets = set()
+        for vertex in self.vertices.values():
+            if vertex.state == "done" and vertex.step.instruction:
+                targets.add(vertex.step.target)
+        return frozenset(targets)
 
     @property
     def failed(self) -> Vertex | None:
@@ -91,38 +95,40 @@ class Progress:
         What runs beside it is cancelled then, and a process that is killed may end as one that
         failed of itself.
         """
-        failed = (vertex for vertex in self.vertices.values() if vertex.state == "failed")
+        failed = [vertex for vertex in self.vertices.values() if vertex.state == "failed"]
         return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
 
     def _vertex(self, event: dict[str, Any]) -> Iterator[VertexChange]:
-        vertex = self.vertices.get(event["digest"])
-        if vertex is None:
-            vertex = self.vertices[event["digest"]] = Vertex(
-                self._steps.step(event["name"], self._only)
-            )
-        elif (
-            "completed" not in event
-            and vertex.state != "running"
-            and _seconds(event["started"]) <= vertex.started + vertex.seconds
-        ):
+        digest = event["digest"]
+        if digest not in self.vertices:
+            self.vertices[digest] = Vertex(self._steps.step(event["name"], self._only))
+        vertex = self.vertices[digest]
+        started = _seconds(event["started"])
+        begins_again = "completed" not in event and vertex.state != "running"
+        if begins_again and started <= vertex.started + vertex.seconds:
             # The build of each target that needs a step tells all of it again, also much later. One
             # that was cancelled for one target may begin again for another.
             return
         new = not vertex.started
-        vertex.started = _seconds(event["started"])
-        state: State = "running"
+        vertex.started = started
         if "completed" in event:
             for stream in tuple(vertex.unended):
                 yield from _lines(vertex, stream, b"\n")
-            vertex.seconds = _seconds(event["completed"]) - vertex.started
-            if event.get("error"):
-                vertex.error = event["error"]
-                state = "cancelled" if "context canceled" in vertex.error else "failed"
-            else:
-                state = "cached" if event.get("cached") else "done"
+            vertex.seconds = _seconds(event["completed"]) - started
+            vertex.error = event.get("error") or vertex.error
+        state = _state(event)
         if new or state != vertex.state:
             vertex.state = state
             yield VertexChange(vertex)
+
+
+def _state(event: dict[str, Any]) -> State:
+    if "completed" not in event:
+        return "running"
+    error = event.get("error")
+    if error:
+        return "cancelled" if "context canceled" in error else "failed"
+    return "cached" if event.get("cached") else "done"
 
 
 def _lines(vertex: Vertex, stream: int, written: bytes) -> Iterator[VertexChange]:
@@ -183,23 +189,30 @@ class Steps:
         match = _NAME.match(name)
         if not match:
             return BuildStep(only if name.startswith(EXPORTS) else "", name, "")
-        text, (target, stage) = match["text"], self._place(name, only)
+        text = match["text"]
+        target, stage = self._place(name, only)
         if target not in self._names:
             return BuildStep("", text, "")
-        if stage.startswith(("internal", "context")):
-            return BuildStep(
-                target, f"{stage}: {text}" if stage.startswith("context") else text, ""
-            )
+        if stage.startswith("internal"):
+            return BuildStep(target, text, "")
+        if stage.startswith("context"):
+            return BuildStep(target, f"{stage}: {text}", "")
         needed = {need.name for need in self._plan.needed((target,))}
-        owners = [owner for owner in self._owners.get(text, ()) if owner in needed]
-        return BuildStep(owners[0] if owners else target, title(text), text if owners else "")
+        for owner in self._owners.get(text, ()):
+            if owner in needed:
+                return BuildStep(owner, title(text), text)
+        return BuildStep(target, title(text), "")
 
     def _place(self, name: str, only: str) -> tuple[str, str]:
         """The target and the stage in BuildKit's name for a step."""
         match = _NAME.match(name)
-        if match and match["label"] in self._names:
-            return match["label"], match["stage"] or ""
-        return (only, f"{match['label']} {match['stage'] or ''}".strip()) if match else ("", "")
+        if not match:
+            return "", ""
+        label = match["label"]
+        stage = match["stage"] or ""
+        if label in self._names:
+            return label, stage
+        return only, f"{label} {stage}".strip()
 
 
 def title(instruction: str) -> str:
@@ -289,14 +302,10 @@ def transient(vertex: Vertex, text: str) -> bool:
 
 def _counted(plan: Plan, log: Sequence[str]) -> Target | None:
     """The inventory that its log names: buildx may show it under the name of one that stands on it."""
-    return next(
-        (
-            target
-            for target in plan.targets
-            if target.kind == "inventory" and f"inventory of {target.checked}" in log
-        ),
-        None,
-    )
+    for target in plan.targets:
+        if target.kind == "inventory" and f"inventory of {target.checked}" in log:
+            return target
+    return None
 
 
 def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
@@ -304,22 +313,20 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
     itself).
     """
     step = vertex.step
-    log = "\n".join(f"  {line}" for line in vertex.log[-LAST_LINES:])
-    advice = next((hint for sign, hint in _ADVICE if sign in f"{log}{vertex.error}{text}"), "")
+    last = vertex.log[-LAST_LINES:]
+    log = "\n".join(f"  {line}" for line in last)
+    advice = _advice(f"{log}{vertex.error}{text}")
     if not step.target:
         reason = (vertex.error or text).strip()
-        return (SetupError if "daemon" in reason else BuildError)(
-            f"buildx failed\n{reason}", advice
-        ), ""
+        kind = SetupError if "daemon" in reason else BuildError
+        return kind(f"buildx failed\n{reason}", advice), ""
     target = plan.target(step.target)
-    last = vertex.log[-LAST_LINES:]
-    lacks = "".join(
-        cure(last, service) for service in plan.services if service.service == target.service
-    )
     cause = vertex.error.rpartition("did not complete successfully: ")[2]
-    if target.kind == "inventory" and (counted := _counted(plan, vertex.log)):
+    error: SlimbakeError
+    counted = _counted(plan, vertex.log) if target.kind == "inventory" else None
+    if counted:
         target = counted
-        error: SlimbakeError = CheckError(
+        error = CheckError(
             f"the inventory of {target.checked} failed ({cause}); no tag has moved\n{log}".rstrip(),
         )
     elif target.kind == "layer" and LOST_FILES in log:
@@ -328,13 +335,22 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             "`slimbake why` lists what is done to layers; `optimize: false` turns it off",
         )
     elif target.kind in CHECKS and step.instruction:
+        for service in plan.running((target.service,)):
+            advice = advice or cure(last, service)
         error = CheckError(
             f"the {target.kind} of {target.service} failed ({cause}); its tag stays where it was\n"
             f"{log}".rstrip(),
-            advice or lacks or f"`slimbake debug {target.service}` gives a shell in the image",
+            advice or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:
         error = BuildError(
             f"{target.name} does not build: {step.title}: {cause}\n{log}".rstrip(), advice
         )
     return error, target.name
+
+
+def _advice(text: str) -> str:
+    for sign, hint in _ADVICE:
+        if sign in text:
+            return hint
+    return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from slimbake.console import Console
 from slimbake.fingerprint import Account, accounts, of_services
+from slimbake.fingerprint.model import digest
 from slimbake.host.workspace import Workspace
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.project import Project
@@ -27,10 +27,11 @@ def registry_fingerprints(site: Site, platform: str = "") -> dict[str, str]:
     `platform`: the only one that is built for. An image for it is another one.
     """
     # An image is the same under whichever name it is pushed.
-    unnamed = {k: v for k, v in os.environ.items() if k not in ("REGISTRY", "TAG")}
-    fingerprints = {
-        account.target: account.fingerprint for account in image_accounts(site, variables=unnamed)
-    }
+    unnamed = dict(os.environ)
+    for name in ("REGISTRY", "TAG"):
+        unnamed.pop(name, None)
+    images = image_accounts(site, variables=unnamed)
+    fingerprints = {account.target: account.fingerprint for account in images}
     released = released_fingerprints(site.plan, fingerprints)
     if not platform:
         return released
@@ -44,18 +45,23 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
     `images`: target -> id. Raises SetupError.
     """
     baked = baked_images(project.workspace)
-    mine = [name for name, image in images.items() if name in baked and baked[name][1] == image]
-    if not mine:
+    fingerprints = {}
+    for name, image in images.items():
+        fingerprint, baked_image = baked.get(name, ("", ""))
+        if image == baked_image:
+            fingerprints[name] = fingerprint
+    if not fingerprints:
         return ()
     generated = {file.path: file for file in laid_out(project.plan, project.root)}
     accounts_now = image_accounts(seen(project, console), generated)
     now = image_fingerprints(project.plan, accounts_now)
     stale = {lock.name for lock in project.stale_locks}
-    return tuple(
-        name
-        for name in mine
-        if (accounts_now and now.get(name) != baked[name][0]) or stale & project.lock_names((name,))
-    )
+    names = []
+    for name, fingerprint in fingerprints.items():
+        changed = accounts_now and now.get(name) != fingerprint
+        if changed or not stale.isdisjoint(project.lock_names((name,))):
+            names.append(name)
+    return tuple(names)
 
 
 def image_accounts(
@@ -76,14 +82,15 @@ def image_fingerprints(plan: Plan, target_accounts: Iterable[Account]) -> dict[s
     """Of each service that has one: of all that its image and its checks depend on. And of each
     image of weights.
     """
-    every = {
-        account.target: account.fingerprint for account in target_accounts if account.fingerprint
-    }
-    return of_services(plan, every) | {
-        target.name: every[target.name]
-        for target in plan.targets
-        if target.mounted and target.name in every
-    }
+    known = {}
+    for account in target_accounts:
+        if account.fingerprint:
+            known[account.target] = account.fingerprint
+    fingerprints = of_services(plan, known)
+    for target in plan.targets:
+        if target.mounted and target.name in known:
+            fingerprints[target.name] = known[target.name]
+    return fingerprints
 
 
 def last_images(workspace: Workspace) -> dict[str, str]:
@@ -95,7 +102,10 @@ def baked_images(workspace: Workspace) -> dict[str, tuple[str, str]]:
     """Of each image that was built here, its fingerprint then, and its id."""
 
     def parse(content: Any) -> dict[str, tuple[str, str]]:
-        return {str(name): (str(was), str(image)) for name, (was, image) in content.items()}
+        images = {}
+        for name, (fingerprint, image) in content.items():
+            images[str(name)] = (str(fingerprint), str(image))
+        return images
 
     return workspace.read(BAKED, parse) or {}
 
@@ -108,21 +118,22 @@ def released_fingerprints(plan: Plan, fingerprints: Mapping[str, str]) -> dict[s
     checks, its start check and its budget together: a pushed image held to them, and a tighter one
     is to be checked.
     """
-    fingerprint_of = {
-        t.name: fingerprints[t.name] for t in plan.targets if t.shared and fingerprints.get(t.name)
-    }
+    fingerprint_of = {}
+    checks_of: dict[str, list[str]] = {}
+    for target in plan.targets:
+        if target.kind in CHECKS:
+            checks_of.setdefault(target.service, []).append(target.name)
+        if target.shared and fingerprints.get(target.name):
+            fingerprint_of[target.name] = fingerprints[target.name]
     for service in plan.services:
-        checks = (t.name for t in plan.targets if t.kind in CHECKS and t.service == service.service)
-        names = (service.service, *checks)
-        if all(map(fingerprints.get, names)):
-            held_to = asdict(service.budget), asdict(service.start)
-            parts = [*(fingerprints[name] for name in names), *held_to]
-            fingerprint_of[service.service] = (
-                "sha256:" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-            )
+        names = [service.service, *checks_of.get(service.service, ())]
+        known = [fingerprints[name] for name in names if fingerprints.get(name)]
+        if len(known) == len(names):
+            parts = [*known, asdict(service.budget), asdict(service.start)]
+            fingerprint_of[service.service] = digest(json.dumps(parts, sort_keys=True))
     return fingerprint_of
 
 
 def platform_fingerprint(fingerprint: str, platform: str) -> str:
     """The fingerprint of an image that is built for one platform alone."""
-    return "sha256:" + hashlib.sha256(f"{fingerprint} {platform}".encode()).hexdigest()
+    return digest(f"{fingerprint} {platform}")

@@ -15,6 +15,7 @@ from typing import Any
 from slimbake.console.tables import counted
 from slimbake.host.typed import WRONG, json_value
 from slimbake.plan.graph import layers, relinked
+from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import Descriptor, StoredManifest, platform_manifests
 from slimbake.registry.errors import RegistryError
@@ -35,31 +36,39 @@ def found_layers(site: Site, targets: Iterable[str], request: BakeRequest) -> di
     """
     plan = relinked(site.plan, site.around.pushed)
     needed = plan.needed(plan.with_checks(tuple(targets)))
-    keys = {t.name: t.recipe.layer.key for t in needed if t.recipe and t.recipe.layer}
+    keys = _keys(needed)
     images = [target for target in needed if target.kind in ("base", "service")]
-    platforms = {request.platform} if request.platform else built_for(plan, images)
+    platforms = built_for(plan, images, request.platform)
     manifest = site.project.manifest
     # Where nobody names a registry, images are called as a stranger's on Docker Hub may be.
-    named = manifest.registry or manifest.layers.registry or request.push
+    has_registry = manifest.registry or manifest.layers.registry or request.push
     # Templates of one's own may put anything into a layer.
-    if not named or len(platforms) != 1 or own_templates(site.root):
+    if not has_registry or len(platforms) != 1 or own_templates(site.root):
         return {}
     (platform,) = platforms
-    repository = _repository(site, request)
+    layers_repository = _repository(site, request)
 
-    def read(name: str, at: ImageRepository) -> str:
-        return _digest_under(at, keys[name], platform)
+    def read(target: str, repository: ImageRepository) -> str:
+        return _digest_under(repository, keys[target], platform)
 
-    answers = ask_each(dict.fromkeys(keys, repository), read, site.around.ca_bundle)
+    answers = ask_each(dict.fromkeys(keys, layers_repository), read, site.around.ca_bundle)
     say_doubts(answers, site.console)
-    found = {
-        name: f"{repository}@{digest}"
-        for name, digest in answers.items()
-        if isinstance(digest, str) and digest
-    }
+    found = {}
+    for target, digest in answers.items():
+        if isinstance(digest, str) and digest:
+            found[target] = f"{layers_repository}@{digest}"
     if found:
         site.console.say(f"on the registry: {counted(len(found), 'layer')} of packages")
     return found
+
+
+def _keys(targets: Iterable[Target]) -> dict[str, str]:
+    """The key of each layer of packages, by its target."""
+    keys = {}
+    for target in targets:
+        if target.recipe and target.recipe.layer:
+            keys[target.name] = target.recipe.layer.key
+    return keys
 
 
 def _repository(site: Site, request: BakeRequest) -> str:
@@ -71,21 +80,21 @@ def layer_tag(key: str, platform: str) -> str:
     return f"{key.partition(':')[2]}-{platform.replace('/', '_')}"
 
 
-def _digest_under(at: ImageRepository, key: str, platform: str) -> str:
+def _digest_under(repository: ImageRepository, key: str, platform: str) -> str:
     """The digest of the image of a layer; "" where there is none. Raises RegistryError."""
-    document = at.document(layer_tag(key, platform))
+    document = repository.document(layer_tag(key, platform))
     if document is None:
         return ""
-    labels = (_config(at, document).get("config") or {}).get("Labels") or {}
+    labels = (_config(repository, document).get("config") or {}).get("Labels") or {}
     if labels.get(LABEL) != key:
         raise RegistryError("another key", why="has a layer that does not say its key")
     return document.descriptor.digest
 
 
-def _config(at: ImageRepository, manifest: StoredManifest) -> dict[str, Any]:
+def _config(repository: ImageRepository, manifest: StoredManifest) -> dict[str, Any]:
     """The configuration of an image. Raises RegistryError."""
     try:
-        return dict(json_value(at.blob(str(at.read(manifest)["config"]["digest"]))))
+        return dict(json_value(repository.blob(str(repository.read(manifest)["config"]["digest"]))))
     except WRONG:
         why = "answers what cannot be read"
         raise RegistryError(f"{manifest.descriptor.digest} is no image", why=why) from None
@@ -111,49 +120,48 @@ def publish_layers(
     """
     if own_templates(site.root) or request.sets:  # these may put anything into a layer
         return
-    keys = {t.name: t.recipe.layer.key for t in site.plan.targets if t.recipe and t.recipe.layer}
+    keys = _keys(site.plan.targets)
     if not keys:
         return
     ca_bundle = site.around.ca_bundle
     pieces: dict[str, _Piece] = {}  # by tag
 
-    def look(name: str, at: ImageRepository) -> None:
-        for piece in _pieces(site, name, images[name], at):
+    def read(name: str, repository: ImageRepository) -> None:
+        for piece in _pieces(site, name, images[name], repository):
             if piece.name in new:
                 pieces[layer_tag(keys[piece.name], piece.platform)] = piece
 
-    def put(tag: str, at: ImageRepository) -> None:
+    def put(tag: str, repository: ImageRepository) -> None:
         piece = pieces[tag]
-        if at.document(tag) is None:
-            at.take(piece.blob, ImageRepository(piece.image, ca_bundle))
-            at.put_image(_configuration(keys[piece.name], piece), piece.blob, tag)
+        if repository.document(tag) is None:
+            repository.take(piece.blob, ImageRepository(piece.image, ca_bundle))
+            repository.put_image(_configuration(keys[piece.name], piece), piece.blob, tag)
 
     new = keys.keys() - site.around.pushed.keys()
-    repositories = {
-        name: repository
-        for name, (repository, _) in images.items()
-        if not new.isdisjoint(layers(site.plan, name))
-    }
-    answers: dict[str, object] = dict(ask_each(repositories, look, ca_bundle))
-    repository = _repository(site, request)
-    answers |= ask_each(dict.fromkeys(pieces, repository), put, ca_bundle, SECONDS)
+    repositories = {}
+    for name, (repository_name, _) in images.items():
+        if not new.isdisjoint(layers(site.plan, name)):
+            repositories[name] = repository_name
+    answers: dict[str, object] = dict(ask_each(repositories, read, ca_bundle))
+    layers_repository = _repository(site, request)
+    answers |= ask_each(dict.fromkeys(pieces, layers_repository), put, ca_bundle, SECONDS)
     errors = {answer.message for answer in answers.values() if isinstance(answer, RegistryError)}
     for message in sorted(errors):
-        site.console.say(f"warning: layers are not at {repository} for others: {message}")
+        site.console.say(f"warning: layers are not at {layers_repository} for others: {message}")
 
 
 def _pieces(
-    site: Site, name: str, image: tuple[str, StoredManifest], at: ImageRepository
+    site: Site, name: str, image: tuple[str, StoredManifest], repository: ImageRepository
 ) -> Iterator[_Piece]:
     """The layers of an image; none where it is not known what makes them."""
-    repository, document = image
+    repository_name, document = image
     for described in platform_manifests(document).values():
-        manifest = at.document(described.digest)
+        manifest = repository.document(described.digest)
         if manifest is None:
             continue
-        config = _config(at, manifest)
+        config = _config(repository, manifest)
         try:
-            entries = at.read(manifest)["layers"]
+            entries = repository.read(manifest)["layers"]
             blobs = [Descriptor(e["mediaType"], e["digest"], e["size"]) for e in entries]
             contents = config["rootfs"]["diff_ids"]
             parts = config["os"], config["architecture"], config.get("variant", "")
@@ -164,7 +172,7 @@ def _pieces(
         names = layers(site.plan, name, len(blobs))
         if len(blobs) == len(contents) == len(names):
             for target, blob, content in zip(names, blobs, contents, strict=True):
-                yield _Piece(target, platform, blob, content, repository)
+                yield _Piece(target, platform, blob, content, repository_name)
 
 
 def _configuration(key: str, piece: _Piece) -> bytes:

@@ -69,22 +69,21 @@ def on_registry(
     each, several at once; what is there has to state the target's fingerprint (see `statement`).
     Doubts are said, in one line; nothing that the registry does or leaves undone is raised.
     """
-    repositories = {
-        name: f"{registry}/{plan.target(name).repository}"
-        for name in targets
-        if name in fingerprints
-    }
+    repositories = {}
+    for name in targets:
+        if name in fingerprints:
+            repositories[name] = f"{registry}/{plan.target(name).repository}"
 
-    def read(target: str, at: ImageRepository) -> StoredManifest | None:
-        return _checked(at, fingerprints[target])
+    def read(target: str, repository: ImageRepository) -> StoredManifest | None:
+        return _checked(repository, fingerprints[target])
 
-    images = ask_each(repositories, read, ca_bundle, seconds)
-    say_doubts(images, console)
-    return tuple(
-        OnRegistry(name, repositories[name], image)
-        for name, image in images.items()
-        if isinstance(image, StoredManifest)
-    )
+    answers = ask_each(repositories, read, ca_bundle, seconds)
+    say_doubts(answers, console)
+    images = []
+    for name, answer in answers.items():
+        if isinstance(answer, StoredManifest):
+            images.append(OnRegistry(name, repositories[name], answer))
+    return tuple(images)
 
 
 def released_images(
@@ -93,33 +92,33 @@ def released_images(
     seconds: float = SECONDS,
     hint: str = "`slimbake bake --push` releases them; `--tag` says which",
     *,
-    every: bool = True,
+    required: bool = True,
 ) -> tuple[OnRegistry, ...]:
     """What a registry has under these names, target -> REPOSITORY:TAG or REPOSITORY@DIGEST, read.
 
-    Raises SetupError with its own words, and where `every` is set for what it does not have.
+    Raises SetupError with its own words, and where `required` is set for what it does not have.
     """
-    parts = {target: _parts(name) for target, name in names.items()}
-    repositories = {target: repository for target, (repository, _) in parts.items()}
-    answers = ask_each(
-        repositories, lambda target, at: at.document(parts[target][1]), ca_bundle, seconds
-    )
-    images, faults = [], []
+    repositories = {}
+    references = {}
+    for target, name in names.items():
+        separator = "@" if "@" in name else ":"
+        repositories[target], _, references[target] = name.rpartition(separator)
+
+    def read(target: str, repository: ImageRepository) -> StoredManifest | None:
+        return repository.document(references[target])
+
+    answers = ask_each(repositories, read, ca_bundle, seconds)
+    images = []
+    faults = []
     for target, answer in answers.items():
         if isinstance(answer, StoredManifest):
             images.append(OnRegistry(target, repositories[target], answer))
-        elif answer or every:
+        elif answer or required:
             faults.append(f"{names[target]}: {answer or 'the registry has none'}")
             hint = answer.hint if answer else hint
     if faults:
         raise SetupError("\n".join(faults), hint)
     return tuple(images)
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """The repository of an image, and its digest or tag."""
-    repository, _, reference = name.partition("@") if "@" in name else name.rpartition(":")
-    return repository, reference
 
 
 def attached_sboms(
@@ -131,36 +130,41 @@ def attached_sboms(
     """
     by_name = {image.target: image for image in images}
 
-    def read(target: str, at: ImageRepository) -> dict[str, str]:
-        manifests = platform_manifests(by_name[target].document)
-        return {
-            platform: text
-            for platform, manifest in manifests.items()
-            if (text := _attached_sbom(at, manifest.digest))
-        }
+    def read(target: str, repository: ImageRepository) -> dict[str, str]:
+        texts = {}
+        for platform, manifest in platform_manifests(by_name[target].document).items():
+            text = _attached_sbom(repository, manifest.digest)
+            if text:
+                texts[platform] = text
+        return texts
 
-    answers = ask_each({n: i.repository for n, i in by_name.items()}, read, ca_bundle, seconds)
-    if failed := [answer for answer in answers.values() if isinstance(answer, RegistryError)]:
-        raise failed[0]
-    return {name: answer for name, answer in answers.items() if isinstance(answer, dict)}
+    sboms = {}
+    for name, answer in ask_each(_repositories(by_name), read, ca_bundle, seconds).items():
+        if isinstance(answer, RegistryError):
+            raise answer
+        sboms[name] = answer
+    return sboms
+
+
+def _repositories(images: Mapping[str, OnRegistry]) -> dict[str, str]:
+    return {name: image.repository for name, image in images.items()}
 
 
 def _attached_sbom(repository: ImageRepository, digest: str) -> str:
     """The SBOM that was attached last to a manifest; "" where there is none."""
-    sboms = [
-        referrer
-        for referrer in repository.referrers(digest)
-        if referrer.get("artifactType") == SBOM
-    ]
+    sboms = []
+    for referrer in repository.referrers(digest):
+        if referrer.get("artifactType") == SBOM:
+            sboms.append(referrer)
     if not sboms:
         return ""
-    latest = max(sboms, key=lambda each: (each.get("annotations") or {}).get(CREATED, ""))
+    latest = max(sboms, key=lambda sbom: (sbom.get("annotations") or {}).get(CREATED, ""))
     digest = str(latest["digest"])
+    blob = ""
     artifact = repository.document(digest)
-    try:
-        blob = str(repository.read(artifact)["layers"][0]["digest"]) if artifact else ""
-    except (KeyError, IndexError, TypeError):
-        blob = ""
+    if artifact:
+        with contextlib.suppress(KeyError, IndexError, TypeError):
+            blob = str(repository.read(artifact)["layers"][0]["digest"])
     if not blob:
         raise RegistryError(f"{digest} is no SBOM", why="has an SBOM of no content")
     return repository.blob(blob).decode()
@@ -179,18 +183,16 @@ def retag(
     """
     by_name = {image.target: image for image in images}
 
-    def put(target: str, at: ImageRepository) -> None:
-        at.put(names[target].rpartition(":")[2], by_name[target].document)
+    def put(target: str, repository: ImageRepository) -> None:
+        repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
-    repositories = {name: image.repository for name, image in by_name.items()}
-    done = ask_each(repositories, put, ca_bundle, seconds)
-    if failed := [
-        f"{names[name]}: {error}"
-        for name, error in done.items()
-        if isinstance(error, RegistryError)
-    ]:
+    lines = ["images that the registry has could not be tagged"]
+    for name, answer in ask_each(_repositories(by_name), put, ca_bundle, seconds).items():
+        if isinstance(answer, RegistryError):
+            lines.append(f"{names[name]}: {answer}")
+    if len(lines) > 1:
         raise BuildError(
-            "\n".join(("images that the registry has could not be tagged", *failed)),
+            "\n".join(lines),
             "the same command goes on from here; without `--missing` it builds and pushes them",
         )
 
@@ -227,10 +229,9 @@ def ask_each(
     if isinstance(host, RegistryError):
         return dict.fromkeys(repositories, host)
     with contextlib.closing(host):
-        calls = [
-            partial(lambda name, at: ask(name, ImageRepository(at, at=host)), name, repository)
-            for name, repository in repositories.items()
-        ]
+        calls = []
+        for name, repository in repositories.items():
+            calls.append(partial(ask, name, ImageRepository(repository, host=host)))
         return dict(zip(repositories, ask_together(calls, seconds, THREADS), strict=True))
 
 

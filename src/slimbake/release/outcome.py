@@ -5,37 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 from slimbake import docker
-from slimbake.console.tables import FOLDED, Layout, readable, text_table
+from slimbake.console.tables import WIDTH, readable, text_table
 from slimbake.docker.images import PROJECT
-from slimbake.images.sizes import Measurement, size_summary, size_table
+from slimbake.images.sizes import Measurement, short, size_summary, size_table
 from slimbake.release.release import Released
 from slimbake.release.starts import Checks
 
 _HELD = "on the registry"
 
 
-def released_text(released: Released, layout: Layout = FOLDED) -> str:
+def released_text(released: Released, width: int = WIDTH) -> str:
     """A row for each image, also for what was not built, and so not measured; "" without images."""
     sizes, size_rows = size_table(released.measurement)
-    rows = [(*row, _checks(released, row[0])) for row in size_rows]
     headings = (*sizes, "checks")
+    rows = [(*row, _checks(released, row[0])) for row in size_rows]
     for image in released.on_registry:
-        row = (image.target, image.digest.removeprefix("sha256:")[:12], _HELD)
-        rows.append((*row, *("" for _ in range(len(headings) - len(row)))))
+        rows.append((image.target, short(image.digest), _HELD, *[""] * (len(headings) - 3)))
     if not rows:
         return ""
-    parts = [text_table(headings, rows, layout=layout)]
+    parts = [text_table(headings, rows, width=width)]
     if released.measurement.images:
         parts.append(size_summary(released.measurement))
     return "\n".join(parts)
 
 
+def metadata(released: Released) -> dict[str, dict[str, str]]:
+    """What was released, as `docker buildx bake --metadata-file` writes it. The digest is the
+    registry's after a push, and else the engine's.
+    """
+    digests = {image.name: image.digest for image in released.measurement.images}
+    for target, reference in released.pushed.items():
+        digests[target] = reference.partition("@")[2]
+    return {
+        target: {"containerimage.digest": digests[target], "image.name": name}
+        for target, name in released.names.items()
+        if target in digests
+    }
+
+
 def ending(released: Released, last: Measurement, seconds: float) -> str:
     """One line on what happened. `last`: of the last bake, as far as it is known."""
-    before = {image.name: image for image in last.images}
-    images, checks = released.measurement.images, released.checks.values()
-    same = sum(i.name in before and before[i.name].digest == i.digest for i in images)
-    ran = sum(len(check.ran) for check in checks)
+    images = released.measurement.images
     counts = {
         "built": len(released.built),
         "from cache": len(images) - len(released.built) - len(released.unchanged),
@@ -43,17 +53,28 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
         "on the registry": len(released.on_registry),
         "failed": len(released.failures),
     }
-    phrases = [f"{count} {what}" for what, count in counts.items() if count]
-    parts = [f"{', '.join(phrases) or 'nothing built'} in {seconds:.0f} s"]
-    if images:
-        parts.append(f"digests: {len(images) - same} new, {same} as before")
-        remembered = sum(len(check.passed) for check in checks) - ran
-        parts.append(f"checks: {ran} run, {remembered} remembered")
-    if images and all(image.name in before for image in images):
-        host = Measurement(tuple(before[image.name] for image in images)).host
-        change = readable(released.measurement.host - host, signed=True)
-        parts.append(f"{change} on a host against the last bake")
-    return "; ".join(parts)
+    phrases = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    text = f"{phrases or 'nothing built'} in {seconds:.0f} s"
+    if not images:
+        return text
+    image_before = {image.name: image for image in last.images}
+    before = []
+    same = 0
+    for image in images:
+        if image.name in image_before:
+            before.append(image_before[image.name])
+            same += image.digest == before[-1].digest
+    text += f"; digests: {len(images) - same} new, {same} as before"
+    ran = 0
+    passed = 0
+    for checks in released.checks.values():
+        ran += len(checks.ran)
+        passed += len(checks.passed)
+    text += f"; checks: {ran} run, {passed - ran} remembered"
+    if len(before) == len(images):
+        change = released.measurement.host - Measurement(tuple(before)).host
+        text += f"; {readable(change, signed=True)} on a host against the last bake"
+    return text
 
 
 def next_step(project: str) -> str:
@@ -73,20 +94,6 @@ def released_json(released: Released) -> dict[str, Any]:
     return {**result, "on_registry": on_registry, "tagged": {**released.names}, "failed": failed}
 
 
-def metadata(released: Released) -> dict[str, dict[str, str]]:
-    """What was released, as `docker buildx bake --metadata-file` writes it. The digest is the
-    registry's after a push, and else the engine's.
-    """
-    digests = {image.name: image.digest for image in released.measurement.images}
-    for target, reference in released.pushed.items():
-        digests[target] = reference.partition("@")[2]
-    return {
-        target: {"containerimage.digest": digests[target], "image.name": name}
-        for target, name in released.names.items()
-        if target in digests
-    }
-
-
 def _checks(released: Released, name: str) -> str:
     """What an image has passed, and what it lacks: `start smoke`, `start (no smoke)`; or that it has
     no tag.
@@ -94,5 +101,7 @@ def _checks(released: Released, name: str) -> str:
     if name in released.failures:
         return "failed: not tagged"
     checks = released.checks.get(name, Checks(()))
-    lacks = f"({', '.join(f'no {check}' for check in checks.missing)})" if checks.missing else ""
-    return " ".join(filter(None, (*checks.passed, lacks)))
+    words = [*checks.passed]
+    if checks.missing:
+        words.append(f"(no {', no '.join(checks.missing)})")
+    return " ".join(words)

@@ -102,11 +102,18 @@ class BuildPlace:
 
         With `request.keep_going`, what fails is left out. Raises SetupError, BuildError, CheckError.
         """
-        layouts = None if self.afar else _layouts(site, targets)
-        options = self._options(site, targets, request, layouts)
-        # what no fingerprint says
-        unusual = bool(self.afar or request.sets or request.platform or options.load)
-        unchanged, before = ((), {}) if unusual else still_built(site, targets)
+        if self.afar:
+            names = {name: _staged_name(site, name, request) for name in targets}
+            result = bake(site, targets, replace(_options(request), push=True, names=names))
+            return _build(_pulled(site, result, request), result)
+        layouts = _layouts(site, targets)
+        load = site.engine.builder != "docker"
+        options = replace(_options(request), load=load, layouts=str(layouts or ""))
+        if load or request.sets or request.platform:  # what no fingerprint says
+            result = bake(site, targets, options)
+            return _build(built_in_engine(result.left, result), result, layouts)
+
+        unchanged, fingerprints = still_built(site, targets)
         same = frozenset(image.name for image in unchanged)
         if same:
             site.console.say(f"unchanged: {', '.join(image.name for image in unchanged)}")
@@ -114,16 +121,11 @@ class BuildPlace:
         if not rest:
             return BuiltImages(images=unchanged, unchanged=same, layouts=layouts)
         result = bake(site, rest, options)
-        new = _pulled(site, result, request) if self.afar else built_in_engine(result.left, result)
-        if not unusual:
-            _keep(site, new, before)
-        return BuiltImages(
-            images=tuple(sorted((*unchanged, *new), key=lambda each: targets.index(each.name))),
-            unchanged=same,
-            ran=result.ran,
-            failures=result.failures,
-            layouts=layouts,
-        )
+        new = built_in_engine(result.left, result)
+        _keep(site, new, fingerprints)
+        image_of = {image.name: image for image in (*unchanged, *new)}
+        images = tuple(image_of[name] for name in targets if name in image_of)
+        return replace(_build(images, result, layouts), unchanged=same)
 
     def push(
         self,
@@ -145,24 +147,20 @@ class BuildPlace:
             work.each(lambda name: _push(name, names[name]), jobs, 1, "pushing")
         return {image.name: _in_registry(image, names[image.name], host) for image in images}
 
-    def _options(
-        self, site: Site, targets: tuple[str, ...], request: BakeRequest, layouts: Path | None
-    ) -> BakeOptions:
-        options = BakeOptions(
-            sets=request.sets, keep_going=request.keep_going, platform=request.platform
-        )
-        if self.afar:
-            return replace(options, push=True, names=_names(site, targets, request, STAGED))
-        load = site.engine.builder != "docker"
-        return replace(options, load=load, layouts=str(layouts or ""))
-
 
 def place_of(site: Site, request: BakeRequest) -> BuildPlace:
     """Where a request is carried out: on the builder in use, where it pushes from elsewhere."""
-    ours = site.engine.builder == "docker"
-    if request.push and not ours:
-        return BuildPlace(afar=True)
-    return BuildPlace()
+    return BuildPlace(afar=request.push and site.engine.builder != "docker")
+
+
+def _options(request: BakeRequest) -> BakeOptions:
+    return BakeOptions(sets=request.sets, keep_going=request.keep_going, platform=request.platform)
+
+
+def _build(
+    images: tuple[BuiltImage, ...], result: BakeResult, layouts: Path | None = None
+) -> BuiltImages:
+    return BuiltImages(images=images, ran=result.ran, failures=result.failures, layouts=layouts)
 
 
 def reference(target: Target, registry: str, tag: str) -> str:
@@ -174,34 +172,40 @@ def still_built(
     site: Site, targets: tuple[str, ...]
 ) -> tuple[tuple[BuiltImage, ...], Mapping[str, str]]:
     """The targets whose last image still is what would be built, and the fingerprints of all."""
-    last = {name: was for name, was in baked_images(site.workspace).items() if name in targets}
+    baked = baked_images(site.workspace)
+    last = {name: baked[name] for name in targets if name in baked}
     with ThreadPoolExecutor() as pool:  # the engine takes as long as we do
         pending = pool.submit(docker.held_images, [image for _, image in last.values()])
         fingerprints = image_fingerprints(site.plan, image_accounts(site))
     names_of = pending.result()
-    candidates = ((name, *last[name]) for name in targets if name in last)
-    unchanged = tuple(
-        BuiltImage(name=name, image=image, names=names_of[image])
-        for name, fingerprint, image in candidates
-        if image in names_of and fingerprint == fingerprints.get(name)
-    )
-    return unchanged, fingerprints
+    unchanged = []
+    for name, (fingerprint, image) in last.items():
+        if image in names_of and fingerprint == fingerprints.get(name):
+            unchanged.append(BuiltImage(name=name, image=image, names=names_of[image]))
+    return tuple(unchanged), fingerprints
 
 
 def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[BuiltImage, ...]:
     """These images as the engine holds them. Raises BuildError and SetupError for one that is not
     there.
     """
-    ids = {name: _ids(name, result) for name in targets}
-    names_of = docker.held_images([digest for name in targets for digest in ids[name]])
-    images = {name: next((d for d in ids[name] if d in names_of), "") for name in targets}
-    if lost := [name for name, image in images.items() if not image]:
+    ids: list[str] = []
+    for name in targets:
+        ids += _ids(name, result)
+    names_of = docker.held_images(ids)
+    images = []
+    lost = []
+    for name in targets:
+        image = next((image for image in _ids(name, result) if image in names_of), "")
+        if image:
+            images.append(BuiltImage(name=name, image=image, names=names_of[image]))
+        else:
+            lost.append(name)
+    if lost:
         raise SetupError(
             "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
         )
-    return tuple(
-        BuiltImage(name=name, image=image, names=names_of[image]) for name, image in images.items()
-    )
+    return tuple(images)
 
 
 def _ids(name: str, result: BakeResult) -> tuple[str, ...]:
@@ -225,20 +229,19 @@ def _keep(site: Site, images: tuple[BuiltImage, ...], before: Mapping[str, str])
     """Record what was built and checked; not what was edited meanwhile, which may or may not be in
     its image.
     """
-    after, record = (
-        image_fingerprints(site.plan, image_accounts(site)),
-        baked_images(site.workspace),
-    )
+    now = image_fingerprints(site.plan, image_accounts(site))
+    record = baked_images(site.workspace)
     for image in images:
         record.pop(image.name, None)
-        if (fingerprint := before.get(image.name)) and fingerprint == after.get(image.name):
+        fingerprint = before.get(image.name)
+        if fingerprint and fingerprint == now.get(image.name):
             record[image.name] = fingerprint, image.image
-    live = {target.name for target in site.plan.targets if target.released}
-    site.workspace.write(BAKED, {name: record[name] for name in sorted(record) if name in live})
+    released = sorted(target.name for target in site.plan.targets if target.released)
+    site.workspace.write(BAKED, {name: record[name] for name in released if name in record})
 
 
-def _names(site: Site, targets: tuple[str, ...], request: BakeRequest, tag: str) -> dict[str, str]:
-    return {name: reference(site.plan.target(name), request.registry, tag) for name in targets}
+def _staged_name(site: Site, target: str, request: BakeRequest) -> str:
+    return reference(site.plan.target(target), request.registry, STAGED)
 
 
 def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[BuiltImage, ...]:
@@ -247,11 +250,12 @@ def _pulled(site: Site, result: BakeResult, request: BakeRequest) -> tuple[Built
     """
     images = []
     for name in result.left:
-        target, image = site.plan.target(name), ""
+        target = site.plan.target(name)
+        image = ""
         pushed = f"{request.registry}/{target.repository}@{_ids(name, result)[0]}"
         if target.kind == "service":
             site.console.say(f"{name}: pulled for what has to run in it: {pushed}")
-            platforms = [request.platform] if request.platform else built_for(site.plan, (target,))
+            platforms = built_for(site.plan, (target,), request.platform)
             # The last is what runs here: without the containerd store each platform has an id.
             for platform in sorted(platforms, key=lambda each: each == site.engine.platform):
                 image = docker.pull_image(pushed, platform)
@@ -276,12 +280,12 @@ def _tag_in_registry(
     """Give what a builder has pushed its tag."""
     manifest_of = {}
     for image in images:
-        at, _, digest = image.pushed.partition("@")
-        repository = ImageRepository(at, at=host)
+        name, _, digest = image.pushed.partition("@")
+        repository = ImageRepository(name, host=host)
         manifest_of[image.name] = _document(repository, image.name, digest)
     for image in images:
-        at, _, tag = names[image.name].rpartition(":")
-        ImageRepository(at, at=host).put(tag, manifest_of[image.name])
+        name, _, tag = names[image.name].rpartition(":")
+        ImageRepository(name, host=host).put(tag, manifest_of[image.name])
     return manifest_of
 
 
@@ -289,26 +293,23 @@ def _in_registry(image: BuiltImage, name: str, host: Host) -> StoredManifest:
     """What the registry has under the name of an image that the engine pushed. Raises BuildError
     where that is another one.
     """
-    at, _, tag = name.rpartition(":")
-    repository = ImageRepository(at, at=host)
+    repository_name, _, tag = name.rpartition(":")
+    repository = ImageRepository(repository_name, host=host)
     stored_manifest = _document(repository, image.name, tag)
     # Engines with the containerd store call an image by its manifest, those without by its
     # configuration.
-    config = repository.read(stored_manifest).get("config", {}).get("digest")
-    if image.image not in {stored_manifest.descriptor.digest, *_manifests(stored_manifest), config}:
+    digests = {manifest.digest for manifest in platform_manifests(stored_manifest).values()}
+    digests.add(stored_manifest.descriptor.digest)
+    digests.add(repository.read(stored_manifest).get("config", {}).get("digest", ""))
+    if image.image not in digests:
         raise BuildError(
             f"{name} was pushed, and is another image by now: nothing was attached to it"
         )
     return stored_manifest
 
 
-def _document(repository: ImageRepository, name: str, what: str) -> StoredManifest:
-    stored_manifest = repository.document(what)
+def _document(repository: ImageRepository, name: str, tag_or_digest: str) -> StoredManifest:
+    stored_manifest = repository.document(tag_or_digest)
     if stored_manifest is None:
-        raise BuildError(f"{name} was pushed, and the registry does not have {what}")
+        raise BuildError(f"{name} was pushed, and the registry does not have {tag_or_digest}")
     return stored_manifest
-
-
-def _manifests(index: StoredManifest) -> frozenset[str]:
-    """The manifests of an index, without what attests to them; or the one that it is itself."""
-    return frozenset(manifest.digest for manifest in platform_manifests(index).values())

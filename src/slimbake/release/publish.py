@@ -28,30 +28,26 @@ def sboms(site: Site, images: tuple[BuiltImage, ...], platform: str = "") -> Doc
 
     Raises SetupError for one that cannot be made.
     """
-    plan = site.plan
-    services = [image for image in images if plan.target(image.name).kind == "service"]
-    ours = [image for image in services if is_ours(plan.target(image.name))]
-    for image in services:
-        if image not in ours:
+    jobs = {}
+    for image in images:
+        target = site.plan.target(image.name)
+        if target.kind != "service":
+            continue
+        if not is_ours(target):
             site.console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
-    pairs = [
-        (image, target_platform)
-        for image in ours
-        for target_platform in ((platform,) if platform else _platforms(site, image.name))
-    ]
-    jobs = [
-        (" ".join(filter(None, (image.name, target_platform))), (image, target_platform))
-        for image, target_platform in pairs
-    ]
+            continue
+        for built in [platform] if platform else _platforms(site, image.name):
+            jobs[f"{image.name} {built}".rstrip()] = (image, built)
+
+    def write(job: tuple[BuiltImage, str]) -> str:
+        image, built = job
+        return sbom(site.plan, image.name, image.image, site.root, built)
+
     with site.console.tracked("write SBOMs") as work:
-        texts = work.each(
-            lambda one: sbom(plan, one[0].name, one[0].image, site.root, one[1]),
-            jobs,
-            os.cpu_count() or 1,
-        )
+        texts = work.each(write, jobs.items(), os.cpu_count() or 1)
     texts_of: dict[str, dict[str, str]] = {}
-    for (image, image_platform), text in zip(pairs, texts, strict=True):
-        texts_of.setdefault(image.name, {})[image_platform] = text
+    for (image, built), text in zip(jobs.values(), texts, strict=True):
+        texts_of.setdefault(image.name, {})[built] = text
     return texts_of
 
 
@@ -77,26 +73,29 @@ def publish(
         return {}
     annotations = _annotations(site.root)
     pushed = {}
+    repositories = {}
     with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
         manifests = place.push(site, images, names, request, host)
         with site.console.tracked("attach SBOMs", manifests) as work:
             for name, document in manifests.items():
-                at = names[name].rpartition(":")[0]
-                repository = ImageRepository(at, at=host)
+                repository_name = names[name].rpartition(":")[0]
+                repository = ImageRepository(repository_name, host=host)
                 with work.step(name):
                     _attach(repository, name, document, documents.get(name, {}), annotations)
                     if fingerprint := fingerprints.get(name):
                         mark(repository, document, fingerprint, annotations)
-                pushed[name] = f"{at}@{document.descriptor.digest}"
-    held = {name: (names[name].rpartition(":")[0], manifests[name]) for name in manifests}
-    publish_layers(site, held, request)
+                pushed[name] = f"{repository_name}@{document.descriptor.digest}"
+                repositories[name] = (repository_name, document)
+    publish_layers(site, repositories, request)
     return pushed
 
 
 def _platforms(site: Site, service: str) -> tuple[str, ...]:
     """The platforms of a service's image; "" for the only one."""
     platforms = built_for(site.plan, (site.plan.target(service),))
-    return tuple(sorted(platforms)) if len(platforms) > 1 else ("",)
+    if len(platforms) < 2:
+        return ("",)
+    return tuple(sorted(platforms))
 
 
 def _attach(

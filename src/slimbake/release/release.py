@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from textwrap import indent
@@ -37,10 +37,10 @@ from slimbake.release.place import (
     place_of,
     reference,
 )
-from slimbake.release.publish import publish, sboms
+from slimbake.release.publish import Documents, publish, sboms
 from slimbake.release.scan import Scans, scanner_here, scans
 from slimbake.release.site import Site, hold
-from slimbake.release.starts import Checks, checks_of, pull_beside, start_checks
+from slimbake.release.starts import Checks, Starts, checks_of, pull_beside, start_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +98,44 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         scan = _scan(site, request)  # a missing scanner is an error before anything is built
         if not request.missing:
             _pull_beside(site, request)
-        # what --set changes is in no fingerprint
-        marked = request.push and not request.sets
-        fingerprints = registry_fingerprints(site, request.platform) if marked else {}
-        on_registries = _held(site, request, fingerprints)
-        there = {*request.pushed, *(image.target for image in on_registries)}
+        fingerprints: Mapping[str, str] = {}
+        if request.push and not request.sets:  # what --set changes is in no fingerprint
+            fingerprints = registry_fingerprints(site, request.platform)
+        found = _found(site, request, fingerprints)
+        finished = {*request.pushed, *(image.target for image in found)}
+        rest = tuple(name for name in request.targets if name not in finished)
         if not request.push:  # nothing here has what other jobs pushed, to give it a name
-            remaining = tuple(name for name in request.targets if name not in there)
-            request = replace(request, targets=remaining)
-        rest = tuple(name for name in request.targets if name not in there)
-        shared = {i.target: i.reference for i in on_registries if site.plan.target(i.target).shared}
-        site = site.standing_on(shared)
+            request = replace(request, targets=rest)
+        site = site.standing_on(_shared(site.plan, found))
         if request.take_layers:
             site = site.standing_on(found_layers(site, rest, request))
         site = site.stocked(rest)
         build = place.make(site, rest, request) if rest else BuiltImages()
-        return _released(site, place, request, on_registries, build, fingerprints, scan)
+        return _released(site, place, request, found, build, fingerprints, scan)
+
+
+def _refuse_standins(site: Site, registry: str) -> None:
+    """Raises UsageError where images that were made with stand-ins would leave this machine."""
+    if site.around.standins and not is_loopback(registry):
+        raise UsageError(
+            f"images made with stand-ins ({', '.join(site.around.standins)}) are not pushed to"
+            f" {registry}",
+            "push from a machine that reaches the externals' registries, or to a registry on"
+            " loopback",
+        )
+
+
+def _scan(site: Site, request: BakeRequest) -> Scan | None:
+    """The scan to run: none where the manifest asks for none, or no service is released; where
+    nothing is pushed, none without a scanner. Raises SetupError for a push without one.
+    """
+    scan = site.project.manifest.scan
+    if not scan or not site.plan.running(request.targets):
+        return None
+    if scanner_here(scan, required=request.push):
+        return scan
+    site.console.say(f"not scanned: {scan.scanner} is not on PATH")
+    return None
 
 
 def _pull_beside(site: Site, request: BakeRequest) -> None:
@@ -128,210 +150,220 @@ def _pull_beside(site: Site, request: BakeRequest) -> None:
         site.console.say(f"{error.message}\n{error.hint}".rstrip())
 
 
-def _held(
+def _found(
     site: Site, request: BakeRequest, fingerprints: Mapping[str, str]
 ) -> tuple[OnRegistry, ...]:
     """What the registry has, and is only tagged: with `request.missing` what it has for the same
     inputs, and what other jobs have pushed.
     """
-    ca_bundle = site.around.ca_bundle
     pushed = {name: request.pushed[name] for name in request.targets if name in request.pushed}
-    others: tuple[OnRegistry, ...] = ()
+    images: tuple[OnRegistry, ...] = ()
+    if request.missing:
+        unpushed = [name for name in request.targets if name not in pushed]
+        images = offered(site, unpushed, request.registry, fingerprints)
     if pushed and request.push:
-        others = released_images(pushed, ca_bundle, hint="`slimbake ci shared` pushes them")
-    if not request.missing:
-        return others
-    unpushed = [name for name in request.targets if name not in pushed]
-    return (*offered(site, unpushed, request.registry, fingerprints), *others)
+        hint = "`slimbake ci shared` pushes them"
+        images += released_images(pushed, site.around.ca_bundle, hint=hint)
+    return images
 
 
 def offered(
-    site: Site,
-    targets: Collection[str],
-    registry: str,
-    fingerprints: Mapping[str, str] | None = None,
+    site: Site, targets: Collection[str], registry: str, fingerprints: Mapping[str, str]
 ) -> tuple[OnRegistry, ...]:
-    """The images of these targets that a registry has for these fingerprints, those of now if none
-    are given. Doubts are said.
+    """The images of these targets that a registry has for these fingerprints. Prints which, and
+    doubts.
     """
-    inputs = registry_fingerprints(site) if fingerprints is None else fingerprints
-    on_registries = on_registry(
-        site.plan, targets, inputs, registry, site.console, ca_bundle=site.around.ca_bundle
+    images = _on_registry(site, targets, registry, fingerprints)
+    if images:
+        site.console.say(f"on the registry: {', '.join(image.target for image in images)}")
+    return images
+
+
+def _on_registry(
+    site: Site, targets: Iterable[str], registry: str, fingerprints: Mapping[str, str]
+) -> tuple[OnRegistry, ...]:
+    ca_bundle = site.around.ca_bundle
+    return on_registry(
+        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
     )
-    if on_registries:
-        site.console.say(f"on the registry: {', '.join(image.target for image in on_registries)}")
-    return on_registries
+
+
+def _shared(plan: Plan, found: Iterable[OnRegistry]) -> dict[str, str]:
+    """What services stand on, of these images: target -> REPOSITORY@DIGEST."""
+    return {image.target: image.reference for image in found if plan.target(image.target).shared}
+
+
+class _Candidates:
+    """The images that may be tagged: those that were built, and those that the registry has.
+
+    `failures` maps each target that is left out to the reason.
+    """
+
+    def __init__(self, build: BuiltImages, found: tuple[OnRegistry, ...], keep_going: bool) -> None:
+        self.failures: dict[str, SlimbakeError] = dict(build.failures)
+        self._built, self._found, self._keep_going = build.images, found, keep_going
+
+    @property
+    def built(self) -> tuple[BuiltImage, ...]:
+        return tuple(image for image in self._built if image.name not in self.failures)
+
+    @property
+    def on_registry(self) -> tuple[OnRegistry, ...]:
+        return tuple(image for image in self._found if image.target not in self.failures)
+
+    def refuse(self, reasons: Mapping[str, str], check: str = "") -> None:
+        """Leave out the images that failed a check: target -> the reason.
+
+        Raises CheckError, which begins with `check`, unless the rest is released all the same.
+        """
+        if reasons and not self._keep_going:
+            text = "\n".join(reasons.values())
+            if check:
+                text = f"{check}; no tag has moved\n{indent(text, '  ')}"
+            raise CheckError(text)
+        for name, reason in reasons.items():
+            self.failures[name] = CheckError(reason)
 
 
 def _released(
     site: Site,
     place: BuildPlace,
     request: BakeRequest,
-    on_registry_images: tuple[OnRegistry, ...],
+    found: tuple[OnRegistry, ...],
     build: BuiltImages,
     fingerprints: Mapping[str, str],
     scan: Scan | None,
 ) -> Released:
     """Start what was built, measure it, hold it to its budgets, then tag and push it."""
-    plan = site.plan
-    images = {i.name: i.image for i in build.images if plan.target(i.name).released and i.image}
-    ids = {name: image for name, image in images.items() if plan.target(name).kind == "service"}
-    weights = {
-        **request.pushed,
-        **{i.target: i.reference for i in on_registry_images},
-        **{i.name: i.image or i.pushed for i in build.images},
-    }
-    plan = mounted(plan, weights, ids)
-    beside = {**_beside(site, request, ids, weights, fingerprints), **weights}
-    with ThreadPoolExecutor(1) as background:  # sizes are measured while services start
-        measured = background.submit(measure_images, images, site.workspace, build.layouts)
-        starts = start_checks(site, plan, ids, request.platform, beside)
-        failed = {
-            name: f"the start check of {name} failed; its tag stays where it was\n{indent(why, '  ')}"
-            for name, why in starts.failed.items()
-        }
-        if failed and not request.keep_going:
-            raise CheckError("\n".join(failed.values()))
-        with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
-            measurement = measured.result()
-    alive = tuple(image for image in measurement.images if image.name not in failed)
-    over = over_budget(plan, replace(measurement, images=alive))
-    _expect_none(over, "over budget", request)
-    failed |= over
-    good = tuple(image for image in build.images if image.name not in failed)
-    documents = sboms(site, good, request.platform) if request.push or scan else {}
-    scanned = scans(site, scan, good, documents, on_registry_images) if scan else Scans({})
-    _expect_none(scanned.refused, "the scan stops the release", request)
-    failed |= scanned.refused
-    checked = {*(image.name for image in good), *(image.target for image in on_registry_images)} - {
-        *failed
-    }
-    failures = {**build.failures, **{name: CheckError(why) for name, why in failed.items()}}
-    failures |= _harmed(plan, request.targets, failures)
-    passed = checked - failures.keys()
-    good = tuple(image for image in good if image.name in passed)
-    on_registry_images = tuple(image for image in on_registry_images if image.target in passed)
-    names = {
-        target.name: reference(target, request.registry, request.tag)
-        for target in plan.targets
-        if target.name in passed
-    }
-    pushed = {image.target: image.reference for image in on_registry_images}
-    _tag(good, names)
+    candidates = _Candidates(build, found, request.keep_going)
+    starts, measurement = _started(site, request, candidates, build, fingerprints)
+    candidates.refuse(
+        over_budget(site.plan, _without(measurement, candidates.failures)), "over budget"
+    )
+
+    documents: Documents = {}
+    if request.push or scan:
+        documents = sboms(site, candidates.built, request.platform)
+    scanned = Scans({})
+    if scan:
+        scanned = scans(site, scan, candidates.built, documents, candidates.on_registry)
+    candidates.refuse(scanned.refused, "the scan stops the release")
+    _refuse_together(site.plan, request.targets, candidates.failures)
+
+    names = _names(site.plan, request, candidates)
+    _tag(candidates.built, names)
+    pushed = {image.target: image.reference for image in candidates.on_registry}
     if request.push:
-        pushed |= publish(
-            site,
-            place,
-            good,
-            names,
-            request,
-            documents,
-            fingerprints=_unedited(site, request, fingerprints),
-        )
-        retag(on_registry_images, names, site.around.ca_bundle)
-    smokes = known_smokes(site.workspace, site.root, plan.targets)
+        unedited = _unedited(site, request, fingerprints)
+        pushed |= publish(site, place, candidates.built, names, request, documents, unedited)
+        retag(candidates.on_registry, names, site.around.ca_bundle)
+
+    failures = candidates.failures
     return Released(
         measurement=measurement,
-        on_registry=on_registry_images,
-        built=_built(plan, build),
+        on_registry=candidates.on_registry,
+        built=_built(site.plan, build),
         unchanged=build.unchanged,
         names=names,
         pushed=pushed,
         failures={name: failures[name] for name in request.targets if name in failures},
-        checks={
-            name: checks_of(
-                plan,
-                name,
-                starts,
-                name in scanned.done,
-                build.ran,
-                {smoke for smoke in smokes if smokes[smoke]},
-            )
-            for name in ids
-            if name in names
-        },
+        checks=_checks(site, candidates, starts, scanned.done, build.ran),
     )
 
 
-def _built(plan: Plan, build: BuiltImages) -> frozenset[str]:
-    """The images of which a step ran, be it in what they stand on."""
-    return frozenset(
-        image.name
-        for image in build.images
-        if plan.target(image.name).released and image.name not in build.unchanged
-        if build.ran & {target.name for target in plan.needed((image.name,))}
-    )
+def _started(
+    site: Site,
+    request: BakeRequest,
+    candidates: _Candidates,
+    build: BuiltImages,
+    fingerprints: Mapping[str, str],
+) -> tuple[Starts, Measurement]:
+    """Start the images of services that were built, and measure all images meanwhile.
 
+    Images that do not start are no candidates any more. Raises CheckError and SetupError.
+    """
+    plan = site.plan
+    images = {}
+    available = dict(request.pushed)
+    for found in candidates.on_registry:
+        available[found.target] = found.reference
+    for image in build.images:
+        available[image.name] = image.image or image.pushed
+        if image.image and plan.target(image.name).released:
+            images[image.name] = image.image
+    services = {running.service: images[running.service] for running in plan.running(images)}
+    mounting = mounted(plan, available, services)
+    elsewhere = _beside(site, request, services, available, fingerprints) | available
 
-def _unedited(site: Site, request: BakeRequest, before: Mapping[str, str]) -> dict[str, str]:
-    """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""
-    after = registry_fingerprints(site, request.platform) if before else {}
-    return {name: value for name, value in before.items() if after.get(name) == value}
+    with ThreadPoolExecutor(1) as background:  # sizes are measured while services start
+        measuring = background.submit(measure_images, images, site.workspace, build.layouts)
+        starts = start_checks(site, mounting, services, request.platform, elsewhere)
+        reasons = {}
+        for name, why in starts.failed.items():
+            why = indent(why, "  ")
+            reasons[name] = f"the start check of {name} failed; its tag stays where it was\n{why}"
+        candidates.refuse(reasons)
+        with site.console.tracked("measure") as work, work.step(f"{len(images)} images"):
+            return starts, measuring.result()
 
 
 def _beside(
     site: Site,
     request: BakeRequest,
-    images: Mapping[str, str],
+    services: Collection[str],
     available: Collection[str],
     fingerprints: Mapping[str, str],
 ) -> dict[str, str]:
     """What the registry has of the services that start checks of these start beside them, and that
     this bake does not have: where jobs build the changed ones alone, nothing here has the others.
     """
-    baked = (service for service in site.plan.services if service.service in images)
-    names = {neighbour.service for one in baked for neighbour in site.plan.company(one)} - {
-        *available
-    }
+    names: set[str] = set()
+    for service in site.plan.running(services):
+        names.update(neighbour.service for neighbour in site.plan.company(service))
+    names.difference_update(available)
     if not names or not fingerprints:
         return {}
-    on_registries = on_registry(
-        site.plan,
-        sorted(names),
-        fingerprints,
-        request.registry,
-        site.console,
-        ca_bundle=site.around.ca_bundle,
-    )
-    return {image.target: image.reference for image in on_registries}
+    images = _on_registry(site, sorted(names), request.registry, fingerprints)
+    return {image.target: image.reference for image in images}
 
 
-def _harmed(
-    plan: Plan, targets: tuple[str, ...], failures: Mapping[str, SlimbakeError]
-) -> dict[str, SlimbakeError]:
-    """Of these targets, those that have a part in what failed: where one service does not hold with
-    the weights that it mounts, others wait with it for better ones. Each with the reason.
+def _without(measurement: Measurement, names: Collection[str]) -> Measurement:
+    images = tuple(image for image in measurement.images if image.name not in names)
+    return replace(measurement, images=images)
+
+
+def _refuse_together(
+    plan: Plan, targets: Collection[str], failures: dict[str, SlimbakeError]
+) -> None:
+    """Add to the failures those of these targets that share weights with one that failed.
+
+    Where one service does not hold with the weights that it mounts, the weights and the others that
+    mount them wait with it for better ones.
     """
-    mounts = {s.service: s.weights for s in plan.services if {s.service, s.weights} <= {*targets}}
+    mounting = []
+    for service in plan.running(targets):
+        if service.weights in targets:
+            mounting.append(service)
     reasons = {}
-    for service, weights in mounts.items():
-        for name in (weights, service):
+    for service in mounting:
+        for name in (service.weights, service.service):
             if name in failures:
-                reasons[weights] = failures[name]
-    for service, weights in mounts.items():
-        if weights in reasons:
-            reasons[service] = reasons[weights]
-    return {name: error for name, error in reasons.items() if name not in failures}
+                reasons[service.weights] = failures[name]
+    for service in mounting:
+        if service.weights in reasons:
+            for name in (service.weights, service.service):
+                failures.setdefault(name, reasons[service.weights])
 
 
-def _scan(site: Site, request: BakeRequest) -> Scan | None:
-    """The scan to run: none where the manifest asks for none, or no service is released; where
-    nothing is pushed, none without a scanner. Raises SetupError for a push without one.
-    """
-    scan = site.project.manifest.scan
-    if not scan or not any(site.plan.target(n).kind == "service" for n in request.targets):
-        return None
-    if scanner_here(scan, required=request.push):
-        return scan
-    site.console.say(f"not scanned: {scan.scanner} is not on PATH")
-    return None
-
-
-def _expect_none(failed: Mapping[str, str], why: str, request: BakeRequest) -> None:
-    """Raise CheckError for what failed, unless the rest is released all the same."""
-    if failed and not request.keep_going:
-        lines = "\n".join(failed.values())
-        raise CheckError(f"{why}; no tag has moved\n{indent(lines, '  ')}")
+def _names(plan: Plan, request: BakeRequest, candidates: _Candidates) -> dict[str, str]:
+    """The names that the candidates get: target -> REPOSITORY:TAG, in the plan's order."""
+    passed = {image.name for image in candidates.built}
+    passed.update(image.target for image in candidates.on_registry)
+    return {
+        target.name: reference(target, request.registry, request.tag)
+        for target in plan.targets
+        if target.name in passed
+    }
 
 
 def _tag(images: tuple[BuiltImage, ...], names: Mapping[str, str]) -> None:
@@ -341,12 +373,37 @@ def _tag(images: tuple[BuiltImage, ...], names: Mapping[str, str]) -> None:
             docker.tag_image(image.image, names[image.name])
 
 
-def _refuse_standins(site: Site, registry: str) -> None:
-    """Raises UsageError where images that were made with stand-ins would leave this machine."""
-    if site.around.standins and not is_loopback(registry):
-        raise UsageError(
-            f"images made with stand-ins ({', '.join(site.around.standins)}) are not pushed to"
-            f" {registry}",
-            "push from a machine that reaches the externals' registries, or to a registry on"
-            " loopback",
-        )
+def _unedited(site: Site, request: BakeRequest, before: Mapping[str, str]) -> dict[str, str]:
+    """The fingerprints that still hold: what was edited meanwhile may or may not be in its image."""
+    if not before:
+        return {}
+    now = registry_fingerprints(site, request.platform)
+    return {name: value for name, value in before.items() if now.get(name) == value}
+
+
+def _built(plan: Plan, build: BuiltImages) -> frozenset[str]:
+    """The images of which a step ran, be it in what they stand on."""
+    names: set[str] = set()
+    for image in build.images:
+        if image.name in build.unchanged or not plan.target(image.name).released:
+            continue
+        if any(target.name in build.ran for target in plan.needed((image.name,))):
+            names.add(image.name)
+    return frozenset(names)
+
+
+def _checks(
+    site: Site,
+    candidates: _Candidates,
+    starts: Starts,
+    scanned: Collection[str],
+    ran: Collection[str],
+) -> dict[str, Checks]:
+    """The checks of each service's image that was built and is tagged."""
+    smokes = known_smokes(site.workspace, site.root, site.plan.targets)
+    empty = {service for service, is_empty in smokes.items() if is_empty}
+    checks = {}
+    for service in site.plan.running([image.name for image in candidates.built if image.image]):
+        name = service.service
+        checks[name] = checks_of(site.plan, name, starts, name in scanned, ran, empty)
+    return checks

@@ -24,6 +24,7 @@ from slimbake.release.sbom_model import (
     WeightsFolder,
 )
 
+_MODEL = ComponentType.MACHINE_LEARNING_MODEL
 _NAMESPACE = uuid.UUID("3f6f2d6c-2b51-5d0e-9f0b-5a1d3f0b7c11")  # ours; any would do
 
 
@@ -60,85 +61,72 @@ def document(
 
 
 def _text(bom: Bom) -> str:
-    return (
-        json.dumps(json.loads(JsonV1Dot6(bom).output_as_string()), indent=2, ensure_ascii=False)
-        + "\n"
-    )
+    content = json.loads(JsonV1Dot6(bom).output_as_string())
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _components(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
-    whole = {package.name: package for package in contents.distributions if not package.within}
+    components = [*_system(contents)]
+    distro = f"{contents.system}-{contents.release}"
+    for deb in contents.debian:
+        components.append(_debian(deb, contents.system, distro, locks.debian.get(deb, "")))
+
     locked = {(package.name, package.version): package for package in locks.packages}
-    top = {
-        name: _distribution(package, locked.get((name, package.version)))
-        for name, package in whole.items()
-    }
-    for part in (package for package in contents.distributions if package.within in top):
-        owner = top[part.within]
-        owner.components.add(_distribution(part, None, f"{owner.bom_ref.value}#"))
-    orphans = [
-        _distribution(package, None)
-        for package in contents.distributions
-        if package.within not in {"", *top}
-    ]
-    return [
-        *_system(contents, locks),
-        *top.values(),
-        *orphans,
-        *(
-            _formed(
-                _library(
-                    package.name,
-                    package.version,
-                    PackageURL("pypi", name=package.name, version=package.version),
-                    package,
-                    kind=ComponentType.MACHINE_LEARNING_MODEL,
-                ),
-                package.form,
-            )
-            for package in locks.packages
-            if package.model
-        ),
-        *(_formed(_folder(folder), folder.form) for folder in locks.folders),
-    ]
+    component_of: dict[str, Component] = {}
+    for package in contents.distributions:
+        if not package.within:
+            lock = locked.get((package.name, package.version))
+            component_of[package.name] = _library(package, lock)
+    components += component_of.values()
+    for package in contents.distributions:
+        if not package.within:
+            continue
+        owner = component_of.get(package.within)
+        if owner:
+            owner.components.add(_library(package, within=f"{owner.bom_ref.value}#"))
+        else:
+            components.append(_library(package))
+
+    for package_with_weights in locks.packages:
+        if package_with_weights.model:
+            model = _library(package_with_weights, package_with_weights, kind=_MODEL)
+            components.append(_formed(model, package_with_weights.form))
+    for folder in locks.folders:
+        components.append(_formed(_folder(folder), folder.form))
+    return components
 
 
-def _system(contents: InstalledContents, locks: SbomLocks) -> list[Component]:
-    """CPython, and what the runtime has of the distribution that it was distilled from."""
-    name, release = contents.system, contents.release
-    cpe = f"cpe:2.3:a:python:python:{contents.python}:*:*:*:*:*:*:*"
+def _system(contents: InstalledContents) -> Iterator[Component]:
+    """CPython, and the distribution that the runtime was distilled from."""
+    yield Component(
+        name=contents.system,
+        version=contents.release,
+        type=ComponentType.OPERATING_SYSTEM,
+        bom_ref=f"{contents.system}-{contents.release}",
+    )
     python = PackageURL("generic", name="python", version=contents.python)
-    return [
-        Component(
-            name=name,
-            version=release,
-            type=ComponentType.OPERATING_SYSTEM,
-            bom_ref=f"{name}-{release}",
-        ),
-        Component(
-            name="CPython",
-            version=contents.python,
-            type=ComponentType.PLATFORM,
-            cpe=cpe,
-            purl=python,
-            bom_ref=str(python),
-        ),
-        *(
-            _debian(package, name, f"{name}-{release}", locks.debian.get(package))
-            for package in contents.debian
-        ),
-    ]
+    yield Component(
+        name="CPython",
+        version=contents.python,
+        type=ComponentType.PLATFORM,
+        cpe=f"cpe:2.3:a:python:python:{contents.python}:*:*:*:*:*:*:*",
+        purl=python,
+        bom_ref=str(python),
+    )
 
 
-def _debian(package: DebianPackage, system: str, distro: str, sha256: str | None) -> Component:
+def _debian(package: DebianPackage, system: str, distro: str, sha256: str) -> Component:
     qualifiers = {"arch": package.architecture, "distro": distro}
     source, version = package.source, package.source_version
     if source and (source, version) != (package.name, package.version):
         # as syft writes it, and grype reads it
-        qualifiers["upstream"] = source if version == package.version else f"{source}@{version}"
+        qualifiers["upstream"] = source
+        if version != package.version:
+            qualifiers["upstream"] += f"@{version}"
     purl = PackageURL("deb", system, package.name, package.version, qualifiers)
-    lock = Locked(package.name, package.version, (sha256,), "") if sha256 else None
-    component = _library(package.name, package.version, purl, lock)
+    component = _component(package.name, package.version, purl)
+    if sha256:
+        component.hashes.update(_hashes(sha256))
     component.properties.update(_trivy(source, version))
     return component
 
@@ -146,55 +134,53 @@ def _debian(package: DebianPackage, system: str, distro: str, sha256: str | None
 def _trivy(source: str, version: str) -> Iterator[Property]:
     """What a Debian package was built from, as trivy writes and reads it."""
     epoch, _, rest = version.rpartition(":")
-    upstream, _, release = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    upstream, dash, release = rest.rpartition("-")
+    if not dash:
+        upstream, release = rest, ""
     fields = {"SrcName": source, "SrcVersion": upstream, "SrcRelease": release, "SrcEpoch": epoch}
     for key, value in fields.items():
         if value:
             yield Property(name=f"aquasecurity:trivy:{key}", value=value)
 
 
-def _distribution(package: Distribution, lock: Locked | None, within: str = "") -> Component:
-    purl = PackageURL("pypi", name=package.name, version=package.version)
-    return _library(package.name, package.version, purl, lock, within)
-
-
 def _library(
-    name: str,
-    version: str,
-    purl: PackageURL,
+    package: Distribution | Locked,
     lock: Locked | None = None,
     within: str = "",
     kind: ComponentType = ComponentType.LIBRARY,
 ) -> Component:
-    return Component(
-        name=name,
-        version=version,
-        type=kind,
-        purl=purl,
-        bom_ref=f"{within}{purl}",
-        hashes=_hashes(*lock.sha256) if lock else [],
-        properties=[Property(name="slimbake:layer", value=lock.layer)]
-        if lock and lock.layer
-        else [],
-    )
+    """A Python package, with what its lock says of it. `within`: the reference of what carries it."""
+    purl = PackageURL("pypi", name=package.name, version=package.version)
+    component = _component(package.name, package.version, purl, within, kind)
+    if lock:
+        component.hashes.update(_hashes(*lock.sha256))
+        component.properties.add(Property(name="slimbake:layer", value=lock.layer))
+    return component
+
+
+def _component(
+    name: str,
+    version: str,
+    purl: PackageURL,
+    within: str = "",
+    kind: ComponentType = ComponentType.LIBRARY,
+) -> Component:
+    return Component(name=name, version=version, type=kind, purl=purl, bom_ref=f"{within}{purl}")
 
 
 def _folder(folder: WeightsFolder) -> Component:
     """A model that has no version: it is what its files are."""
     reference = f"weights/{folder.name}"
+    files = []
+    for path, sha256 in folder.files:
+        file = Component(name=path, type=ComponentType.FILE, bom_ref=f"{reference}/{path}")
+        file.hashes.update(_hashes(sha256))
+        files.append(file)
     return Component(
         name=folder.name,
-        type=ComponentType.MACHINE_LEARNING_MODEL,
+        type=_MODEL,
         bom_ref=reference,
-        components=[
-            Component(
-                name=path,
-                type=ComponentType.FILE,
-                bom_ref=f"{reference}/{path}",
-                hashes=_hashes(sha256),
-            )
-            for path, sha256 in folder.files
-        ],
+        components=files,
     )
 
 
@@ -204,7 +190,7 @@ def _formed(model: Component, form: str) -> Component:
         return model
     return Component(
         name=form,
-        type=ComponentType.MACHINE_LEARNING_MODEL,
+        type=_MODEL,
         bom_ref=f"weights/{form}",
         pedigree=Pedigree(ancestors=[model]),
     )

@@ -69,44 +69,51 @@ def scans(
     `documents`: the SBOMs of what was built; what a registry holds has its own attached. An image
     without one, of a user's own Dockerfile, is scanned as a whole. Raises RegistryError.
     """
-    subjects = [
-        _Subject(image.name, image.image, documents.get(image.name, {}))
-        for image in images
-        if site.plan.target(image.name).kind == "service"
-    ]
-    there = tuple(image for image in reused if site.plan.target(image.target).kind == "service")
-    attached = attached_sboms(there, site.around.ca_bundle)
-    subjects += [_held(site, image, attached[image.target]) for image in there]
+    services = set(site.plan.service_names)
+    subjects = {}
+    for image in images:
+        if image.name in services:
+            sboms = documents.get(image.name, {})
+            subjects[image.name] = _Subject(image.name, image.image, sboms)
+    on_registry = [image for image in reused if image.target in services]
+    attached = attached_sboms(on_registry, site.around.ca_bundle)
+    for found in on_registry:
+        subjects[found.target] = _on_registry(site, found, attached[found.target])
 
     look = partial(_refusal, site, scan)
-    jobs = [(subject.service, subject) for subject in subjects]
-    with site.console.tracked("scan", (name for name, _ in jobs)) as work:
+    jobs = list(subjects.items())
+    with site.console.tracked("scan", subjects) as work:
         # The first may bring the scanner's database up to date: the others wait for it.
-        refusals = [
-            *work.each(look, jobs[:1], 1),
-            *work.each(look, jobs[1:], os.cpu_count() or 1),
-        ]
-    refused = {subject.service: why for subject, why in zip(subjects, refusals, strict=True) if why}
-    return Scans(refused, frozenset(subject.service for subject in subjects))
+        refusals = work.each(look, jobs[:1], 1)
+        refusals += work.each(look, jobs[1:], os.cpu_count() or 1)
+    refused = {}
+    for name, refusal in zip(subjects, refusals, strict=True):
+        if refusal:
+            refused[name] = refusal
+    return Scans(refused, frozenset(subjects))
 
 
-def _held(site: Site, image: OnRegistry, attached: Mapping[str, str]) -> _Subject:
+def _on_registry(site: Site, image: OnRegistry, sboms: Mapping[str, str]) -> _Subject:
     pulled = ""
-    if not attached:
+    if not sboms:
         site.console.say(f"{image.target}: pulled, since no SBOM is attached to {image.reference}")
         pulled = docker.pull_image(image.reference, site.engine.platform)
-    return _Subject(image.target, pulled, attached)
+    return _Subject(image.target, pulled, sboms)
 
 
 def _refusal(site: Site, scan: Scan, subject: _Subject) -> str:
     """What keeps an image from its tag: the output of a scanner that failed; "" where none did."""
     refused = []
     for platform, text in (subject.sboms or {"": ""}).items():
-        what = f"{subject.service} for {platform}" if platform else subject.service
+        title = subject.service
+        if platform:
+            title += f" for {platform}"
         code, output = _scanned(site.root, scan, subject, text)
-        site.console.say(f"{scan.scanner}: {what}: {'passed' if not code else f'exit code {code}'}")
         if code:
-            refused.append(f"{what}: {scan.scanner} ended with {code}\n{output}".rstrip())
+            site.console.say(f"{scan.scanner}: {title}: exit code {code}")
+            refused.append(f"{title}: {scan.scanner} ended with {code}\n{output}".rstrip())
+        else:
+            site.console.say(f"{scan.scanner}: {title}: passed")
     return "\n".join(refused)
 
 

@@ -66,24 +66,13 @@ class Board:
 
     def view(self) -> ProgressView:
         """This moment, in groups: what is shared, services, checks."""
-        items = tuple(
-            WorkItem(
-                name,
-                state,
-                _GROUPS.get(self._targets[name].kind, "shared"),
-                self._rows[name].of_step,
-                self._rows[name].doing,
-            )
-            for name, state in self.states().items()
-        )
-        order = ("shared", "services", "checks")
-        items = tuple(sorted(items, key=lambda item: order.index(item.group)))
-        return ProgressView("bake", self.seconds, items)
-
-    @property
-    def seconds(self) -> float:
-        """Since the build began."""
-        return time.monotonic() - self._began
+        groups: dict[str, list[WorkItem]] = {"shared": [], "services": [], "checks": []}
+        for name, state in self.states().items():
+            row = self._rows[name]
+            group = _GROUPS.get(self._targets[name].kind, "shared")
+            groups[group].append(WorkItem(name, state, group, row.seconds, row.doing))
+        items = (*groups["shared"], *groups["services"], *groups["checks"])
+        return ProgressView("bake", time.monotonic() - self._began, items)
 
 
 @contextmanager
@@ -135,9 +124,12 @@ class Plain:
         """Say how far the build is, where nothing was said for a while."""
         with self._lock:
             if time.monotonic() - self._last >= EVERY:
-                names = [n for n, state in self._board.states().items() if state == "running"]
-                running = f"; running: {some(names, NAMED)}" if names else ""
-                self._say(f"{headline(self._board.view())}{running}")
+                view = self._board.view()
+                names = [item.name for item in view.items if item.state == "running"]
+                line = headline(view)
+                if names:
+                    line += f"; running: {some(names, NAMED)}"
+                self._say(line)
 
     def _say(self, line: str) -> None:
         self._console.say(line)
@@ -154,9 +146,8 @@ class Plain:
             return line
         if vertex.state == "failed":
             return f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s"
-        if vertex.state == "done" and (
-            vertex.step.instruction or (vertex.seconds >= 1 and not vertex.step.target)
-        ):
+        long = vertex.seconds >= 1 and not vertex.step.target
+        if vertex.state == "done" and (vertex.step.instruction or long):
             return f"{name}: {vertex.step.title} ({vertex.seconds:.1f} s)"
         return ""
 
@@ -168,35 +159,44 @@ class _Row:
         self.vertices: dict[int, Vertex] = {}
 
     @property
-    def current(self) -> Vertex | None:
-        every = tuple(self.vertices.values())  # another thread may add one
-        running = [v for v in every if v.state == "running"]
-        return running[-1] if running else next(reversed(every), None)
+    def _steps(self) -> tuple[Vertex, ...]:
+        return tuple(self.vertices.values())  # another thread may add one
+
+    @property
+    def _current(self) -> Vertex | None:
+        """The step that runs, else the last one."""
+        last = None
+        for vertex in self._steps:
+            if vertex.state == "running" or last is None or last.state != "running":
+                last = vertex
+        return last
 
     @property
     def doing(self) -> str:
         """Its step, and the last line that it said."""
-        vertex = self.current
-        return f"{vertex.step.title}  {(vertex.log or [''])[-1]}" if vertex else ""
+        vertex = self._current
+        if vertex is None:
+            return ""
+        line = vertex.log[-1] if vertex.log else ""
+        return f"{vertex.step.title}  {line}"
 
     @property
     def put_out(self) -> bool:
         """Whether what buildx was to put out of it is there."""
-        exports = [v for v in tuple(self.vertices.values()) if v.step.title.startswith(EXPORTS)]
-        return bool(exports) and all(v.state == "done" for v in exports)
+        states = [step.state for step in self._steps if step.step.title.startswith(EXPORTS)]
+        return bool(states) and set(states) == {"done"}
 
     @property
     def ran(self) -> bool:
         """Whether any step of it was not cached."""
-        every = tuple(self.vertices.values())
-        return any(v.state == "done" and v.step.instruction for v in every)
+        return any(step.state == "done" and step.step.instruction for step in self._steps)
 
     @property
-    def of_step(self) -> float:
-        """Seconds of its step."""
-        return _seconds(self.current) if self.current else 0.0
-
-
-def _seconds(vertex: Vertex) -> float:
-    """Of a step: until it ended, or until now."""
-    return time.time() - vertex.started if vertex.state == "running" else vertex.seconds
+    def seconds(self) -> float:
+        """Of its step: until it ended, or until now."""
+        vertex = self._current
+        if vertex is None:
+            return 0.0
+        if vertex.state == "running":
+            return time.time() - vertex.started
+        return vertex.seconds

@@ -69,21 +69,24 @@ class Site:
         if fleet.manifest.packages == "index":
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
-        stock, machine, console = store(), self.machine, self.console
-        of_wheels = {target.name: target for target in targets if target.takes_wheels}
-        of_debs = {target.name: target.system_lock for target in targets if target.system_lock}
-        locks_of_wheels = {target.lock for target in of_wheels.values()}
-        wheels = fetch(fleet, locks, machine, stock, console, only=locks_of_wheels).by_lock
-        debs = fetch_debian(fleet, locks, machine, stock, console, only={*of_debs.values()})
-        folders = replace(
-            self.around,  # of each target, with exactly what its lock has
-            wheels={
-                name: str(stock.folder(_wheels(target, wheels), "wheels"))
-                for name, target in of_wheels.items()
-            },
-            debs={n: str(stock.folder(debs[of], "debs")) for n, of in of_debs.items()},
-        )
-        return replace(self, around=folders)
+        stock = store()
+        known = (fleet, locks, self.machine, stock, self.console)
+        locks_of_wheels = {target.lock for target in targets if target.takes_wheels}
+        locks_of_debs = {target.system_lock for target in targets if target.system_lock}
+        wheels = fetch(*known, only=locks_of_wheels).by_lock
+        debs = fetch_debian(*known, only=locks_of_debs)
+        # Each target has a folder with exactly what its lock has.
+        wheel_folders = {}
+        deb_folders = {}
+        for target in targets:
+            if target.takes_wheels:
+                folder = stock.folder(_wheels(target, wheels), "wheels")
+                wheel_folders[target.name] = str(folder)
+            if target.system_lock:
+                folder = stock.folder(debs[target.system_lock], "debs")
+                deb_folders[target.name] = str(folder)
+        around = replace(self.around, wheels=wheel_folders, debs=deb_folders)
+        return replace(self, around=around)
 
 
 def _wheels(target: Target, files: Mapping[str, Iterable[Held]]) -> list[Held]:
@@ -92,8 +95,10 @@ def _wheels(target: Target, files: Mapping[str, Iterable[Held]]) -> list[Held]:
     layer = target.recipe.layer if target.recipe else None
     if layer is None:
         return list(held)
-    hashes = {digest.partition(":")[2] for pin in layer.pins for digest in pin.hashes}
-    return [file for file in held if file.sha256 in hashes]
+    hashes: set[str] = set()
+    for pin in layer.pins:
+        hashes.update(pin.hashes)
+    return [file for file in held if f"sha256:{file.sha256}" in hashes]
 
 
 @contextlib.contextmanager
@@ -123,16 +128,10 @@ def hold(
         remove_owned(orphaned)  # containers of a command that was killed
         # Another slimbake may have locked something while this one waited.
         project = relocked(reread(project), here, console, targets, frozen, engine)
-        project = regenerated(project, console, frozen)
+        regenerate(project, console, frozen)
         plan = project.plan
         around = replace(surroundings(plan, engine, here), pushed=pushed, checkout=checkout_name)
-        site = Site(
-            project=project,
-            engine=engine,
-            machine=here,
-            around=around,
-            console=console,
-        )
+        site = Site(project=project, engine=engine, machine=here, around=around, console=console)
         try:
             yield site
         finally:
@@ -154,7 +153,7 @@ def _expect_platforms(
     """Raise SetupError where the builder runs no programs of a platform that is built for. Say where
     it runs all of them by emulation.
     """
-    wanted = {platform} if platform else built_for(plan, map(plan.target, targets))
+    wanted = built_for(plan, map(plan.target, targets), platform)
     if reason := not_run(engine, wanted):
         raise SetupError(*reason)
     if wanted and engine.builder == "docker" and engine.platform not in wanted:
@@ -164,16 +163,17 @@ def _expect_platforms(
         )
 
 
-def built_for(plan: Plan, targets: Iterable[Target]) -> set[str]:
+def built_for(plan: Plan, targets: Iterable[Target], platform: str = "") -> set[str]:
     """The platforms that these targets are built for, as the bake file's variable says where they
-    do not.
+    do not. `platform`: the only one that is built for, "" = as planned.
     """
+    if platform:
+        return {platform}
     requested = tuple(filter(None, os.environ.get("PLATFORMS", "").split(",")))
-    return {
-        platform
-        for target in targets
-        for platform in target.platforms or requested or plan.platforms
-    }
+    platforms: set[str] = set()
+    for target in targets:
+        platforms.update(target.platforms or requested or plan.platforms)
+    return platforms
 
 
 def relocked(
@@ -203,17 +203,21 @@ def relocked(
     return reread(project)
 
 
-def regenerated(project: Project, console: Console, frozen: bool = False) -> Project:
-    """The project, with generated files brought up to date.
+def regenerate(project: Project, console: Console, frozen: bool = False) -> None:
+    """Bring generated files up to date.
 
     Raises StaleFiles where `frozen` is set and files are stale.
     """
     files = laid_out(project.plan, project.root)
-    if frozen and (stale := drift(files, project.root)):
-        names = ", ".join((*(file.path for file in stale.write), *stale.remove))
-        raise StaleFiles(f"generated files are stale: {names}", "run `slimbake generate`")
-    if not frozen:
-        done = update(files, project.root)
-        if done.written or done.removed:
-            console.say(f"generated {counted(done.written, 'file')}")
-    return project
+    if frozen:
+        stale = drift(files, project.root)
+        if stale:
+            names = [file.path for file in stale.write]
+            names += stale.remove
+            raise StaleFiles(
+                f"generated files are stale: {', '.join(names)}", "run `slimbake generate`"
+            )
+        return
+    done = update(files, project.root)
+    if done.written or done.removed:
+        console.say(f"generated {counted(done.written, 'file')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,6 +52,20 @@ class Checks:
     missing: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _StartCheck:
+    """The start check of an image for one platform."""
+
+    service: Running
+    image: str
+    platform: str  # "" = the engine's own
+    key: str  # of all that its outcome depends on
+
+    @property
+    def title(self) -> str:
+        return f"{self.service.service} {self.platform}".rstrip()
+
+
 def start_checks(
     site: Site,
     plan: Plan,
@@ -66,28 +80,39 @@ def start_checks(
     which may have to start beside them. An image that has started here is not started again. Raises
     SetupError.
     """
-    workspace = site.workspace
     others = _others(site, plan, images, platform, elsewhere)
-    plan, image_of = mounted(plan, others, others), {**others, **images}
-    ways, keys = _ways(workspace), _keys(site, plan, images, platform, image_of)
-    jobs = list(keys)
-    new = [job for job in jobs if keys[job] not in ways]
-    results = _all_started(site, plan, new, image_of) if new else ()
-    passed = {
-        keys[job]: BY_ENGINE if one.by_engine else START
-        for job, one in zip(new, results, strict=True)
-        if one.why == ""
-    }
-    ways |= passed
-    for warning in dict.fromkeys(one.warning for one in results if one.warning):
+    plan = mounted(plan, others, others)
+    image_of = {**others, **images}
+    checks = _start_checks(site, plan, images, platform, image_of)
+    ways = _ways(site.workspace)
+    new = [check for check in checks if check.key not in ways]
+    outcomes = _all_started(site, plan, new, image_of) if new else ()
+
+    failed: dict[str, str] = {}
+    ran = set()
+    warnings: dict[str, None] = {}
+    for check, outcome in zip(new, outcomes, strict=True):
+        if outcome.why is None:  # it has no command
+            continue
+        ran.add(check.service.service)
+        if outcome.why:
+            failed[check.service.service] = outcome.why
+            continue
+        ways[check.key] = BY_ENGINE if outcome.by_engine else START
+        if outcome.warning:
+            warnings[outcome.warning] = None
+    for warning in warnings:
         site.console.say(warning)
-    if passed:
-        workspace.write(HELD, [f"{key} {way}" for key, way in ways.items()][-_KEPT:])
-    outcomes = [(job[0].service, one.why) for job, one in zip(new, results, strict=True)]
-    without = {name for name, why in outcomes if why or why is None}
-    started = {job[0].service: ways[keys[job]] for job in jobs if job[0].service not in without}
-    ran = frozenset(name for name, why in outcomes if why is not None)
-    return Starts({name: why for name, why in outcomes if why}, started, ran)
+    if ran:
+        lines = [f"{key} {way}" for key, way in ways.items()]
+        site.workspace.write(HELD, lines[-_KEPT:])
+
+    unproven = {check.service.service for check in checks if check.key not in ways}
+    started = {}
+    for check in checks:
+        if check.service.service not in unproven:
+            started[check.service.service] = ways[check.key]
+    return Starts(failed, started, frozenset(ran))
 
 
 def _others(
@@ -101,44 +126,45 @@ def _others(
     not built with them, and of the weights that it mounts: where that is known, the one that a
     registry has, else the last one that was built here.
     """
-    services = (service for service in plan.services if service.service in images)
-    others = {
-        neighbour
-        for one in services
-        for neighbour in plan.company(one)
-        if neighbour.service not in images
-    }
-    names = {name for other in others for name in (other.service, other.weights) if name}
-    there = {
-        name: docker.pull_image(at, platform) if "@" in (at := elsewhere[name]) else at
-        for name in names & elsewhere.keys()
-    }
-    last = {name: staged(plan, name, site.around.checkout) for name in names - there.keys()}
-    last_images = {name: docker.find_image(called) for name, called in last.items()}
-    return there | {name: image.id for name, image in last_images.items() if image}
+    names: dict[str, None] = {}
+    for service in plan.running(images):
+        for neighbour in plan.company(service):
+            if neighbour.service in images:
+                continue
+            names[neighbour.service] = None
+            if neighbour.weights:
+                names[neighbour.weights] = None
+    image_of = {}
+    for name in names:
+        image = elsewhere.get(name, "")
+        if "@" in image:
+            image = docker.pull_image(image, platform)
+        if not image:
+            last = docker.find_image(staged(plan, name, site.around.checkout))
+            image = last.id if last else ""
+        if image:
+            image_of[name] = image
+    return image_of
 
 
 def _all_started(
-    site: Site, plan: Plan, jobs: list[tuple[Running, str, str]], image_of: Mapping[str, str]
+    site: Site, plan: Plan, checks: Sequence[_StartCheck], image_of: Mapping[str, str]
 ) -> tuple[StartFound, ...]:
     """What came of starting each of these images. `image_of`: service -> the engine's id."""
-    steps = [" ".join(filter(None, (job[0].service, job[2]))) for job in jobs]
-    named = ", ".join(steps) if len(steps) <= NAMED else f"{len(steps)} images"
 
-    def run(one: tuple[Running, str, str]) -> StartFound:
-        service, image, platform = one
+    def start(check: _StartCheck) -> StartFound:
+        neighbours = company(plan, check.service, site.root, image_of, check.platform)
         return starts(
-            image,
-            service,
-            site.root,
-            platform,
-            company(plan, service, site.root, image_of, platform),
-            site.console.say,
+            check.image, check.service, site.root, check.platform, neighbours, site.console.say
         )
 
-    with site.console.tracked("start checks", line=f"starting {named}") as work:
+    names = ", ".join(check.title for check in checks)
+    if len(checks) > NAMED:
+        names = f"{len(checks)} images"
+    jobs = [(check.title, check) for check in checks]
+    with site.console.tracked("start checks", line=f"starting {names}") as work:
         try:
-            return work.each(run, zip(steps, jobs, strict=True), _at_once(site.engine))
+            return work.each(start, jobs, _at_once(site.engine))
         except BaseException:  # what still starts is nobody's any more
             docker.remove_owned(docker.of_this_process)
             raise
@@ -161,18 +187,29 @@ def checks_of(
     """The checks of an image of a service that is tagged. `ran`: the targets of which a step ran;
     `empty`: the services with an empty smoke.
     """
-    targets = [target for target in plan.targets if target.service == service]
-    start, kinds = starts.started.get(service, ""), {target.kind for target in targets}
-    checks = (start, *(kind for kind in CHECKS if kind in kinds), "scan" if scanned else "")
-    passed = tuple(filter(None, checks))
-    new = {"scan", *(start for name in starts.ran if name == service)}
-    new |= {target.kind for target in targets if target.name in ran}
-    missing = (*(() if start else (START,)), *(() if "smoke" in passed else ("smoke",)))
-    return Checks(
-        tuple(f"{k}: empty" if k == "smoke" and service in empty else k for k in passed),
-        tuple(kind for kind in passed if kind in new),
-        missing,
-    )
+    target_of = {target.kind: target.name for target in plan.targets if target.service == service}
+    passed = []
+    new = []
+    start = starts.started.get(service, "")
+    if start:
+        passed.append(start)
+        if service in starts.ran:
+            new.append(start)
+    for kind in CHECKS:
+        if kind in target_of:
+            title = f"{kind}: empty" if kind == "smoke" and service in empty else kind
+            passed.append(title)
+            if target_of[kind] in ran:
+                new.append(kind)
+    if scanned:
+        passed.append("scan")
+        new.append("scan")
+    missing = []
+    if not start:
+        missing.append(START)
+    if "smoke" not in target_of:
+        missing.append("smoke")
+    return Checks(tuple(passed), tuple(new), tuple(missing))
 
 
 def pull_beside(site: Site, services: Collection[str]) -> None:
@@ -181,10 +218,11 @@ def pull_beside(site: Site, services: Collection[str]) -> None:
 
     Raises SetupError.
     """
-    selected = (service for service in site.plan.services if service.service in services)
-    needs = {
-        running.service: names for running in selected if (names := site.plan.needs_beside(running))
-    }
+    needs = {}
+    for running in site.plan.running(services):
+        names = site.plan.needs_beside(running)
+        if names:
+            needs[running.service] = names
     if needs:
         file = site.root / own_compose(site.root).name
         pull(lacking(beside_images(file, own_services(file), needs)), site.console)
@@ -195,44 +233,36 @@ def _ways(workspace: Workspace) -> dict[str, str]:
     return workspace.read(HELD, lambda kept: dict(line.split() for line in kept)) or {}
 
 
-def _keys(
+def _start_checks(
     site: Site, plan: Plan, images: Mapping[str, str], platform: str, image_of: Mapping[str, str]
-) -> dict[tuple[Running, str, str], str]:
-    """The start checks of these images, and under what each is kept. `image_of`: those of what may
-    start beside them, too.
-    """
-    running = {service.service: service for service in plan.services}
-    text = own_compose(site.root).text
-
-    def beside(service: Running) -> tuple[Any, ...]:
-        """What decides what is started beside it."""
-        others = [
-            (asdict(neighbour), image_of.get(neighbour.service))
-            for neighbour in plan.company(service)
-        ]
-        return (text, others) if service.start.beside or others else ()
-
-    return {
-        (service, image, foreign): _key(service, image, foreign, beside(service))
-        for name, image in images.items()
-        if (service := running[name]).start.how != "none"
-        for foreign in _platforms(site, name, platform)
-    }
+) -> list[_StartCheck]:
+    """The start checks of these images. `image_of`: those of what may start beside them, too."""
+    compose = own_compose(site.root).text
+    program = hashlib.sha256(zipapp("check")).hexdigest()
+    checks = []
+    for service in plan.running(images):
+        if service.start.how == "none":
+            continue
+        image = images[service.service]
+        neighbours = plan.company(service)
+        beside: tuple[Any, ...] = ()
+        if service.start.beside or neighbours:
+            beside = (compose, [(asdict(one), image_of.get(one.service)) for one in neighbours])
+        for foreign in _platforms(site, service.service, platform):
+            inputs = (asdict(service), image, foreign, beside, program)
+            key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+            checks.append(_StartCheck(service, image, foreign, key))
+    return checks
 
 
-def _platforms(site: Site, name: str, platform: str) -> Iterable[str]:
+def _platforms(site: Site, name: str, platform: str) -> Sequence[str]:
     """Those that an image is started for; "" for the engine's own.
 
     Where the engine has no containerd store, each platform is another image, of which the release
     knows one: its own, if there is one.
     """
-    every = {platform} if platform else built_for(site.plan, (site.plan.target(name),))
-    platforms = sorted(
-        "" if candidate == site.engine.platform else candidate for candidate in every
-    )
+    built = built_for(site.plan, (site.plan.target(name),), platform)
+    if site.engine.platform in built:
+        built = built - {site.engine.platform} | {""}
+    platforms = sorted(built)
     return platforms if site.engine.store == "containerd" else platforms[:1]
-
-
-def _key(service: Running, image: str, platform: str, beside: tuple[Any, ...]) -> str:
-    inputs = (asdict(service), image, platform, beside, hashlib.sha256(zipapp("check")).hexdigest())
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

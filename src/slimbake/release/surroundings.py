@@ -5,6 +5,7 @@ index has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from slimbake.docker.engine import DockerEngine
 from slimbake.externals.resolve import resolve_externals
@@ -41,18 +42,25 @@ def find_links(
 
     A layer that saw the whole folder would be built again with every wheel that anybody adds.
     """
-    folders = (folder for folder in here.packages.find_links_folders if folder.is_dir())
-    there = {path.name: path for folder in folders for path in sorted(folder.glob("*.whl"))}
-    kept = store()
+    paths: dict[str, Path] = {}
+    for folder in here.packages.find_links_folders:
+        if folder.is_dir():
+            paths |= {path.name: path for path in sorted(folder.glob("*.whl"))}
     folder_of: dict[str, str] = {}
     for target in targets:
         if not target.takes_wheels:
             continue
-        layer = target.recipe.layer if target.recipe else None
-        pins = layer.pins if layer else locks.get(target.lock, ())
-        names = [wheel.file for pin in pins for wheel in pin.wheels]
-        if wheels := [Held(hashed(there[name]), there[name]) for name in names if name in there]:
-            folder_of[target.name] = str(kept.folder(wheels, ""))
+        pins = locks.get(target.lock, ())
+        if target.recipe and target.recipe.layer:
+            pins = target.recipe.layer.pins
+        wheels = []
+        for pin in pins:
+            for wheel in pin.wheels:
+                path = paths.get(wheel.file)
+                if path:
+                    wheels.append(Held(hashed(path), path))
+        if wheels:
+            folder_of[target.name] = str(store().folder(wheels, ""))
     return folder_of
 
 
@@ -60,11 +68,9 @@ def _uv_settings(packages: PackageSources) -> str:
     """A uv.toml with this machine's indexes, for the build to mount as a secret; "" where it has
     none of its own.
     """
-    lines = (
-        [f"extra-index-url = {_toml(packages.extra_index_urls)}"]
-        if packages.extra_index_urls
-        else []
-    )
+    lines = []
+    if packages.extra_index_urls:
+        lines.append(f"extra-index-url = {_toml(packages.extra_index_urls)}")
     if packages.index_url:
         lines.append(f"index-url = {_toml_string(packages.index_url)}")
     if packages.no_index:

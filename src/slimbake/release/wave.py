@@ -13,6 +13,7 @@ from slimbake.errors import SetupError
 from slimbake.host.machine import machine
 from slimbake.plan.model import Plan
 from slimbake.project import Project
+from slimbake.release.inputs import registry_fingerprints
 from slimbake.release.on_registry import OnRegistry, released_images
 from slimbake.release.place import BakeRequest, reference
 from slimbake.release.release import Released, offered, release
@@ -34,7 +35,7 @@ def release_shared(project: Project, request: BakeRequest, console: Console) -> 
     return replace(released, failures={})
 
 
-def held(
+def unchanged_images(
     project: Project, targets: tuple[str, ...], registry: str, console: Console
 ) -> tuple[str, ...]:
     """Those of the images that a registry has as this machine would build them; doubts are said.
@@ -44,8 +45,9 @@ def held(
     """
     if not project.manifest.registry or len(project.plan.pipeline.lanes) > 1:
         return ()
-    on_registries = offered(seen(project, console), targets, registry)
-    return tuple(image.target for image in on_registries)
+    site = seen(project, console)
+    images = offered(site, targets, registry, registry_fingerprints(site))
+    return tuple(image.target for image in images)
 
 
 def tagged(project: Project, registry: str, tag: str, console: Console) -> tuple[OnRegistry, ...]:
@@ -54,11 +56,24 @@ def tagged(project: Project, registry: str, tag: str, console: Console) -> tuple
     Raises as `release` does, CheckError where a `scan:` does not let an unchanged image pass.
     """
     plan = project.plan
-    targets = plan.with_weights(tuple(service.service for service in plan.services))
+    targets = plan.with_weights(plan.service_names)
     names = {name: reference(plan.target(name), registry, tag) for name in targets}
     if len(plan.pipeline.lanes) > 1:
         _merge(plan, registry, tag, names, console)
-    elif unchanged := held(project, targets, registry, console):
+    else:
+        _tag_unchanged(project, targets, registry, tag, console)
+    images = released_images(names, str(machine().ca_bundle or ""), required=False)
+    missing = sorted(names.keys() - {image.target for image in images})
+    if missing:
+        console.say(f"without the tag {tag}, see the logs of their jobs: {', '.join(missing)}")
+    return images
+
+
+def _tag_unchanged(
+    project: Project, targets: tuple[str, ...], registry: str, tag: str, console: Console
+) -> None:
+    unchanged = unchanged_images(project, targets, registry, console)
+    if unchanged:
         request = BakeRequest(
             targets=unchanged,
             registry=registry,
@@ -69,20 +84,16 @@ def tagged(project: Project, registry: str, tag: str, console: Console) -> tuple
             frozen=True,
         )
         release(project, request, console).expect_all()
-    images = released_images(names, str(machine().ca_bundle or ""), every=False)
-    if missing := names.keys() - {image.target for image in images}:
-        console.say(
-            f"without the tag {tag}, see the logs of their jobs: {', '.join(sorted(missing))}"
-        )
-    return images
 
 
 def _merge(plan: Plan, registry: str, tag: str, names: Mapping[str, str], console: Console) -> None:
     """Put what the lanes pushed of each image under one tag, where all of them did."""
     for name, image in names.items():
-        lanes = (lane for lane in plan.pipeline.lanes if plan.in_lane(name, lane))
-        tags = (f"{tag}-{lane.name}" for lane in lanes)
+        parts = []
+        for lane in plan.pipeline.lanes:
+            if plan.in_lane(name, lane):
+                parts.append(reference(plan.target(name), registry, f"{tag}-{lane.name}"))
         try:
-            docker.merge_images(image, [reference(plan.target(name), registry, t) for t in tags])
+            docker.merge_images(image, parts)
         except SetupError as error:
             console.say(f"{name}: {error.hint}")

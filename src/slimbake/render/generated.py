@@ -13,19 +13,19 @@ from pathlib import Path
 
 import jinja2
 
-from slimbake import inside
 from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import BAKE, DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
 from slimbake.host.files import LARGEST, content, is_half, staged, write_all
 from slimbake.host.limits import limited
+from slimbake.inside import packed, zipapp
 from slimbake.plan.model import CHECKS, Plan
 from slimbake.render import BAKE_FILE, MARK, Generated, render
 from slimbake.render.workflow import PIPELINES, with_pins
 
 _INSTALLED = Path(__file__).parents[1] / "_data"
-# The folder with slimbake's own `templates/` and `docker-bake.hcl.j2`: in the package once it is
-# installed, else the checkout.
+# The folder with slimbake's own `templates/`, `docker-bake.hcl.j2` and `libs/slimbake-export`: in the
+# package once it is installed, else the checkout.
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
 # Lists of modules that an earlier slimbake wrote, and how they begin.
 _LISTS, _LIST_MARK = f"{BAKE}/warm", b"# The modules of "
@@ -255,12 +255,21 @@ def own_checkout(root: Path) -> bool:
 
 def _programs(plan: Plan) -> dict[str, bytes]:
     """The zipapps that the plan's steps mount, by file name."""
-    needed: dict[inside.Kind, bool] = {
-        "make": True,
-        "check": any(target.kind in CHECKS for target in plan.targets),
-        "export": any(target.recipe and target.recipe.export for target in plan.targets),
-    }
-    return {inside.pyz(kind): inside.zipapp(kind) for kind, there in needed.items() if there}
+    programs = {"make.pyz": zipapp("make")}
+    if any(target.kind in CHECKS for target in plan.targets):
+        programs["check.pyz"] = zipapp("check")
+    if any(target.recipe and target.recipe.export for target in plan.targets):
+        programs["export.pyz"] = export_zipapp()
+    return programs
+
+
+def export_zipapp() -> bytes:
+    """The package of libs/slimbake-export as a zipapp. slimbake reads its files, and imports none."""
+    folder = SHIPPED / "libs/slimbake-export/src"
+    members = [("__main__.py", b"from slimbake_export.__main__ import main\n\nmain()\n")]
+    for path in folder.glob("slimbake_export/*.py"):
+        members.append((path.relative_to(folder).as_posix(), path.read_bytes()))
+    return packed("export", members)
 
 
 def _content(root: Path, path: str) -> bytes:

@@ -27,11 +27,10 @@ _YAML_ESCAPES = {**_ESCAPES, "\0": "\\0"}
 
 def hcl(text: str) -> str:
     """A text as an HCL string literal: no template `${` or `%{` in it is ever evaluated."""
-    escaped = (
-        text.replace("\\", "\\\\").replace('"', '\\"')  # half the time
-        if text.isprintable()
-        else text.translate(_HCL_ESCAPES)
-    )
+    if text.isprintable():  # half the time
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    else:
+        escaped = text.translate(_HCL_ESCAPES)
     return '"' + escaped.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
@@ -49,12 +48,9 @@ def exec_form(arguments: Iterable[str]) -> str:
 
 def secret(value: Secret) -> str:
     """A secret as buildx reads it: fields of CSV."""
-    fields = [
-        f"id={value.id}",
-        f"env={value.name}" if value.source == "env" else f"src={value.name}",
-    ]
+    key = "env" if value.source == "env" else "src"
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
+    csv.writer(line, lineterminator="").writerow([f"id={value.id}", f"{key}={value.name}"])
     return line.getvalue()
 
 
@@ -80,13 +76,11 @@ def _yaml_escape(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\U{code:08x}"
 
 
 def workflow_text(text: str) -> str:

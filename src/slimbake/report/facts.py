@@ -15,10 +15,10 @@ from slimbake.images.detail import Contents, Owner, Part, Survey
 from slimbake.images.measure import last_measurement, layer_record
 from slimbake.images.report import sizes_json
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
-from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.release.inputs import last_images
+from slimbake.report.layers import laid_layers
 
 _UNREAD = Owner("directory", "not read here")
 
@@ -32,24 +32,27 @@ def recorded_facts(project: Project) -> Value:
     plan, workspace = project.plan, project.workspace
     last = last_measurement(last_images(workspace), workspace)
     baked = {image.name: image for image in last.images}
-    names = [service.service for service in plan.services]
-    images = tuple(baked[name] for name in names if name in baked)
-    contents = {
-        layer.diff: _contents(layer, workspace) for image in images for layer in image.layers
-    }
-    survey = Survey(Measurement(images), contents)
+    images = []
+    unbaked = []
+    contents = {}
+    for name in plan.service_names:
+        if name not in baked:
+            unbaked.append(name)
+            continue
+        images.append(baked[name])
+        for layer in baked[name].layers:
+            contents[layer.diff] = _contents(layer, workspace)
+    survey = Survey(Measurement(tuple(images)), contents)
     sizes = sizes_json(survey)
-    unbaked = [name for name in names if name not in baked]
-    unread = [
-        name for row in sizes["packages"] if row["name"] == _UNREAD.name for name in row["images"]
-    ]
     missing = []
     if unbaked:
-        command = " ".join(["slimbake bake", *(unbaked if images else ())])
-        missing.append((f"sizes of {some(unbaked, 3)}", command))
-    if unread:
-        command = f"slimbake bake {' '.join(unread)} && slimbake sizes {' '.join(unread)}"
-        missing.append((f"packages of {some(unread, 3)}", command))
+        services = f" {' '.join(unbaked)}" if images else ""
+        missing.append((f"sizes of {some(unbaked, 3)}", f"slimbake bake{services}"))
+    for row in sizes["packages"]:
+        if row["name"] == _UNREAD.name:
+            services = " ".join(row["images"])
+            command = f"slimbake bake {services} && slimbake sizes {services}"
+            missing.append((f"packages of {some(row['images'], 3)}", command))
     return {
         "project": plan.project,
         "sizes": sizes,
@@ -73,16 +76,16 @@ def _targets(plan: Plan, images: Sequence[Image]) -> dict[str, str]:
     """The target that lays each layer, by its digest, where that is known."""
     targets: dict[str, str] = {}
     for image in images:
-        names = layers(plan, image.name, len(image.layers))
-        if len(names) == len(image.layers):
-            targets |= {layer.diff: name for layer, name in zip(image.layers, names, strict=True)}
+        for name, layer in laid_layers(plan, image):
+            targets[layer.diff] = name
     return targets
 
 
 def _rules(survey: Survey) -> list[Value]:
     """What each rule took, by the ledgers in the layers."""
     saved: Counter[str] = Counter()
-    for taken in (taken for contents in survey.contents.values() for taken in contents.taken):
-        saved[taken.by] += taken.bytes
+    for contents in survey.contents.values():
+        for taken in contents.taken:
+            saved[taken.by] += taken.bytes
     catalogue = {rule.name: rule for rule in rules()}
     return [{"name": name, "rule": catalogue.get(name), "bytes": saved[name]} for name in saved]

@@ -7,8 +7,10 @@ from typing import Any
 
 from slimbake.console.tables import counted, readable, some
 from slimbake.fleet.model import Base, Fleet, Service
-from slimbake.images.sizes import MeasuredLayer
+from slimbake.images.sizes import Image, MeasuredLayer
 from slimbake.layers.model import Layer, Layering
+from slimbake.plan.graph import layers
+from slimbake.plan.model import Plan
 
 _FEW = 4  # packages of a layer that a line names
 
@@ -16,12 +18,20 @@ _FEW = 4  # packages of a layer that a line names
 Measured = Mapping[str, MeasuredLayer]  # by the name of the target
 
 
+def laid_layers(plan: Plan, image: Image) -> list[tuple[str, MeasuredLayer]]:
+    """The layers of an image, each with the target that adds it; [] where that is unknown."""
+    names = layers(plan, image.name, len(image.layers))
+    if len(names) != len(image.layers):
+        return []
+    return list(zip(names, image.layers, strict=True))
+
+
 def layer_lines(fleet: Fleet, layering: Layering, measured: Measured) -> Iterator[str]:
     """Lines: the layers that each base and service adds to what is below it, bottom first; of
     packages with the bytes that were measured, else those of their wheels.
     """
     several = len(fleet.pythons) > 1
-    layers = {layer.name: layer for layer in layering.layers}
+    by_name = {layer.name: layer for layer in layering.layers}
     owners: tuple[Base | Service, ...] = (*fleet.bases, *fleet.services)
     for owner in owners:
         chain, version = owner.scope.chain, owner.scope.python.version
@@ -29,8 +39,10 @@ def layer_lines(fleet: Fleet, layering: Layering, measured: Measured) -> Iterato
         below = chain[-1].name if chain else runtime
         yield f"{owner.scope.name}, on {below}:"
         for link in layering.chains.get(owner.scope.name, ()):
-            described = "weights" if link.weights else _described(layers[link.target], measured)
-            yield f"  {link.target}  {described}"
+            text = "weights"
+            if not link.weights:
+                text = _described(by_name[link.target], measured)
+            yield f"  {link.target}  {text}"
     if several:
         yield "A wheel is a layer for each Python: its folder and its bytecode are of that version."
 
@@ -50,21 +62,23 @@ def layers_json(layering: Layering, measured: Measured) -> dict[str, Any]:
     `bytes` are those of its wheels; `digest`, of its files as a tar, and `uncompressed` are null
     where it was not measured.
     """
-    digests = {name: layer.diff for name, layer in measured.items()}
-    sizes = {name: layer.uncompressed for name, layer in measured.items()}
-    return {
-        "layers": {
-            layer.name: {
-                "key": layer.key,
-                "python": layer.python.version,
-                "digest": digests.get(layer.name),
-                "packages": {pin.name: pin.version for pin in layer.pins},
-                "bytecode": layer.bytecode,
-                "rules": [rule.name for rule in layer.rules],
-                "bytes": layer.bytes,
-                "uncompressed": sizes.get(layer.name),
-            }
-            for layer in layering.layers
-        },
-        "order": {name: [link.target for link in links] for name, links in layering.chains.items()},
-    }
+    entries = {}
+    for layer in layering.layers:
+        digest = uncompressed = None
+        if layer.name in measured:
+            digest = measured[layer.name].diff
+            uncompressed = measured[layer.name].uncompressed
+        entries[layer.name] = {
+            "key": layer.key,
+            "python": layer.python.version,
+            "digest": digest,
+            "packages": {pin.name: pin.version for pin in layer.pins},
+            "bytecode": layer.bytecode,
+            "rules": [rule.name for rule in layer.rules],
+            "bytes": layer.bytes,
+            "uncompressed": uncompressed,
+        }
+    order = {}
+    for name, links in layering.chains.items():
+        order[name] = [link.target for link in links]
+    return {"layers": entries, "order": order}

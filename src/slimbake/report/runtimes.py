@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from slimbake.console.tables import megabytes
 from slimbake.fleet.model import Runtime
 from slimbake.images.sizes import Measurement
-from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan
+from slimbake.report.layers import laid_layers
 
 
 def runtime_lines(plan: Plan, measurement: Measurement) -> Iterator[str]:
@@ -27,13 +27,16 @@ def runtime_lines(plan: Plan, measurement: Measurement) -> Iterator[str]:
 
 def _runtime_sizes(plan: Plan, measurement: Measurement) -> dict[Runtime, int]:
     """The uncompressed bytes of each runtime, as the first image on it has it."""
-    services = {service.service for service in plan.services}
+    services = set(plan.service_names)
     sizes: dict[Runtime, int] = {}
     for image in measurement.images:
-        runtime = plan.target(image.name).runtime if image.name in services else None
-        names = layers(plan, image.name, len(image.layers)) if runtime else ()
-        if runtime and len(names) == len(image.layers):
-            laid = zip(names, image.layers, strict=True)
-            size = sum(layer.uncompressed for name, layer in laid if name == runtime.name)
-            sizes.setdefault(runtime, size)
+        if image.name not in services:
+            continue
+        runtime = plan.target(image.name).runtime
+        if runtime is None or runtime in sizes:
+            continue
+        for name, layer in laid_layers(plan, image):
+            sizes.setdefault(runtime, 0)
+            if name == runtime.name:
+                sizes[runtime] += layer.uncompressed
     return sizes

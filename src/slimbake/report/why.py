@@ -6,7 +6,7 @@ import sys
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatch
+from fnmatch import filter as filter_names
 from typing import IO
 
 from slimbake.catalogue import rules
@@ -67,26 +67,20 @@ def why(entries: Iterable[LedgerEntry], subject: str) -> tuple[LedgerEntry, ...]
     entries = tuple(entries)
     if by := tuple(entry for entry in entries if entry.by == subject):
         return by
-    path = subject.rpartition(_SITE)[2] if _SITE in subject else subject
-    path = path.removeprefix("/opt/slimbake") if path.startswith("/opt/slimbake/") else path
+    path = subject.rpartition(_SITE)[2]
+    if path.startswith(f"{_PREFIX}/"):
+        path = path.removeprefix(_PREFIX)
     if "/" not in path and not path.endswith((".py", ".so")) and "*" not in path:
         path = path.replace(".", "/")
     path = path.rstrip("/")
     globs = (path, f"{path}/**", f"{path}.py", f"{path}.*.so", f"{path}.so")
-    means = matcher(globs)
-    files = tuple(entry for entry in entries if means(entry.path))
-    module = path.rpartition("/")[0]
-    # The last word may be a name that a removed module had.
-    if (
-        not files
-        and path != subject
-        and {entry.path for entry in entries}
-        & {
-            f"{module}.py",
-            f"{module}/__init__.py",
-        }
-    ):
-        return why(entries, module)
+    matches = matcher(globs)
+    files = tuple(entry for entry in entries if matches(entry.path))
+    if not files and path != subject:
+        # The last word may be a name that a removed module had.
+        module = path.rpartition("/")[0]
+        if any(entry.path in (f"{module}.py", f"{module}/__init__.py") for entry in entries):
+            return why(entries, module)
     return files
 
 
@@ -138,20 +132,26 @@ def answer(path: str, touched: Mapping[str, Sequence[LedgerEntry]]) -> Iterator[
 
 def short_answer(files_of: Mapping[str, Collection[LedgerEntry]]) -> str:
     """How many files each rule took or changed."""
-    paths = {by: {entry.path for entry in entries} for by, entries in files_of.items()}
-    counts = sorted(paths.items(), key=lambda one: (-len(one[1]), one[0]))
-    every = set[str]().union(*paths.values())
-    named = ", ".join(f"{len(files):,} {by}" for by, files in counts)
-    return f"{len(every):,} files: {named}"
+    counts = []
+    every: set[str] = set()
+    for by, entries in files_of.items():
+        paths = {entry.path for entry in entries}
+        every |= paths
+        counts.append((-len(paths), by))
+    texts = [f"{-count:,} {by}" for count, by in sorted(counts)]
+    return f"{len(every):,} files: {', '.join(texts)}"
 
 
 def left_behind(module: str) -> str:
     """Why the runtime has no such module of the standard library; "" where it has."""
-    top, *_ = parts = module.split(".")
-    names = [*parts, *(f"{part}{suffix}" for part in parts for suffix in (".py", ".so"))]
-    if top not in sys.stdlib_module_names or top in sys.builtin_module_names:
+    parts = module.split(".")
+    if parts[0] not in sys.stdlib_module_names or parts[0] in sys.builtin_module_names:
         return ""
+    names = list(parts)
+    for part in parts:
+        names += [f"{part}.py", f"{part}.so"]
     for reason, patterns in LEFT_BEHIND.items():
-        if any(fnmatch(name, pattern) for name in names for pattern in patterns):
-            return reason
+        for pattern in patterns:
+            if filter_names(names, pattern):
+                return reason
     return ""

@@ -252,33 +252,15 @@ def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
         add(file, "api", None, None, QUIET)
 
 
-def test_a_folder_of_that_name_elsewhere_is_taken_if_it_can_start(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
-    for folder in ("tests/worker", "jobs/worker"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "jobs/worker/main.py").write_text("print()\n")
-    dockerfile = 'FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD ["python", "main.py"]\n'
-    (tmp_path / "jobs/worker/Dockerfile").write_text(dockerfile)
-    assert "context: jobs/worker" in added(file)
-    assert not (tmp_path / "services/worker").exists()
-
-
-def test_a_folder_that_is_there_keeps_its_python(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
-    (tmp_path / "services/worker").mkdir()
-    dockerfile = 'FROM python:3.13\nWORKDIR /app\nCOPY . .\nCMD ["python", "main.py"]\n'
-    (tmp_path / "services/worker/Dockerfile").write_text(dockerfile)
-    (tmp_path / "services/worker/main.py").write_text("print()\n")
-    assert 'python: "3.13"' in added(file)
-
-
 def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     (tmp_path / "services/worker").symlink_to("nowhere")
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, QUIET)
-    assert raised.value.message == "services/worker is no folder"
-    assert raised.value.hint == "move it away, or choose another name"
+    assert raised.value.message == "services/worker exists already"
+    assert raised.value.hint == (
+        "`slimbake init --service worker` reads its Dockerfile; or choose another name"
+    )
     assert "worker" not in file.read_text()
 
 
@@ -366,17 +348,3 @@ def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None
     failed = smoke(tmp_path / "services/worker")
     assert failed.returncode == 1
     assert "TimeoutExpired" in failed.stderr
-
-
-def test_what_a_killed_run_has_laid_is_taken_up(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  api:\n    context: services/api\n"
-    file = written(tmp_path, text)
-    add(file, "two", None, 8009, QUIET)
-    done = file.read_text()
-    file.write_text(text)
-    add(file, "two", None, 8009, QUIET)
-    assert file.read_text() == done
-    file.write_text(text)
-    next(tmp_path.rglob("smoke.py")).write_text("")
-    with pytest.raises(UsageError, match="exists already"):
-        add(file, "two", None, 8009, QUIET)

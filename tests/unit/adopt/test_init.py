@@ -198,6 +198,12 @@ def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     )
 
 
+def test_a_service_with_two_faults_keeps_its_dockerfile_and_is_not_lost(tmp_path: Path) -> None:
+    text = PLAIN.replace("EXPOSE", "ENV SLIMBAKE_A=1 SLIMBAKE_B=2\nEXPOSE")
+    decided = started(tmp_path, {**SHOP, "web/Dockerfile": text})
+    assert {each.name: each.outcome for each in decided.drafts}["web"] == "kept"
+
+
 def test_two_services_with_one_port_of_the_host_keep_one(tmp_path: Path) -> None:
     text = "services:\n  web: {build: web, ports: ['80:8000']}\n  job: {build: web, ports: ['80:8000']}\n"
     decided = started(tmp_path, {**SHOP, "compose.yaml": text, "job/Dockerfile": "#\n"})

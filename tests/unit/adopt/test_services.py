@@ -97,16 +97,6 @@ def test_values_are_written_once_and_secrets_never(tmp_path: Path) -> None:
     assert [each.what for each in decided.notes] == ["API_KEY may be secret"]
 
 
-def test_what_services_share_is_written_once(tmp_path: Path) -> None:
-    values = "".join(f"      NAME_{n}: value-{n}\n" for n in range(6))
-    each = "  {0}:\n    build: api\n    environment:\n" + values + "      OWN: {0}\n"
-    text = "services:\n" + "".join(each.format(name) for name in ("api", "job", "web"))
-    written_text = started(tmp_path, {**TREE, "compose.yaml": text}).text
-    assert written_text.count("NAME_3: value-3") == 1
-    assert written_text.count("<<: *shared-1") == 2
-    assert written_text.count("OWN: job") == 1
-
-
 def test_services_wait_for_one_another_by_their_names_here(tmp_path: Path) -> None:
     rest = "  job_1: {build: api, command: python -V}\n  db: {image: postgres}\n"
     found = composed(
@@ -147,7 +137,7 @@ def test_the_roots_compose_file_is_read_and_the_others_are_listed(tmp_path: Path
     [note] = decided.notes
     assert note.what == "compose files: demo/compose.yaml, docker-compose.prod.yml"
     assert "`--compose FILE` names another" in note.advice
-    named = started(tmp_path, compose=("demo",))
+    named = started(tmp_path, compose=("demo/compose.yaml",))
     assert [each.name for each in named.drafts] == ["other"]
 
 
@@ -217,6 +207,15 @@ def test_an_image_of_the_repository_is_linked_to_those_that_stand_on_it(tmp_path
     }
     web = started(tmp_path, files).drafts[1]
     assert web.entry["contexts"] == {"acme/base": "target:base"}
+
+
+def test_services_of_one_name_are_called_by_the_folders_around_them(tmp_path: Path) -> None:
+    files = {}
+    for folder in ("chat/ui/docker", "audio/ui/docker", "2023/web", "2024/web", "Chat/UI"):
+        files[f"{folder}/Dockerfile"] = PLAIN
+        files[f"{folder}/requirements.txt"] = "six\n"
+    names = sorted(drafts(tmp_path, files))
+    assert names == ["audio-ui", "chat-ui", "chat-ui-2", "web", "web-2"]
 
 
 def test_a_build_outside_of_the_repository_is_named(tmp_path: Path) -> None:

@@ -102,3 +102,10 @@ def test_a_variable_that_is_not_set_is_given_to_checks(line: str, name: str) -> 
         " to the checks, and no image has it"
     )
     assert words == (given if name else "")
+
+
+def test_a_shell_that_code_starts_is_named() -> None:
+    words = ["FileNotFoundError: [Errno 2] No such file or directory: '/bin/sh'"]
+    named = "the image has no shell: `shell: true` in `services.api` brings it"
+    assert lacking(words, running()) == named
+    assert lacking(words, running(**OWN)) == ""

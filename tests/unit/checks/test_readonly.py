@@ -15,6 +15,7 @@ from slimbake.checks.readonly import unwritable
         ),
         ("OSError: [Errno 30] Read-only file system: '/data/a.db'", "/data/a.db", "/data"),
         ("Error: EROFS: read-only file system, mkdir '/srv/.next'", "/srv/.next", "/srv/.next"),
+        ("OSError: [Errno 30] Read-only file system: '/app/logs'", "/app/logs", "/app/logs"),
         ("open /var/log/app.log: read-only file system", "/var/log/app.log", "/var/log"),
         (
             "mkdir: cannot create directory \u2018/run/web\u2019: Read-only file system",

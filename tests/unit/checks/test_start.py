@@ -215,13 +215,13 @@ def test_a_service_that_handles_its_stop_signal_has_no_warning(
 
 def test_what_to_do_about_a_service_that_no_signal_ends() -> None:
     asked = {"command": ["sh", "-c", "gunicorn app:app"], "stop": "SIGTERM"}
-    assert deaf("api", asked, {}) == ""
+    assert deaf("api", asked, None) == ""
     said = "warning: api: its first process, `sh -c 'gunicorn app:app'`, does not handle SIGTERM"
     waits = f"{said}: `docker stop` waits 10 s and then kills it; "
-    assert deaf("api", asked, {"deaf": True}) == (
+    assert deaf("api", asked, True) == (
         f"{waits}begin the command with `exec`, or write it as a list"
     )
-    assert deaf("api", asked, {"deaf": False}) == (
+    assert deaf("api", asked, False) == (
         f'{waits}handle SIGTERM, or put tini in the image (`system: [tini]`) and use `entrypoint: [tini, "--"]`'
     )
 

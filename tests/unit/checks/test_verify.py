@@ -19,9 +19,10 @@ from tests.patience import far_enough
 from tests.ran import ran
 from tests.unit.fleets import planned, service
 
-from slimbake.checks.verify import ARGUMENTS, Limit, _verdict, given, question
+from slimbake.checks.verify import ARGUMENTS, Limit, _verdict, given
 from slimbake.config.model import StartCheck
 from slimbake.docker.containers import Contained
+from slimbake.inside import with_check_pyz
 
 Run = Callable[..., dict[str, Any]]
 
@@ -75,10 +76,20 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "serves.py").write_text(dedent(serves).replace("PORT", str(port)))
         (tmp_path / "verify.py").write_text(dedent(check))
         command = [sys.executable, "-S", str(tmp_path / "serves.py")]
-        port_or_none = port if listens else None
-        given = question(dedent(check), "app/verify.py", command, 3, port_or_none, limit, stop, env)
+        question = {
+            "source": dedent(check),
+            "name": "app/verify.py",
+            "command": command,
+            "fixed": 3,
+            "port": port if listens else None,
+            "env": dict(env),
+            "limit": limit,
+            "stop": stop,
+        }
         done = ran(
-            [sys.executable, *ARGUMENTS], input=given, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+            [sys.executable, *ARGUMENTS],
+            input=with_check_pyz(json.dumps(question)),
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         (line,) = done.stdout.splitlines()
         found = dict(json.loads(line))

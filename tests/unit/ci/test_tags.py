@@ -34,7 +34,7 @@ def held(no_account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """A registry with an image for each service; that of `jobs-gpu` for two platforms. Those of
     `api` and of one of these platforms have SBOMs.
     """
-    monkeypatch.setattr(tags, "held", lambda *_: ())
+    monkeypatch.setattr(tags, "unchanged_images", lambda *_: ())
     (tmp_path / "api").mkdir()
     with registry(referrers=True) as server:
         server.blobs["sha256:0"] = b"{}"
@@ -131,7 +131,7 @@ def test_unchanged_images_are_released_again_under_the_tag(
         asked.append(request)
         return Released(Measurement(()))
 
-    monkeypatch.setattr(tags, "held", lambda *_: ("api",))
+    monkeypatch.setattr(tags, "unchanged_images", lambda *_: ("api",))
     monkeypatch.setattr(tags, "release", release)
     run(tmp_path, held)
     (request,) = asked

@@ -178,6 +178,14 @@ def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.Monk
     assert json.loads(as_json.stdout)["failed"] == {"jobs": "no"}
 
 
+def test_a_bake_that_pushes_nothing_goes_on_after_a_failure(
+    root: Path, asked: list[BakeRequest]
+) -> None:
+    for words in ((), ("--keep-going",), ("--push",), ("--push", "--keep-going")):
+        bake(root, *words)
+    assert [request.keep_going for request in asked] == [True, True, False, True]
+
+
 def test_names_and_digests_are_written_as_buildx_does(
     root: Path, asked: list[BakeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,11 +203,3 @@ def test_names_and_digests_are_written_as_buildx_does(
     assert json.loads(file.read_text()) == {"api": pushed}
     refused = bake(root, "--metadata-file", str(root))
     assert refused.exit_code == MANIFEST and "is a directory" in refused.output
-
-
-def test_a_bake_that_pushes_nothing_goes_on_after_a_failure(
-    root: Path, asked: list[BakeRequest]
-) -> None:
-    for words in ((), ("--keep-going",), ("--push",), ("--push", "--keep-going")):
-        bake(root, *words)
-    assert [request.keep_going for request in asked] == [True, True, False, True]

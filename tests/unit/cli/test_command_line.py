@@ -86,10 +86,10 @@ def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
     monkeypatch.setattr(common.console, "say", lines.append)
     names = {"one": "one:1", "two": "two:1"}
     if found:
-        assert held_images(names, every=every) == {name: f"sha256:{name}" for name in found}
+        assert held_images(names, optional=every) == {name: f"sha256:{name}" for name in found}
     else:
         with pytest.raises(SetupError, match="the engine has no image of"):
-            held_images(names, every=every)
+            held_images(names, optional=every)
     assert lines == said
 
 

@@ -164,7 +164,7 @@ def test_a_pip_conf_that_cannot_be_read(root: Path, run: Run, modes_count: None)
     assert f"{conf}: permission denied" in said
 
 
-@pytest.mark.parametrize("name", ["one.txt", "inputs.json", "layers.json", "other.txt"])
+@pytest.mark.parametrize("name", ["one.txt", "inputs.json", "other.txt"])
 def test_a_lock_that_is_not_utf_8(root: Path, run: Run, name: str) -> None:
     (root / LOCKS).mkdir(parents=True)
     (root / LOCKS / name).write_bytes(b"# \xff\n")

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.console.tables import Layout, folded, text_table
+from slimbake.console.tables import folded, text_table
 
-WIDE = Layout(0)
+WIDE = 0
 
 
 def test_a_table_that_fits_is_one_line_a_row() -> None:
@@ -16,7 +16,7 @@ def test_a_table_that_fits_is_one_line_a_row() -> None:
 def test_headings_and_words_wrap_before_anything_is_cut() -> None:
     about = "removes tests of torch that no program of a service imports"
     rows = [("torch.test", about, "12 MB")]
-    assert text_table(("pass", "about", "saved at most"), rows, 2, Layout(40)).splitlines() == [
+    assert text_table(("pass", "about", "saved at most"), rows, 2, 40).splitlines() == [
         "pass        about          saved at most",
         "torch.test  removes tests          12 MB",
         "            of torch that",
@@ -29,7 +29,7 @@ def test_headings_and_words_wrap_before_anything_is_cut() -> None:
 def test_a_name_breaks_between_its_parts_and_only_if_it_has_no_room() -> None:
     weights = "weights-examples-atlas-services-nlg-weights"
     rows = [("nlg", f"runtime base-ml {weights} wheel-x", "a" * 30)]
-    assert text_table(("target", "needs", "digest"), rows, 3, Layout(54)).splitlines() == [
+    assert text_table(("target", "needs", "digest"), rows, 3, 54).splitlines() == [
         "target  needs                   digest",
         "nlg     runtime base-ml         aaaaaaaaaaaaaaaaaaaaaa",
         "        weights-examples-       aaaaaaaa",
@@ -40,7 +40,7 @@ def test_a_name_breaks_between_its_parts_and_only_if_it_has_no_room() -> None:
 
 def test_each_line_of_a_folded_cell_is_as_far_to_the_right_as_the_cell() -> None:
     rows = [("base-ml", "963.2 MB"), ("      weights-examples-atlas-services-nlg", "3.2 MB")]
-    assert text_table(("layer", "on a host"), rows, 1, Layout(51)).splitlines() == [
+    assert text_table(("layer", "on a host"), rows, 1, 51).splitlines() == [
         "layer                                     on a host",
         "base-ml                                    963.2 MB",
         "      weights-examples-atlas-services-       3.2 MB",
@@ -68,7 +68,7 @@ def test_wide_folds_nothing() -> None:
 )
 def test_lines_fit_the_width_and_lose_no_word(rows: list[tuple[str, ...]], left: int) -> None:
     headings = ("one", "two words", "three", "four", "five")
-    shown = text_table(headings, rows, left, Layout(80))
+    shown = text_table(headings, rows, left, 80)
     assert all(len(line) <= 80 for line in shown.splitlines())
     for letter in "ab":
         first = sum(row[0].count(letter) for row in rows)
@@ -80,11 +80,13 @@ def test_lines_fit_the_width_and_lose_no_word(rows: list[tuple[str, ...]], left:
 
 @given(st.text("ab -/._,", max_size=90), st.integers(3, 40))
 def test_a_folded_cell_loses_nothing_and_keeps_words_that_have_room(text: str, width: int) -> None:
-    shown = text_table(("a", "b"), [("", text)], 2, Layout(width)).splitlines()[1:]
+    shown = text_table(("a", "b"), [("", text)], 2, width).splitlines()[1:]
     assert "".join("".join(shown).split()) == "".join(text.split())
     assert all(len(line) <= max(width, 23) for line in shown)
     whole = " ".join(shown).split()
-    assert all(word in whole for word in text.split() if len(word) <= width // 2 - 3)
+    for word in text.split():
+        if len(word) <= width // 2 - 3 and "-" not in word:  # a hyphen may end a line
+            assert word in whole
 
 
 def test_a_long_line_goes_on_below_after_a_word() -> None:

@@ -87,7 +87,8 @@ def test_each_key_of_the_manifest_has_a_heading_of_its_own() -> None:
 
 
 def test_pages_that_the_code_names_are_there() -> None:
-    texts = [file.read_text("utf-8") for file in (ROOT / "src").rglob("*.py")]
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "libs").rglob("*.py")]
+    texts = [file.read_text("utf-8") for file in files]
     named = {name for text in texts for name in re.findall(r"docs/[\w/-]+\.md", text)}
     assert named and [name for name in named if not (ROOT / name).is_file()] == []
 

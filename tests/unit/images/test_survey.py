@@ -12,7 +12,7 @@ from tests.unit.layouts import SITE, Made, Member, digest, folder, record, tar
 
 from slimbake import docker
 from slimbake.cli import slimbake
-from slimbake.console.tables import FOLDED, readable
+from slimbake.console.tables import WIDTH, readable
 from slimbake.errors import UsageError
 from slimbake.images import report, views
 from slimbake.images.detail import Contents, Owner, Taken, owner, owners
@@ -136,7 +136,7 @@ def test_what_was_not_measured_is_none_and_says_so(surveyed: Surveyed) -> None:
     found = surveyed(image("one", BASE, compression=""))
     (row,) = views.by_layer(found)
     assert row.on_registry is None
-    assert "unmeasured" in report.sizes_text(found, "layer", FOLDED)
+    assert "unmeasured" in report.sizes_text(found, "layer", WIDTH)
     made = report.sizes_json(found)
     assert made["images"]["one"]["compressed"] is made["unique_on_registry"] is None
 
@@ -144,14 +144,14 @@ def test_what_was_not_measured_is_none_and_says_so(surveyed: Surveyed) -> None:
 @pytest.mark.parametrize("by", ["image", "layer", "package"])
 def test_each_table_comes_as_text(surveyed: Surveyed, by: str) -> None:
     found = surveyed(image("one", RUNTIME, BASE), image("two", RUNTIME))
-    lines = report.sizes_text(found, by, FOLDED).splitlines()
+    lines = report.sizes_text(found, by, WIDTH).splitlines()
     assert lines[0].startswith(by)
     assert "together:   0.0 MB on a host, 0.0 MB on a registry" in lines
 
 
 def test_packages_show_bytes_first_and_only_measured_columns(surveyed: Surveyed) -> None:
     found = surveyed(image("one", RUNTIME, BASE), image("two", RUNTIME))
-    shown = report.sizes_text(found, "package", FOLDED).splitlines()[0].split("  ")
+    shown = report.sizes_text(found, "package", WIDTH).splitlines()[0].split("  ")
     assert [word.strip() for word in shown if word] == [
         *("package", "version", "uncompressed", "on a host", "files", "images")
     ]

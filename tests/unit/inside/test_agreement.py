@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimbake.inside.check.agreement import (
+    INFINITE,
+    NEAREST,
     agreement_of_embeddings,
     agreement_of_generations,
     cosine,
     judge,
     length,
+    nearest,
     perplexity,
     shown,
 )
-from slimbake.inside.ranking import INFINITE, NEAREST, nearest
 
 NUMBERS = st.floats(-1e3, 1e3, allow_nan=False).map(lambda number: round(number, 3))
 VECTORS = st.lists(NUMBERS, min_size=3, max_size=3).filter(lambda vector: length(vector) > 1e-2)
@@ -71,7 +73,6 @@ def reference(count: int = 30) -> dict[str, Any]:
         "vectors": vectors,
         "queries": [count - 1],
         "documents": list(range(count - 1)),
-        "nearest": [nearest(vectors[-1], vectors[:-1])],
     }
 
 
@@ -104,7 +105,6 @@ def test_one_vector_that_is_wrong_is_the_worst_case_and_keeps_no_limit() -> None
 def test_of_documents_that_are_equally_near_either_may_be_chosen() -> None:
     known = reference()
     known["vectors"][5:19] = [known["vectors"][19]] * 14  # the last of the ten, 14 times more
-    known["nearest"] = [[*known["nearest"][0][:-1], 5]]
     vectors = list(known["vectors"])
     vectors[5] = [0.999999 * number for number in vectors[5]]
     assert agreement_of_embeddings(known, vectors)["top10"] == 1

@@ -32,3 +32,17 @@ def test_another_root_is_refused_with_what_to_do(tmp_path: Path, file: str) -> N
 def test_packages_of_debian_are_not_looked_for_where_there_is_no_apt() -> None:
     with pytest.raises(StepError, match="the Python image has no apt-of-nobody: name one"):
         apt("apt-of-nobody", "update")
+
+
+def test_what_a_script_of_a_package_says_is_shown_before_apt_s_own_line() -> None:
+    words = (
+        "Setting up java ...\nalternatives: error: no folder\n"
+        "dpkg: error processing package java\nE: Sub-process dpkg returned an error code (1)\n"
+    )
+    with pytest.raises(StepError) as caught:
+        apt("sh", "-c", f"printf '{words}' >&2; exit 1")
+    assert str(caught.value) == (
+        "system: sh -c failed: alternatives: error: no folder\n"
+        "  dpkg: error processing package java\n"
+        "  E: Sub-process dpkg returned an error code (1)"
+    )

@@ -21,7 +21,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     def made(*efforts: tuple[float, dict[str, float], bool]) -> Pace:
         now = [0.0]
         monkeypatch.setattr("time.perf_counter", lambda: now[0])
-        monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+        monkeypatch.setattr("os.cpu_count", lambda: 2)
         monkeypatch.setattr(pace, "effort", lambda _: Effort(0.0, {}, False))
         watched = Pace(1)
         for number, each in enumerate(efforts, 1):
@@ -82,3 +82,7 @@ def test_the_kernel_says_what_a_process_and_its_children_do() -> None:
         finally:
             os.killpg(process.pid, 9)
     assert effort(process.pid) == Effort(0.0, {}, False)
+
+
+def test_nothing_is_known_of_a_process_of_another_machine() -> None:
+    assert effort(0) == Effort(0.0, {}, False)

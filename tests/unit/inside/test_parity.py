@@ -1,6 +1,4 @@
-"""The program that measures a service's answers, run as a process as the image does; and what is
-read of a model.
-"""
+"""The program that measures a service's answers, run as a process as the image does."""
 
 import json
 import math
@@ -16,9 +14,6 @@ import pytest
 from tests.ran import ran
 from tests.unit.programs import written
 
-from slimbake.inside.export.reference import normalises
-from slimbake.inside.ranking import nearest
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 COUNT = 40
@@ -31,7 +26,6 @@ EMBEDDING = {
     "vectors": VECTORS,
     "documents": list(range(20)),
     "queries": list(range(20, COUNT)),
-    "nearest": [nearest(VECTORS[place], VECTORS[:20]) for place in range(20, COUNT)],
 }
 GENERATION = {
     "task": "generation",
@@ -199,17 +193,3 @@ def test_what_the_service_prints_does_not_get_between_the_figures(run: Run, tmp_
     done = run(f"{dedent(EMBEDS)}\nprint('{{}}', flush=True)\n", EMBEDDING)
     assert (done.returncode, done.stdout) == (0, "")
     assert json.loads((tmp_path / "out.json").read_text())["holds"]
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (None, True),
-        ([{"type": "a.Transformer"}, {"type": "a.Pooling"}], False),
-        ([{"type": "a.Pooling"}, {"type": "sentence_transformers.models.Normalize"}], True),
-    ],
-)
-def test_a_model_says_it_normalises(steps: object, expected: bool, tmp_path: Path) -> None:
-    if steps is not None:
-        (tmp_path / "modules.json").write_text(json.dumps(steps))
-    assert normalises(tmp_path) is expected

@@ -16,7 +16,7 @@ from slimbake.inside.check import contents
 from slimbake.inside.make import dpkg, ldconfig, system
 from slimbake.inside.make.system import Installed
 
-# Of each package: what it depends on, and its files; `.so` are native.
+# Of each package: what it depends on, and its files; `.so` and those of NEEDS are native.
 FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "client": ("client-17", ()),
     "client-17": ("client-common, libc6, libclient (>= 5)", ("/usr/lib/client/17/bin/client",)),
@@ -32,12 +32,16 @@ FLEET: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sensible": ("", ("/usr/bin/sensible",)),
     "libc6": ("", ("/usr/lib/libc.so.6",)),
     "dash": ("", ("/usr/share/dash/data",)),
+    "default-java": ("java, java-desktop", ()),
+    "java": ("", ("/usr/lib/jvm/bin/java", "/usr/lib/jvm/lib/libjava.so")),
+    "java-desktop": ("java, libgl1", ("/usr/lib/jvm/lib/libdesktop.so",)),
     "blas-pthread": ("libc6", ("/usr/lib/libblas.so.3",)),
     "blas": ("blas-pthread | blas-other", ()),
 }
 NEEDS = {
     "/usr/lib/client/17/bin/client": {"/usr/lib/libclient.so.5"},
     "/usr/lib/libclient.so.5": {"/usr/lib/libauth.so.1", "/usr/lib/libc.so.6"},
+    "/usr/lib/jvm/bin/java": set(),
 }
 SCRIPTS = {"/usr/bin/client": "/usr/bin/perl", "/usr/bin/sensible": "/bin/sh"}
 
@@ -66,6 +70,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "interpreter_of",
         lambda path: Path(SCRIPTS[str(path)]) if str(path) in SCRIPTS else None,
     )
+    monkeypatch.setattr(system, "is_executable", lambda path: ".so" not in path.name)
     system._program_or_data.cache_clear()
     yield
     system._program_or_data.cache_clear()
@@ -82,6 +87,8 @@ WHOLE = (
     [
         ("client", "libc6", WHOLE),  # programs, their libraries, data and interpreters
         ("libgl1", "", ("libgl1",)),  # no drivers
+        # Programs in another folder than /usr/bin, to which only links lead.
+        ("default-java", "", ("default-java", "java", "java-desktop")),
         ("blas", "libc6", ("blas", "blas-pthread")),  # a metapackage of libraries
         ("blas.so.3", "libc6", ("blas-pthread",)),  # a name that one package provides
         ("libclient", "libc6 libauth", ("libclient",)),

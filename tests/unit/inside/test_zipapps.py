@@ -17,7 +17,7 @@ from tests.unit.programs import written
 from slimbake.inside import FOLDER, SHARED, Kind, from_stdin, with_check_pyz, zipapp
 from slimbake.render import MARK
 
-KINDS: tuple[Kind, ...] = ("make", "check", "export")
+KINDS: tuple[Kind, ...] = ("make", "check")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -115,12 +115,12 @@ def test_a_zipapp_lists_its_programs(kind: Kind, tmp_path: Path) -> None:
 
 @every_kind
 def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_path: Path) -> None:
-    program = {"make": "copy-code", "check": "start", "export": "export"}[kind]
+    program = {"make": "copy-code", "check": "start"}[kind]
     words = (sys.executable, "-IS", str(written(kind, tmp_path)), program, "/none", "/none")
     done = ran(words, input="", cwd=tmp_path)
     assert done.returncode
     assert "ImportError" not in done.stderr and "ModuleNotFoundError" not in done.stderr
-    assert f"{tmp_path}/{kind}.pyz/slimbake/inside/{kind}/" in done.stderr or kind == "export"
+    assert f"{tmp_path}/{kind}.pyz/slimbake/inside/{kind}/" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,9 @@ def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_pa
         ("debs.py", ["make"]),
         ("check/smoke.py", ["check"]),
         ("check/agreement.py", ["check"]),
-        ("export/model.py", ["export"]),
-        ("parity_texts.py", ["export"]),
         ("fates.py", ["make"]),
         ("names.py", ["make", "check"]),
-        ("ranking.py", ["check", "export"]),
-        ("step.py", ["make", "check", "export"]),
+        ("step.py", ["make", "check"]),
         ("__init__.py", []),
     ],
 )

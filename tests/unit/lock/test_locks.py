@@ -147,9 +147,8 @@ def test_what_is_no_record_records_nothing(text: str) -> None:
     assert Locks({lock_file(INPUTS): text}).records == {}
 
 
-def test_the_layers_that_an_earlier_slimbake_locked_are_removed(tmp_path: Path) -> None:
+def test_files_that_are_no_locks_stay(tmp_path: Path) -> None:
     (tmp_path / "bake/locks").mkdir(parents=True)
-    (tmp_path / "bake/locks/layers.json").write_text("{}")
     (tmp_path / "bake/locks/notes.json").write_text("{}")
     write_locks(tmp_path, {}, {})
     left = sorted(path.name for path in (tmp_path / "bake/locks").iterdir())

@@ -115,7 +115,7 @@ class Played:
             self.pushed[image.name] = names[image.name]
             at, _, tag = names[image.name].rpartition(":")
             found[image.name] = manifest(image.name)
-            ImageRepository(at, at=host).put(tag, found[image.name])
+            ImageRepository(at, host=host).put(tag, found[image.name])
         return found
 
     def mounted(self, plan: Plan, images: Mapping[str, str], services: Collection[str]) -> Plan:

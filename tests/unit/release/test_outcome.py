@@ -7,7 +7,7 @@ import pytest
 from tests.unit.release.played import manifest
 
 from slimbake import docker
-from slimbake.console.tables import Layout, readable
+from slimbake.console.tables import readable
 from slimbake.errors import CheckError
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.on_registry import OnRegistry
@@ -26,7 +26,7 @@ MEASURED = Measurement(
 )
 HELD = (OnRegistry("nlg", "r.example/nlg", manifest("nlg")),)
 DIGEST = manifest("nlg").descriptor.digest
-WIDE = Layout(0)
+WIDE = 0
 NONE = Measurement(())
 
 

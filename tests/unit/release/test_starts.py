@@ -11,6 +11,7 @@ from tests.unit.fleets import planned, service
 from tests.unit.machines import ENGINE
 
 from slimbake.checks import start
+from slimbake.checks.engine_start import Outcome
 from slimbake.checks.start import StartFound
 from slimbake.config.model import StartCheck
 from slimbake.console import QUIET
@@ -29,10 +30,10 @@ from slimbake.release import starts
 def test_a_start_check_looks_for_the_signal_that_stops_the_container(
     said: dict[str, Any], stop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(*given: Any) -> dict[str, Any]:
+    def run(*given: Any) -> Outcome:
         asked = given[3]
         assert asked["stop"] == stop
-        return {"deaf": False} if stop == "SIGTERM" else {}
+        return Outcome(deaf=False if stop == "SIGTERM" else None)
 
     image = types.SimpleNamespace(entrypoint=(), command=("serve",))
     monkeypatch.setattr("slimbake.docker.engine_image", lambda _: image)
@@ -45,9 +46,11 @@ def test_a_start_check_looks_for_the_signal_that_stops_the_container(
 def test_a_warning_of_a_start_check_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = planned(service("api"))
     [running] = made.services
-    keys = {(running, "image", each): f"key{each}" for each in ("", "linux/arm64")}
+    checks = [
+        starts._StartCheck(running, "image", each, f"key{each}") for each in ("", "linux/arm64")
+    ]
     found = (StartFound("", warning="warning: api"),) * 2
-    monkeypatch.setattr(starts, "_keys", lambda *_: keys)
+    monkeypatch.setattr(starts, "_start_checks", lambda *_: checks)
     monkeypatch.setattr(starts, "_all_started", lambda *_: found)
     said: list[str] = []
     console = types.SimpleNamespace(say=said.append)
@@ -73,7 +76,8 @@ def test_a_bake_that_is_interrupted_ends_what_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(starts, "starts", started)
     monkeypatch.setattr("slimbake.docker.remove_owned", removed)
     made = planned(service("api"), service("web"))
-    asked = list(zip(made.services, ("first", "second"), ("", ""), strict=True))
+    images = zip(made.services, ("first", "second"), strict=True)
+    asked = [starts._StartCheck(each, image, "", image) for each, image in images]
     site: Any = types.SimpleNamespace(root=Path(), console=QUIET, engine=ENGINE)
     with pytest.raises(KeyboardInterrupt):
         starts._all_started(site, made, asked, {})
@@ -93,7 +97,8 @@ def test_a_start_check_is_repeated_when_an_image_beside_it_changes(tmp_path: Pat
 
     def keys(queue: str) -> list[str]:
         known = {"web": "1", "queue": queue}
-        return list(starts._keys(site, BESIDE, {"web": "1"}, "", known).values())
+        checks = starts._start_checks(site, BESIDE, {"web": "1"}, "", known)
+        return [check.key for check in checks]
 
     assert keys("2") == keys("2") != keys("3")
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import mul
+from operator import itemgetter, mul
 from typing import Any
 
-from ..ranking import INFINITE, NEAREST, Vector, nearest
-
+NEAREST = 10
+INFINITE = 1e9  # JSON has no infinity
 WORST = 5  # cases that are printed
 # The most by which a vector's length may differ, relative: cosines do not see a length.
 LENGTH = 1e-3
 TIE = 1e-6  # of a product: nearer to each other, two documents are equally near
+
+Vector = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ OF_TASK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class VerdictLine:
     """A line of the verdict."""
 
     holds: bool
@@ -56,84 +58,106 @@ def cosine(one: Vector, other: Vector) -> float:
     lengths = length(one) * length(other)
     if len(one) != len(other) or not lengths > 0 or not math.isfinite(lengths):
         return -1.0
-    value = sum(map(mul, one, other)) / lengths
+    value = _product(one, other) / lengths
     return min(value, 1.0) if math.isfinite(value) else -1.0
 
 
 def length(vector: Vector) -> float:
     """The Euclidean length; nan where a component is not a number."""
-    return math.sqrt(sum(map(mul, vector, vector)))
+    return math.sqrt(_product(vector, vector))
 
 
 def agreement_of_embeddings(
     reference: Mapping[str, Any], vectors: Sequence[Vector]
 ) -> dict[str, Any]:
     """Compare vectors of the reference's texts with its own: the figures, and the worst cases."""
-    texts, theirs = reference["texts"], reference["vectors"]
-    pairs = list(zip(vectors, theirs, strict=True))
-    cosines = [cosine(mine, other) for mine, other in pairs]
-    documents, their_documents = (
-        [of[place] for place in reference["documents"]] for of in (vectors, theirs)
-    )
-    shared = [
-        _as_near(nearest(vectors[query], documents), of_reference, theirs[query], their_documents)
-        for query, of_reference in zip(reference["queries"], reference["nearest"], strict=True)
-    ]
-    order = sorted(range(len(texts)), key=lambda place: cosines[place])
+    texts = reference["texts"]
+    cosines: list[float] = []
+    changes: list[float] = []
+    for mine, other in zip(vectors, reference["vectors"], strict=True):
+        cosines.append(cosine(mine, other))
+        changes.append(_relative(length(mine), length(other)))
+    worst = []
+    for place in sorted(range(len(texts)), key=cosines.__getitem__)[:WORST]:
+        worst.append(f"{cosines[place]:.6f} {shown(texts[place])}")
+    query_count = len(reference["queries"])
     return {
         "texts": len(texts),
         "min-cosine": min(cosines),
         "mean-cosine": sum(cosines) / len(cosines),
-        "queries": len(shared),
-        "documents": len(documents),
-        "top10": sum(shared) / (NEAREST * len(shared)),
-        "length": max(_relative(length(mine), length(other)) for mine, other in pairs),
-        "worst": [f"{cosines[place]:.6f} {shown(texts[place])}" for place in order[:WORST]],
+        "queries": query_count,
+        "documents": len(reference["documents"]),
+        "top10": _as_near(reference, vectors) / (NEAREST * query_count),
+        "length": max(changes),
+        "worst": worst,
     }
 
 
-def _as_near(
-    places: Sequence[int], of_reference: Sequence[int], query: Vector, documents: Sequence[Vector]
-) -> int:
-    """How many of these documents the reference might have chosen as well: by its own vectors, each
-    is as near to the query as the last of its choice. Which of two equally near ones is chosen is
-    decided by the order of sums, which differs between runtimes.
+def nearest(query: Vector, documents: Sequence[Vector]) -> tuple[int, ...]:
+    """The places of the documents with the largest products with a query, the largest first.
+
+    By product, as services rank: where vectors are not of length 1, this differs from the cosine.
     """
-    product = {p: sum(map(mul, query, documents[p])) for p in {*places, *of_reference}}
-    least = min(product[place] for place in of_reference)
-    return sum(product[place] >= least - TIE * abs(least) for place in places)
+    ranks = []
+    for place, document in enumerate(documents):
+        product = _product(query, document)
+        ranks.append((-product if math.isfinite(product) else INFINITE, place))
+    return tuple(place for _, place in sorted(ranks)[:NEAREST])
+
+
+def _as_near(reference: Mapping[str, Any], vectors: Sequence[Vector]) -> int:
+    """Of the documents nearest to each query, how many the reference might have chosen as well: by
+    its own vectors, each is as near to the query as the last of its choice. The order of sums, which
+    differs between runtimes, decides which of two equally near ones is chosen.
+    """
+    documents = [vectors[place] for place in reference["documents"]]
+    true_documents = [reference["vectors"][place] for place in reference["documents"]]
+    count = 0
+    for query in reference["queries"]:
+        true_query = reference["vectors"][query]
+        last = nearest(true_query, true_documents)[-1]
+        least = _product(true_query, true_documents[last])
+        for place in nearest(vectors[query], documents):
+            count += _product(true_query, true_documents[place]) >= least - TIE * abs(least)
+    return count
 
 
 def agreement_of_generations(
     reference: Mapping[str, Any], greedy: Sequence[Sequence[int]], logprobs: Sequence[Vector]
 ) -> dict[str, Any]:
     """Compare greedy ids after the prompts, and log-probabilities of the passages' ids."""
-    prompts, passages = reference["prompts"], reference["passages"]
-    # After a choice between two equally likely tokens nothing can be compared.
-    sure = [prompt["ids"][: prompt["sure"]] for prompt in prompts]
-    equal = [_leading(mine, theirs) for mine, theirs in zip(greedy, sure, strict=True)]
-    pairs = [
-        pair
-        for answer, passage in zip(logprobs, passages, strict=True)
-        for pair in zip(answer, passage["logprobs"], strict=True)
-    ]
-    mine, theirs = (-sum(column) / len(pairs) for column in zip(*pairs, strict=True))
-    squares = sum((m - t) * (m - t) for m, t in pairs) / len(pairs)
-    order = sorted(range(len(prompts)), key=lambda place: equal[place] / max(1, len(sure[place])))
+    cases = []
+    id_count = equal_count = 0
+    for ids, prompt in zip(greedy, reference["prompts"], strict=True):
+        # After a choice between two equally likely tokens nothing can be compared.
+        sure = prompt["ids"][: prompt["sure"]]
+        equal = _leading(ids, sure)
+        id_count += len(sure)
+        equal_count += equal
+        case = f"{equal} of {len(sure)} tokens after {shown(prompt['text'])}"
+        cases.append((equal / max(1, len(sure)), case))
+    cases.sort(key=itemgetter(0))
+
+    mine: list[float] = []
+    theirs: list[float] = []
+    for answer, passage in zip(logprobs, reference["passages"], strict=True):
+        mine += answer
+        theirs += passage["logprobs"]
+    predicted = len(theirs)
+    loss = -sum(mine) / predicted
+    reference_loss = -sum(theirs) / predicted
+    squares = sum((m - t) * (m - t) for m, t in zip(mine, theirs, strict=True)) / predicted
     return {
-        "prompts": len(prompts),
-        "ids": sum(map(len, sure)),
-        "tokens": sum(equal) / max(1, sum(map(len, sure))),
-        "passages": len(passages),
-        "predicted": len(pairs),
-        "reference": perplexity(theirs),
-        "service": perplexity(mine),
-        "perplexity": abs(perplexity(mine - theirs) - 1),
+        "prompts": len(cases),
+        "ids": id_count,
+        "tokens": equal_count / max(1, id_count),
+        "passages": len(logprobs),
+        "predicted": predicted,
+        "reference": perplexity(reference_loss),
+        "service": perplexity(loss),
+        "perplexity": abs(perplexity(loss - reference_loss) - 1),
         "logprobs": math.sqrt(squares) if math.isfinite(squares) else INFINITE,
-        "worst": [
-            f"{equal[place]} of {len(sure[place])} tokens after {shown(prompts[place]['text'])}"
-            for place in order[:WORST]
-        ],
+        "worst": [case for _, case in cases[:WORST]],
     }
 
 
@@ -142,23 +166,24 @@ def perplexity(loss: float) -> float:
     return min(math.exp(min(loss, 700.0)), INFINITE) if math.isfinite(loss) else INFINITE
 
 
-def judge(task: str, figures: Mapping[str, Any], limits: Mapping[str, float]) -> tuple[Judged, ...]:
+def judge(
+    task: str, figures: Mapping[str, Any], limits: Mapping[str, float]
+) -> tuple[VerdictLine, ...]:
     """Compare figures with limits. `limits`: by key; those of other tasks do not apply."""
-    lines = [_ids(figures)]
-    for limit in OF_TASK[task]:
-        value, bound = figures[limit.key], {"length": LENGTH, **limits}[limit.key]
-        holds = value >= bound if limit.least else value <= bound
-        demand = f"at {'least' if limit.least else 'most'} {bound:g}"
-        lines.append(Judged(holds, f"{limit.words} {value:.6f}, {demand}: {_verdict(holds)}"))
-    return tuple(lines)
-
-
-def _ids(figures: Mapping[str, Any]) -> Judged:
     different = figures["different"]
     count = f"{figures['strings'] - len(different)} of {figures['strings']} strings"
     cases = "".join(f"\n  {shown(text)}" for text in different[:WORST])
-    verdict = f"token ids are equal on {count}: {_verdict(not different)}{cases}"
-    return Judged(not different, verdict)
+    ids = f"token ids are equal on {count}: {_verdict(not different)}{cases}"
+    lines = [VerdictLine(not different, ids)]
+    bounds = {"length": LENGTH, **limits}
+    for limit in OF_TASK[task]:
+        value, bound = figures[limit.key], bounds[limit.key]
+        if limit.least:
+            holds, demand = value >= bound, f"at least {bound:g}"
+        else:
+            holds, demand = value <= bound, f"at most {bound:g}"
+        lines.append(VerdictLine(holds, f"{limit.words} {value:.6f}, {demand}: {_verdict(holds)}"))
+    return tuple(lines)
 
 
 def shown(text: str, most: int = 60) -> str:
@@ -171,11 +196,19 @@ def _verdict(holds: bool) -> str:
     return "passed" if holds else "FAILED"
 
 
+def _product(one: Vector, other: Vector) -> float:
+    product: float = sum(map(mul, one, other))
+    return product
+
+
 def _leading(mine: Sequence[int], theirs: Sequence[int]) -> int:
     """How many ids are equal before the first difference."""
-    pairs = enumerate(zip(mine, theirs, strict=False))
-    equal = min(len(mine), len(theirs))
-    return next((count for count, (one, other) in pairs if one != other), equal)
+    count = 0
+    for one, other in zip(mine, theirs, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def _relative(mine: float, theirs: float) -> float:

@@ -17,8 +17,8 @@ def uncompiled(files: Iterable[str], site: Path) -> dict[str, float]:
 
     Of an image in which nothing is compiled, none: that is what its manifest asks for.
     """
-    sources = [Path(file) for file in files if file.endswith(".py")]
-    without = [path for path in sources if not Path(cache_from_source(str(path))).is_file()]
+    sources = [file for file in files if file.endswith(".py")]
+    without = [Path(file) for file in sources if not Path(cache_from_source(file)).is_file()]
     if len(without) == len(sources):
         return {}
     seconds = {}
@@ -37,7 +37,8 @@ def advice(seconds_of: Mapping[str, float], whole: float) -> Iterator[str]:
     seconds of that.
     """
     total = sum(seconds_of.values())
-    if total <= MUCH * whole:
+    much = MUCH * whole
+    if total <= much:
         return
     folders: dict[str, float] = {}
     for name, seconds in seconds_of.items():
@@ -46,7 +47,7 @@ def advice(seconds_of: Mapping[str, float], whole: float) -> Iterator[str]:
     globs = []
     left = total
     for folder in sorted(folders, key=lambda folder: (-folders[folder], folder)):
-        if left <= MUCH * whole:
+        if left <= much:
             break
         globs.append("*.py" if folder == "." else f"{folder}/*.py")
         left -= folders[folder]

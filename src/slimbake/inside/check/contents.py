@@ -50,12 +50,12 @@ def debian_packages(budget: Budget) -> Iterator[dict[str, str]]:
     """The Debian packages of which the image has files; each with what it was built from, by which
     Debian's security tracker names it.
     """
-    records = [
-        _text(path, budget) for path in sorted(STATUS.glob("*")) if path.suffix != ".md5sums"
-    ]
+    records = []
+    for path in sorted(STATUS.glob("*")):
+        if path.suffix != ".md5sums":
+            records.append(_text(path, budget))
     whole = STATUS.with_name("status")  # dpkg's own, of an image of the user's
-    if text := _text(whole, budget).strip():
-        records += text.split("\n\n")
+    records += _text(whole, budget).strip().split("\n\n")
     for record in records:
         fields = dict(email.message_from_string(record).items())
         if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
@@ -76,6 +76,7 @@ def python_distributions(packages: Path, budget: Budget) -> Iterator[dict[str, s
         metadata = email.message_from_string(_text(path / "METADATA", budget)[:HEAD])
         name = metadata["Name"]
         listed = f"{path.relative_to(packages)}/METADATA,"
-        owner = next((owner for owner, record in records.items() if listed in record), "")
+        owners = [owner for owner, record in records.items() if listed in record]
+        owner = owners[0] if owners else ""
         yield {"name": name, "version": metadata["Version"], "within": owner}
         records.setdefault(name, _text(path / "RECORD", budget))

@@ -32,41 +32,54 @@ def take_inventory(_: Sequence[str]) -> int:
     """
     checked = os.environ["CHECKED"]
     print(f"inventory of {checked}")  # a bake reads it: buildx may name another target
-    own = set()
-    for word in os.environ["PACKAGES"].split():
-        package, _, machine = word.partition("@")
-        if machine in ("", os.uname().machine):
-            own.add(package)
-    lines = json.loads(os.environ.get("REMOVES", "[]"))
+    own = own_packages(os.environ["PACKAGES"])
     site = next(PREFIX.glob(SITE))
     told = list(ledgers(PREFIX))
-    rows = rows_of_image(site, told)
     entries = [entry for ledger in told for entry in ledger.entries]
     removed = {(entry.package, entry.path): entry for entry in entries if not entry.after}
-    there = [row for row in rows if (row.package, row.name) not in removed]
-    packages = {row.package for row in rows} | {entry.package for entry in entries}
+    packages = {entry.package for entry in entries}
+    rows = []
+    for row in rows_of_image(site, told):
+        packages.add(row.package)
+        if (row.package, row.name) not in removed:
+            rows.append(row)
     libraries = unanswered(ROOT)
-    print(f"inventory: {len(there):,} files of {len(packages):,} packages")
+    print(f"inventory: {len(rows):,} files of {len(packages):,} packages")
 
-    collisions = list(overwritten(there))
-    warnings = [str(collision) for collision in collisions if not collision.of_code]
-    below = {str(path_of(row.name, site)) for row in there if row.package not in own}
+    faults = [f"{package} is not in the image" for package in sorted(own - packages)]
+    faults += missing(site, rows)
+    warnings: list[str] = []
+    for collision in overwritten(rows):
+        if collision.of_code:
+            faults.append(str(collision))
+        else:
+            warnings.append(str(collision))
+    faults += taken(libraries, removed.values())
+    below = {str(path_of(row.name, site)) for row in rows if row.package not in own}
     # What is needed below only, the inventory there has reported.
     warnings += [str(library) for library in libraries if not below.issuperset(library.files)]
     done = {entry.by for entry in entries}
-    warnings += [f"{line} matches no file" for line in lines if line not in done]
+    for line in json.loads(os.environ.get("REMOVES", "[]")):
+        if line not in done:
+            warnings.append(f"{line} matches no file")
+
     for warning in warnings:
         print(f"slimbake: warning: {checked}: {warning}")
-
-    faults = [f"{package} is not in the image" for package in sorted(own - packages)]
-    faults += missing(site, there)
-    faults += [str(collision) for collision in collisions if collision.of_code]
-    faults += taken(libraries, removed.values())
     for fault in faults[:SHOWN]:
         print(f"lost: {fault}")
     if len(faults) > SHOWN:
         print(f"lost: {len(faults) - SHOWN} more")
     return 1 if faults else 0
+
+
+def own_packages(words: str) -> set[str]:
+    """The packages that this machine's image adds. `words`: NAME, or NAME@MACHINE."""
+    own = set()
+    for word in words.split():
+        package, _, machine = word.partition("@")
+        if machine in ("", os.uname().machine):
+            own.add(package)
+    return own
 
 
 def rows_of_image(site: Path, told: Iterable[Ledger]) -> list[Row]:
@@ -120,19 +133,23 @@ def overwritten(rows: Iterable[Row]) -> Iterator[Collision]:
             owners.setdefault(row.name, []).append(row)
     for row in bytecode:
         of_module = owners.get(module_of(row.name), [])
-        if of_module and row.package not in {owner.package for owner in of_module}:
-            packages = sorted({f"{each.package} {each.version}" for each in (row, *of_module)})
-            yield Collision(row.name, tuple(packages))
+        if of_module and all(owner.package != row.package for owner in of_module):
+            yield _collision(row.name, [row, *of_module])
     for name, several in owners.items():
-        if len({row.digest for row in several}) > 1:
-            packages = sorted({f"{row.package} {row.version}" for row in several})
-            yield Collision(name, tuple(packages))
+        if any(row.digest != several[0].digest for row in several):
+            yield _collision(name, several)
+
+
+def _collision(name: str, rows: Iterable[Row]) -> Collision:
+    packages = {f"{row.package} {row.version}" for row in rows}
+    return Collision(name, tuple(sorted(packages)))
 
 
 def taken(libraries: Iterable[Unanswered], removed: Iterable[LedgerEntry]) -> Iterator[str]:
     """The libraries that a rule of ours took, and another package needs."""
     by_name = {entry.path.rpartition("/")[2]: entry for entry in removed if not entry.requested}
     for library in libraries:
-        if entry := by_name.get(library.name):
+        entry = by_name.get(library.name)
+        if entry:
             owner = f"{entry.package} {entry.version}"
             yield f"{entry.path} of {owner}, which {library.files[0]} needs: {entry.by} removed it"

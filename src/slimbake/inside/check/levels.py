@@ -16,6 +16,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,7 +27,7 @@ from .unnoticed import Unnoticed
 if TYPE_CHECKING:
     from .verify import Verification
 
-Level = tuple[str, Callable[..., Any], tuple[Any, ...]]
+Level = tuple[str, Callable[[], Any]]
 
 
 class LevelError(Exception):
@@ -46,10 +47,11 @@ def run_levels(arguments: Sequence[str]) -> NoReturn:
     with open(0, "rb", closefd=False) as file:
         question = json.load(file)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    # Of a smoke the service's code, as `python -m` has it, and as an installed program does not; a
-    # verify sees a service from outside.
-    here = () if question["kind"] == "verify" else (str(Path.cwd()),)
-    sys.path[:] = [*sys.path[1:], *here] if question.get("installed") else [*here, *sys.path[1:]]
+    del sys.path[0]  # this archive
+    if question["kind"] != "verify":  # which sees a service from outside
+        # An installed program finds its package first, and `python -m` the service's code.
+        place = len(sys.path) if question["installed"] else 0
+        sys.path.insert(place, str(Path.cwd()))
     # Garbage collection takes a fifth of the time in which torch and transformers are imported.
     gc.disable()
     faulthandler.register(SHOW)
@@ -69,11 +71,12 @@ def _run(kind: Smoke | Verification, unnoticed: Unnoticed, notes: int) -> int:
     """Load the check, run its levels, and note for the judge what came of each: an exit code."""
     level = "run"
     try:
-        for level, function, given in kind.load():
+        for level, function in kind.load():
             _note(notes, level=level)
             began = time.perf_counter()
-            _run_level(level, function, given)
-            if fault := unnoticed.fault():
+            _run_level(level, function)
+            fault = unnoticed.fault()
+            if fault:
                 raise LevelError(f"{level} has {fault}")
             sys.stdout.flush()
             kind.passed(level, time.perf_counter() - began)
@@ -94,9 +97,9 @@ def _note(notes: int, **noted: Any) -> None:
     os.pwrite(notes, text, 0)
 
 
-def _run_level(name: str, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+def _run_level(name: str, function: Callable[[], Any]) -> None:
     """Call a level, and await it if it is a coroutine. Raises LevelError for what it returns."""
-    result = function(*given)
+    result = function()
     if inspect.isawaitable(result):
         result = asyncio.run(_awaited(result))
     if result is not None:
@@ -117,16 +120,17 @@ class Smoke:
 
     def load(self) -> list[Level]:
         module = load_check(self._question, "smoke")
-        functions = {level: getattr(module, name, None) for level, name in self.FUNCTIONS}
-        given = {}
-        if functions["parity"] is not None:
-            if self._question["reference"] is None:
-                stores = "`slimbake check --reference SERVICE` stores it"
-                raise LevelError(f"parity has no {self._question['stored']}: {stores}")
-            given["parity"] = (json.loads(self._question["reference"]),)
-        levels = [
-            (level, f, given.get(level, ())) for level, f in functions.items() if f is not None
-        ]
+        levels: list[Level] = []
+        for level, name in self.FUNCTIONS:
+            function = getattr(module, name, None)
+            if function is None:
+                continue
+            if level == "parity":
+                if self._question["reference"] is None:
+                    stores = "`slimbake check --reference SERVICE` stores it"
+                    raise LevelError(f"parity has no {self._question['stored']}: {stores}")
+                function = partial(function, json.loads(self._question["reference"]))
+            levels.append((level, function))
         if not levels:
             defined = "none of imports(), load(), parity(reference)"
             raise LevelError(f"{self._question['name']} defines {defined}")
@@ -158,7 +162,7 @@ class Reference(Smoke):
         def reference() -> None:
             self._computed = module.reference()
 
-        return [("reference", reference, ())]
+        return [("reference", reference)]
 
     def passed(self, level: str, seconds: float) -> None:
         """Standard error shows nothing but what the check prints."""
@@ -197,7 +201,9 @@ def _comparing(tree: ast.Module) -> ast.Module:
 
 def described(error: BaseException, name: str) -> str:
     """A traceback from the check's first line on; all of it if no line of the check is in it."""
-    told = traceback.TracebackException.from_exception(error)
-    names = [frame.filename for frame in told.stack]
-    frames = told.stack[names.index(name) if name in names else 0 :]
-    return "".join([*traceback.format_list(frames), *told.format_exception_only()])
+    whole = traceback.TracebackException.from_exception(error)
+    frames = list(whole.stack)
+    names = [frame.filename for frame in frames]
+    if name in names:
+        del frames[: names.index(name)]
+    return "".join([*traceback.format_list(frames), *whole.format_exception_only()])

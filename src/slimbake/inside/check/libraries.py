@@ -25,13 +25,18 @@ class Unanswered:
     package: str  # of Debian, as the external image and the locked packages have it; "" = unknown
 
     def __str__(self) -> str:
-        more = f" and {len(self.files) - NAMED} more" if len(self.files) > NAMED else ""
+        asking = ", ".join(self.files[:NAMED])
+        if len(self.files) > NAMED:
+            asking += f" and {len(self.files) - NAMED} more"
         verb = "needs" if len(self.files) == 1 else "need"
-        asking = f"{', '.join(self.files[:NAMED])}{more} {verb}"
         guess = package_name(self.name)
-        rule = f"; by Debian's rule for names it is in {guess}" if guess else ""
-        remedy = f"`system: [{self.package}]` brings it" if self.package else ""
-        return f"{asking} {self.name}, which the image lacks: {remedy or f'no package known{rule}'}"
+        if self.package:
+            remedy = f"`system: [{self.package}]` brings it"
+        elif guess:
+            remedy = f"no package known; by Debian's rule for names it is in {guess}"
+        else:
+            remedy = "no package known"
+        return f"{asking} {verb} {self.name}, which the image lacks: {remedy}"
 
 
 def unanswered(root: Path) -> list[Unanswered]:
@@ -41,19 +46,23 @@ def unanswered(root: Path) -> list[Unanswered]:
     torch does with those of NVIDIA.
     """
     files = list(native_files(root))
-    there = {path.name for path in files}
+    names = {path.name for path in files}
     listed = root / LIBRARIES.relative_to("/")
-    lines = listed.read_text().splitlines() if listed.is_file() else []
-    if listed.is_file() and not lines:  # on an image of the user's, which answers for itself
-        files = [path for path in files if path.is_relative_to(listed.parent)]
+    package_of: dict[str, str] = {}
+    if listed.is_file():
+        for line in listed.read_text().splitlines():
+            library, _, package = line.partition(" ")
+            package_of[library] = package
+        if not package_of:  # on an image of the user's, which answers for itself
+            files = [path for path in files if path.is_relative_to(listed.parent)]
     asking: dict[str, list[str]] = {}
     for path in files:
         for name in needed(path):
-            if name.rpartition("/")[2] not in there:
+            if name.rpartition("/")[2] not in names:
                 asking.setdefault(name, []).append(f"/{path.relative_to(root)}")
-    package_of = dict(line.split(" ", 1) for line in lines)
     return [
-        Unanswered(name, tuple(asking[name]), package_of.get(name, "")) for name in sorted(asking)
+        Unanswered(name, tuple(askers), package_of.get(name, ""))
+        for name, askers in sorted(asking.items())
     ]
 
 
@@ -61,13 +70,17 @@ def native_files(root: Path) -> Iterator[Path]:
     """Files and links that may be shared objects or programs, by name and mode; sorted by folder."""
     for name, folders, files in os.walk(root):
         folder = Path(name)
-        folders[:] = sorted(set(folders) - (_ELSEWHERE if folder == root else set()))
+        folders.sort()
+        if folder == root:
+            folders[:] = [name for name in folders if name not in _ELSEWHERE]
         for file in sorted(files):
             path = folder / file
-            if _SHARED.fullmatch(file) or (
-                "bin" in folder.name and not path.is_symlink() and path.stat().st_mode & 0o100
-            ):
+            if _SHARED.fullmatch(file) or _is_program(path):
                 yield path
+
+
+def _is_program(path: Path) -> bool:
+    return "bin" in path.parent.name and not path.is_symlink() and bool(path.stat().st_mode & 0o100)
 
 
 def package_name(library: str) -> str:
@@ -75,5 +88,7 @@ def package_name(library: str) -> str:
     match = re.fullmatch(r"(lib[A-Za-z0-9+._-]+?)(?:\.so\.([0-9]+)|-([0-9.]+)\.so)", library)
     if not match:
         return ""
-    stem, version = match[1].lower().replace("_", "-"), match[2] or match[3]
-    return f"{stem}{'-' if stem[-1].isdigit() else ''}{version}"
+    stem = match[1].lower().replace("_", "-")
+    if stem[-1].isdigit():
+        stem += "-"
+    return stem + (match[2] or match[3])

@@ -26,7 +26,11 @@ class Effort:
 
 
 def effort(pid: int) -> Effort:
-    """Read it from /proc. A kernel that counts no delays gives none."""
+    """Read it from /proc. A kernel that counts no delays gives none. `pid`: 0 for a process of
+    another machine, of which nothing is known.
+    """
+    if pid == 0:
+        return Effort(0.0, {}, False)
     ticks = 0
     delays: dict[str, float] = {}
     waiting = False
@@ -92,7 +96,7 @@ class Pace:
             lost = max(lost, delay - last.effort.delays.get(thread, 0.0))
         lost = min(lost, elapsed)
         # Threads may wait for one another: what all cores have done for them counts too.
-        busy = (new.cpu - last.effort.cpu) / len(os.sched_getaffinity(0))
+        busy = (new.cpu - last.effort.cpu) / (os.cpu_count() or 1)
         counted = last.counted + max(elapsed - lost, busy, elapsed / MOST)
         waited = last.waited + (elapsed if new.waiting else lost)
         self._looks.append(_Look(now, new, counted, waited))

@@ -80,18 +80,22 @@ def measure_answers(
     started = time.perf_counter()
     task = reference["task"]
     measure, functions = MEASURES[task]
-    if missing := [f"{name}()" for name in functions if not callable(getattr(service, name, None))]:
+    missing = [f"{name}()" for name in functions if not callable(getattr(service, name, None))]
+    if missing:
         raise ParityError(f"{os.environ['SLIMBAKE_PARITY']} defines no {', '.join(missing)}")
     strings = reference["strings"]
-    ids = [list(map(int, row)) for row in service.ids(list(strings))]
-    _must_be_as_many(ids, strings, "ids(texts)", "lists")
-    pairs = zip(strings, ids, reference["ids"], strict=True)
+    answers = list(service.ids(list(strings)))
+    _must_be_as_many(answers, strings, "ids(texts)", "lists")
+    different = []
+    for text, answer, ids in zip(strings, answers, reference["ids"], strict=True):
+        if list(map(int, answer)) != ids:
+            different.append(text)
     figures = {
         "task": task,
         "strings": len(strings),
-        "different": [text for text, mine, theirs in pairs if mine != theirs],
         "limits": dict(limits),
         **measure(service, reference),
+        "different": different,
     }
     verdict = judge(task, figures, limits)
     figures["seconds"] = round(time.perf_counter() - started, 2)
@@ -114,16 +118,17 @@ def _embedding(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, A
         _must_be_as_many(answers, batch, "embed(texts)", "vectors")
         vectors += answers
     size = len(reference["vectors"][0])
-    if wrong := {len(vector) for vector in vectors} - {size}:
+    wrong = {len(vector) for vector in vectors} - {size}
+    if wrong:
         raise ParityError(f"vectors of {sorted(wrong)} numbers, where torch's have {size}")
     return agreement_of_embeddings(reference, vectors)
 
 
 def _generation(service: ModuleType, reference: Mapping[str, Any]) -> dict[str, Any]:
-    greedy = [
-        list(map(int, service.generate(prompt["text"], reference["tokens"])))
-        for prompt in reference["prompts"]
-    ]
+    greedy = []
+    for prompt in reference["prompts"]:
+        answer = service.generate(prompt["text"], reference["tokens"])
+        greedy.append(list(map(int, answer)))
     logprobs = []
     for passage in reference["passages"]:
         answer = list(map(float, service.logprobs(list(passage["ids"]))))

@@ -18,6 +18,7 @@ TRACEBACK = "Traceback (most recent call last)"
 _TRACEBACK_LINES = 60  # the last ones of a traceback, and of what was written after it
 EVERY = 0.1  # seconds between two looks at who listens: each costs the kernel some milliseconds
 
+_LISTENS = "0A"
 _LOOPBACK = "7F"  # of 127.0.0.0/8 the last byte, as /proc writes it; of IPv6 likewise, if mapped
 _LOOPBACK_6 = "0" * 24 + "01000000"
 _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}  # the number of this system call
@@ -30,7 +31,7 @@ class Launched:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Raises OSError where it cannot be run, IndexError where there is none."""
+        """Raises OSError where it cannot be run."""
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -94,23 +95,25 @@ def _kept(number: int) -> collections.deque[str]:
 
 def process_status(pid: int | str) -> dict[str, str]:
     """The fields of /proc/PID/status; empty for a process that has gone."""
+    status = {}
     with contextlib.suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
-        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return {}
+        for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition(":")
+            status[key] = value.strip()
+    return status
 
 
 def descendants(pid: int) -> dict[int, dict[str, str]]:
     """The status of all processes that a process has started, and these in turn."""
-    statuses = {path.name: process_status(path.name) for path in Path("/proc").glob("[0-9]*")}
-    children: dict[str, list[str]] = {}
-    for number, status in statuses.items():
-        children.setdefault(status.get("PPid", ""), []).append(number)
-    tree, status_of = [str(pid)], {}
-    while tree:
-        for number in children.get(tree.pop(), ()):
-            status_of[int(number)] = statuses[number]
-            tree.append(number)
+    children: dict[str, dict[int, dict[str, str]]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        status = process_status(folder.name)
+        children.setdefault(status.get("PPid", ""), {})[int(folder.name)] = status
+    parents, status_of = [pid], {}
+    while parents:
+        found = children.get(str(parents.pop()), {})
+        status_of.update(found)
+        parents += found
     return status_of
 
 
@@ -141,9 +144,12 @@ def listeners(tables: Path = Path("/proc/net")) -> dict[int, bool]:
     ports: dict[int, bool] = {}
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError), (tables / name).open() as table:
-            for row in (line.split() for line in table):
-                address, _, port = row[1].partition(":")
-                if row[3] == "0A" and address != _DNS:
-                    outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
-                    ports[int(port, 16)] = ports.get(int(port, 16), False) or outside
+            for line in table:
+                _, local, _, state, *_ = line.split()
+                address, _, number = local.partition(":")
+                if state != _LISTENS or address == _DNS:
+                    continue
+                port = int(number, 16)
+                outside = not address.endswith(_LOOPBACK) and address != _LOOPBACK_6
+                ports[port] = outside or ports.get(port, False)
     return ports

@@ -168,9 +168,11 @@ class VerifiedService:
         with self._lock:
             if self._launched is None:
                 self.start()
-        sent = {"Connection": "close", **headers}
+        sent = {"Connection": "close"}
         if body is None and json is not None:
-            body, sent = dumps(json).encode(), {"Content-Type": "application/json", **sent}
+            body = dumps(json).encode()
+            sent["Content-Type"] = "application/json"
+        sent |= headers
         connection = http.client.HTTPConnection("127.0.0.1", self.port or 0, timeout=self._patience)
         with contextlib.closing(connection):
             connection.request(method, path, body, sent)
@@ -187,9 +189,12 @@ class VerifiedService:
 
     def run(self, *arguments: str, stdin: str = "") -> Done:
         """Run the command to its end in a new process, with these arguments."""
+        command = self._command
+        if arguments:
+            command = [*command[: self._fixed], *arguments]
         began = time.perf_counter()
         done = subprocess.run(
-            [*self._command[: self._fixed], *arguments] if arguments else self._command,
+            command,
             input=stdin,
             env={**os.environ, **self.env},
             capture_output=True,
@@ -219,7 +224,10 @@ class VerifiedService:
         began, before = time.perf_counter(), listeners()
         self._launched = Launched(self._command, {**os.environ, **self.env})
         pace = Pace(self._launched.process.pid)
-        while self.port not in (ports := listeners()):
+        while True:
+            ports = listeners()
+            if self.port in ports:
+                break
             if self._launched.process.poll() is not None:
                 raise VerifyError(
                     f"it does not start: {self.ended()} before it listened on port {self.port}"
@@ -239,7 +247,8 @@ class VerifiedService:
         """End the service as Docker would. Raises VerifyError where it ended before, or does not."""
         if self._launched is None:
             return
-        if ended := self.ended():
+        ended = self.ended()
+        if ended:
             raise VerifyError(ended)
         process, name = self._launched.process, self._stop.name
         if not catches(process.pid, self._stop):
@@ -256,12 +265,14 @@ class VerifiedService:
 
     def ended(self) -> str:
         """How the service has ended by itself; "" while it runs."""
-        ended = self._launched.ended(DYING) if self._launched is not None else ""
-        return ended and f"the service {ended}"
+        if self._launched is None:
+            return ""
+        ended = self._launched.ended(DYING)
+        return f"the service {ended}" if ended else ""
 
     def last_lines(self) -> Sequence[str]:
         """What it has written last."""
-        return self._launched.lines if self._launched is not None else self._lines
+        return self._lines if self._launched is None else self._launched.lines
 
     def finish(self) -> None:
         """Check what every service must do once its verify holds: answer, and end on SIGTERM."""

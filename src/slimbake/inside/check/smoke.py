@@ -43,35 +43,23 @@ def run_smoke(arguments: Sequence[str]) -> int:
     parser.add_argument("--context", type=Path, default=CONTEXT)
     parser.add_argument("--limit", type=float, default=LIMIT)
     options = parser.parse_args(arguments)
-    name, script = os.environ["SLIMBAKE_SMOKE"], os.environ.get("SLIMBAKE_SCRIPT", "")
-    stored = options.context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
-    if options.reference:  # beside a build: nothing is mounted
-        source = json.load(sys.stdin)
-    else:
-        source = (options.context / name).read_bytes().decode("latin-1")
-    question = {
-        "kind": "reference" if options.reference else "smoke",
-        "name": name,
-        "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
-        "source": source,
-        "stored": stored.name,
-        "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
-    }
     variables = dict(os.environ)
     if options.as_nonroot:
         settle(variables)
         variables = as_nonroot(variables)
     clean = {key: value for key, value in variables.items() if not key.startswith("SLIMBAKE_")}
     judged = judge(
-        question,
+        _question(options.context, options.reference),
         options.limit,
         nonroot=options.as_nonroot,
         environment=clean | given_env(variables),
     )
-    if level := judged.failed:
-        why = f"smoke: {name}: {judged.why}\n" if judged.why else ""
-        failed = f"{name} could not be run" if level == "run" else f"{level} failed"
-        print(f"{why}smoke: {failed}", file=sys.stderr)
+    name = variables["SLIMBAKE_SMOKE"]
+    if judged.failed:
+        if judged.why:
+            print(f"smoke: {name}: {judged.why}", file=sys.stderr)
+        failed = f"{name} could not be run" if judged.failed == "run" else f"{judged.failed} failed"
+        print(f"smoke: {failed}", file=sys.stderr)
         return 1
     if options.reference:
         print(json.dumps(judged.report, indent=1, sort_keys=True))
@@ -82,6 +70,26 @@ def run_smoke(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _question(context: Path, of_reference: bool) -> dict[str, Any]:
+    """What `judge` is asked. `of_reference`: the smoke is on standard input, beside a build, where
+    nothing is mounted.
+    """
+    name, script = os.environ["SLIMBAKE_SMOKE"], os.environ.get("SLIMBAKE_SCRIPT", "")
+    stored = context / os.environ.get("SLIMBAKE_REFERENCE", "reference.json")
+    if of_reference:
+        source = json.load(sys.stdin)
+    else:
+        source = (context / name).read_bytes().decode("latin-1")
+    return {
+        "kind": "reference" if of_reference else "smoke",
+        "name": name,
+        "installed": bool(script) and runs_installed(script, PREFIX, Path.cwd()),
+        "source": source,
+        "stored": stored.name,
+        "reference": stored.read_text(encoding="utf-8") if stored.is_file() else None,
+    }
+
+
 def remarks(report: Any, prefix: Path, name: str, seconds: float) -> Iterator[str]:
     """What a person should know of a smoke that held.
 
@@ -89,12 +97,11 @@ def remarks(report: Any, prefix: Path, name: str, seconds: float) -> Iterator[st
     time that it took.
     """
     sites = list(prefix.glob(SITE))
-    modules = {
-        f"{site}/{row.name}"
-        for site in sites
-        for row in recorded(site)
-        if row.name.endswith(MODULES)
-    }
+    modules = set()
+    for site in sites:
+        for row in recorded(site):
+            if row.name.endswith(MODULES):
+                modules.add(f"{site}/{row.name}")
     imported = modules & {file for file in report or () if isinstance(file, str)}
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
@@ -109,9 +116,10 @@ def runs_installed(script: str, prefix: Path, code: Path) -> bool:
     """
     from importlib.metadata import distributions
 
-    sites = [str(site) for site in prefix.glob(SITE)]
-    points = (
-        point for distribution in distributions(path=sites) for point in distribution.entry_points
-    )
-    tops = {p.module.partition(".")[0] for p in points if p.name == script}
-    return any((code / top).is_dir() or (code / f"{top}.py").is_file() for top in tops)
+    for distribution in distributions(path=[str(site) for site in prefix.glob(SITE)]):
+        for point in distribution.entry_points:
+            if point.name == script:
+                top = point.module.partition(".")[0]
+                if (code / top).is_dir() or (code / f"{top}.py").is_file():
+                    return True
+    return False

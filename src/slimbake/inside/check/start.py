@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .pace import LOOK, Pace
@@ -34,22 +35,29 @@ def start_command(arguments: Sequence[str]) -> None:
     """
     (text,) = arguments
     request = json.loads(text)
-    command, port, limit, alive = (request[key] for key in ("command", "port", "limit", "alive"))
-    outcome = _without_health(request.get("health", ())) or check_start(
-        command, port, limit, alive, request.get("stop", "")
-    )
+    lacks = _lacks_for_health(*request["health"])
+    if lacks:
+        error = f"cannot be run: the image has no {' and no '.join(lacks)}"
+        outcome = {"error": error, "fault": "healthcheck"}
+    else:
+        outcome = check_start(
+            request["command"],
+            request["port"],
+            request["limit"],
+            request["alive"],
+            request.get("stop", ""),
+        )
     print(json.dumps(outcome), flush=True)  # nobody waits for more
 
 
-def _without_health(health: Sequence[str]) -> dict[str, Any]:
-    """An `error` where the image lacks the program or the script that a healthcheck begins with."""
-    program, script = (*health, "", "")[:2]
-    lacks = [program] if program and not shutil.which(program) else []
-    lacks += [script] if script.endswith(".py") and not os.path.isfile(script) else []  # noqa: PTH113
-    if not lacks:
-        return {}
-    error = f"cannot be run: the image has no {' and no '.join(lacks)}"
-    return {"error": error, "fault": "healthcheck"}
+def _lacks_for_health(program: str = "", script: str = "") -> list[str]:
+    """What the image lacks of the program and the script that a healthcheck begins with."""
+    lacks = []
+    if program and not shutil.which(program):
+        lacks.append(program)
+    if script.endswith(".py") and not Path(script).is_file():
+        lacks.append(script)
+    return lacks
 
 
 def check_start(
@@ -64,12 +72,11 @@ def check_start(
     end with exit code 0, or to live for so many seconds: of its own, as long as it is busy,
     since an import that fails on a busy machine fails late.
     """
-
-    try:
-        launched = Launched(command, os.environ)
-    except IndexError:
+    if not command:
         error = "is missing: neither the manifest nor the image has one"
         return {"error": error, "fault": "no command"}
+    try:
+        launched = Launched(command, os.environ)
     except OSError as refusal:  # its file was removed
         error = f"cannot be run: {refusal}"
         fault = {FileNotFoundError: "no program", PermissionError: "not executable"}
@@ -81,10 +88,11 @@ def check_start(
             outcome = _until_it_serves(launched, pace, port, limit, alive)
         else:
             outcome = _while_it_lives(launched, pace, limit, alive)
-        outcome = outcome or _deaf(launched.process, pace, stop)
+        if not outcome:
+            return _deaf(launched.process, pace, stop)
     finally:
         launched.kill()
-    return {"words": "\n".join(launched.lines), **outcome} if "error" in outcome else outcome
+    return {"words": "\n".join(launched.lines), **outcome}
 
 
 def _deaf(process: subprocess.Popen[str], pace: Pace, stop: str) -> dict[str, Any]:
@@ -112,10 +120,12 @@ def _until_it_serves(
     while True:
         ports = listeners()
         listened = listened or port in ports
-        serves = ports.get(port) and (_answers(port, process, pace, limit) or pace.idle(SILENT))
-        if serves and not launched.ended(DYING):
-            return {}
-        if ended := launched.ended():
+        if ports.get(port):  # it can be reached
+            serves = _answers(port, process, pace, limit) or pace.idle(SILENT)
+            if serves and not launched.ended(DYING):
+                return {}
+        ended = launched.ended()
+        if ended:
             lacking = "answered" if listened else "listened"
             return {"error": f"{ended} before it {lacking} on port {port}"}
         now, idle = time.perf_counter(), pace.idle(max(2.0, 2 * alive))
@@ -164,7 +174,8 @@ def elsewhere(port: int, ports: Mapping[int, bool]) -> dict[str, Any]:
 
 def _while_it_lives(launched: Launched, pace: Pace, limit: float, alive: float) -> dict[str, Any]:
     while True:
-        if ended := launched.ended():
+        ended = launched.ended()
+        if ended:
             return {"error": ended} if launched.process.returncode else {}
         lived = pace.seconds()
         settled = pace.cpu() >= alive or pace.idle(max(1.0, alive / 5))

@@ -38,19 +38,16 @@ def settle(variables: Mapping[str, str], root: str = "/") -> None:
     A step's root file system is writable, and a container's is not: there a home that the user owns
     is no place to write to either.
     """
-    volumes, memory = (
-        {path.rstrip("/") for path in variables.get(key, "").split(":") if path}
-        for key in ("SLIMBAKE_VOLUMES", "SLIMBAKE_TMPFS")
-    )
-    kept = volumes | memory
-    for path in kept:
+    volumes = _paths(variables.get("SLIMBAKE_VOLUMES", ""))
+    memory = _paths(variables.get("SLIMBAKE_TMPFS", ""))
+    for path in volumes | memory:
         with contextlib.suppress(OSError):  # of a container that is read-only itself
             if path in memory:  # what a mount would hide
                 shutil.rmtree(path, ignore_errors=True)
             Path(path).mkdir(parents=True, exist_ok=True)  # as Docker does for a volume
             if path in memory:
                 Path(path).chmod(0o1777)
-    for folder in image_folders(root, kept):
+    for folder in image_folders(root, volumes | memory):
         _protect(folder, Path(folder).lstat())
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -58,14 +55,18 @@ def settle(variables: Mapping[str, str], root: str = "/") -> None:
                     _protect(entry.path, entry.stat(follow_symlinks=False))
 
 
+def _paths(variable: str) -> set[str]:
+    return {path.rstrip("/") for path in variable.split(":") if path}
+
+
 def _protect(path: str, status: os.stat_result) -> None:
     user, group = service_user()
-    mine = {
-        0o200: status.st_uid == user,
-        0o020: status.st_gid == group,
-        0o002: True,
-    }
-    if any(owns and status.st_mode & bit for bit, owns in mine.items()):
+    bits = 0o002
+    if status.st_uid == user:
+        bits |= 0o200
+    if status.st_gid == group:
+        bits |= 0o020
+    if status.st_mode & bits:
         with contextlib.suppress(OSError):  # a file that the engine mounts, such as resolv.conf
             Path(path).chmod(status.st_mode & 0o7777 & ~_WRITE)
 
@@ -76,9 +77,8 @@ def image_folders(root: str, without: Iterable[str] = ()) -> Iterator[str]:
     mounted = {line.split()[4].replace("\\040", " ") for line in lines}
     mounted |= {str(INSIDE), *without}
     for folder, subfolders, _ in os.walk(root):
-        subfolders[:] = [
-            name for name in subfolders if f"{folder.rstrip('/')}/{name}" not in mounted
-        ]
+        above = folder.rstrip("/")
+        subfolders[:] = [name for name in subfolders if f"{above}/{name}" not in mounted]
         yield folder
 
 

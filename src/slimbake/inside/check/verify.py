@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .judge import judge
@@ -28,12 +29,14 @@ def verify_service(_: Sequence[str]) -> int:
     source = given["source"].encode().decode("latin-1")
     judged = judge({**given, "kind": "verify", "source": source}, given["limit"])
     report = judged.report if isinstance(judged.report, dict) else {}
-    error = str(report.get("error") or "") if judged.failed else ""
-    explained = bool(error) or not judged.failed
-    if judged.failed == "time":
-        error = f"it has not ended within {given['limit']:g} s"
-    elif not explained:
-        error = judged.why or "it failed"
+    error, explained = "", True
+    if judged.failed:
+        error = str(report.get("error") or "")
+        explained = bool(error)
+        if judged.failed == "time":
+            error = f"it has not ended within {given['limit']:g} s"
+        elif not explained:
+            error = judged.why or "it failed"
     startup = report.get("startup")
     verdict = {
         "holds": not judged.failed,
@@ -65,7 +68,7 @@ class Verification:
         module = load_check(self._question, "verify")
         if not callable(getattr(module, "verify", None)):
             raise LevelError(f"{self._question['name']} does not define verify(service)")
-        return [("verify", module.verify, (self._service,)), ("end", self._service.finish, ())]
+        return [("verify", partial(module.verify, self._service)), ("end", self._service.finish)]
 
     def passed(self, level: str, seconds: float) -> None:
         """The verdict says it."""
@@ -84,6 +87,8 @@ class Verification:
         ended = self._service.ended()
         if ended not in text:
             lines.append(ended)
-        if output := self._service.last_lines():
-            lines += ["its last words:", *(f"  {line}" for line in output)]
+        output = self._service.last_lines()
+        if output:
+            lines.append("its last words:")
+            lines += [f"  {line}" for line in output]
         return self.end("\n".join(lines))

@@ -120,7 +120,8 @@ def _read(path: str, source: bytes) -> _Imports:
         if isinstance(node, ast.ImportFrom):
             names.update(_imported_from(node, package))
         in_function = in_function or isinstance(node, _FUNCTIONS)
-        for block in ["orelse"] if _is_for_type_checkers(node) else _BLOCKS:
+        blocks = ("orelse",) if _is_for_type_checkers(node) else _BLOCKS
+        for block in blocks:
             pending.extend((inner, in_function) for inner in getattr(node, block, []))
     return imports
 

@@ -10,11 +10,11 @@ import configparser
 import posixpath
 import re
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..archives import open_zip
 from ..names import CODE
 from ..step import StepError
 
@@ -37,7 +37,7 @@ class Claim:
         """What the wheel holds for this path."""
         if not self.member:
             return self.entry_point.encode()
-        with zipfile.ZipFile(self.wheel) as archive:
+        with open_zip(self.wheel) as archive:
             return archive.read(self.member)
 
 
@@ -49,16 +49,17 @@ def claims_of(wheel: Path, prefix: Path) -> Iterator[Claim]:
         "scripts": prefix / "bin",
         "headers": prefix / "include/site" / site.parent.name / wheel.name.partition("-")[0],
     }
-    with zipfile.ZipFile(wheel) as archive:
+    with open_zip(wheel) as archive:
         for member in archive.namelist():
             top, _, inner = member.partition("/")
             scheme, _, rest = inner.partition("/")
             if top.endswith(".dist-info") and inner == "entry_points.txt":
                 for name, entry in scripts_of(archive.read(member).decode(errors="replace")):
                     yield Claim(wheel, prefix / "bin" / name, entry_point=entry)
-            spread = top.endswith(".data")
-            root, relative = (roots.get(scheme, site), rest) if spread else (site, member)
-            path = Path(posixpath.normpath(root / relative))
+            place = site / member
+            if top.endswith(".data"):
+                place = roots.get(scheme, site) / rest
+            path = Path(posixpath.normpath(place))
             if not path.is_relative_to(prefix):
                 raise StepError(f"{wheel.name} would write outside of {prefix}: {member}")
             if OURS.fullmatch(str(path.relative_to(prefix))):
@@ -72,8 +73,11 @@ def scripts_of(entry_points: str) -> list[tuple[str, str]]:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(entry_points)
-    groups = ("console_scripts", "gui_scripts")
-    return [item for group in groups if parser.has_section(group) for item in parser[group].items()]
+    scripts: list[tuple[str, str]] = []
+    for group in ("console_scripts", "gui_scripts"):
+        if parser.has_section(group):
+            scripts += parser[group].items()
+    return scripts
 
 
 def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim]:

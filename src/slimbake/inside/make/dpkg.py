@@ -49,16 +49,21 @@ def made_beside(packages: Collection[str]) -> set[Path]:
             having.setdefault(Path(line), set()).add(listing.stem.split(":")[0])
     made: set[Path] = set()
     for folder, names in having.items():
-        if names <= {*packages} and folder.is_dir() and not folder.is_symlink():
-            files = (path for path in folder.resolve().iterdir() if not path.is_symlink())
-            made |= {path for path in files if path.is_file() and path.parts[1] != "var"}
-    return made - {*debian_owners()}
+        if not names.issubset(packages) or not folder.is_dir() or folder.is_symlink():
+            continue
+        for path in folder.resolve().iterdir():
+            if path.is_file() and not path.is_symlink() and path.parts[1] != "var":
+                made.add(path)
+    return made.difference(debian_owners())
 
 
 def paragraphs() -> dict[str, str]:
     """What is known of each package: its name, and its paragraph, which scanners read."""
-    texts = (DPKG / "status").read_text().strip().split("\n\n")
-    return {text.split("\n")[0].removeprefix("Package: "): text for text in texts}
+    texts = {}
+    for text in (DPKG / "status").read_text().strip().split("\n\n"):
+        first, _, _ = text.partition("\n")
+        texts[first.removeprefix("Package: ")] = text
+    return texts
 
 
 def copyright_file(package: str) -> Path:
@@ -68,5 +73,8 @@ def copyright_file(package: str) -> Path:
 
 def alternative_links() -> list[Path]:
     """The links by which one of several packages answers a name, such as libblas.so.3."""
-    heads = (file.read_text().split("\n\n")[0] for file in (DPKG / "alternatives").iterdir())
-    return [Path(line) for head in heads for line in head.splitlines() if line.startswith("/")]
+    links = []
+    for file in (DPKG / "alternatives").iterdir():
+        head, _, _ = file.read_text().partition("\n\n")
+        links += [Path(line) for line in head.splitlines() if line.startswith("/")]
+    return links

@@ -36,7 +36,7 @@ def copy_files(arguments: Sequence[str]) -> None:
     refuse_taken(source, target, f"copy: {name} overlaps with files of this image")
     new = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
-    for path in sorted(tree(source)) if source.is_dir() else [source]:
+    for path in _paths(source):
         place = target / path.relative_to(source)
         if not place.is_dir():
             _copy(path, place)
@@ -48,16 +48,19 @@ def refuse_taken(source: Path, target: Path, what: str) -> None:
     """Raise StepError for what cannot lie in its place below `target`, or as `target` itself, since
     something else does. Folders of both are one.
     """
-    paths = sorted(tree(source)) if source.is_dir() else [source]
-    places = [target / path.relative_to(source) for path in paths]
-    taken = [
-        str(place)
-        for path, place in zip(paths, places, strict=True)
-        if os.path.lexists(place) and not (_is_folder(path) and _is_folder(place))
-    ]
+    taken = []
+    for path in _paths(source):
+        place = target / path.relative_to(source)
+        if os.path.lexists(place) and not (_is_folder(path) and _is_folder(place)):
+            taken.append(str(place))
     if taken:
         more = f" and {len(taken) - SHOWN} more" if len(taken) > SHOWN else ""
         raise StepError(f"{what}: {', '.join(taken[:SHOWN])}{more}")
+
+
+def _paths(source: Path) -> list[Path]:
+    """All that lies in a folder, and itself; of a file itself."""
+    return sorted(tree(source)) if source.is_dir() else [source]
 
 
 def _is_folder(path: Path) -> bool:

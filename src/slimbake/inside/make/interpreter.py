@@ -72,10 +72,10 @@ def shared_libraries() -> dict[str, Path]:
     """The shared libraries of the interpreter and its library, by the names that they are asked for
     by. Raises StepError where this image lacks one.
     """
-    elves = [PYTHON, *filter(is_elf, kept_below(STDLIB))]
     found: dict[str, Path] = {}
-    for elf in elves:
-        linked, missing = libraries(elf, *(SONAMES if elf == PYTHON else ()))
+    for elf in (PYTHON, *filter(is_elf, kept_below(STDLIB))):
+        sonames = SONAMES if elf == PYTHON else ()
+        linked, missing = libraries(elf, *sonames)
         if missing:
             raise StepError(f"the Python image lacks {', '.join(missing)}, which {elf} needs")
         for path in linked:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..archives import open_zip
 from ..locked import source_line
 from ..names import is_test
 from ..step import EPOCH, INSIDE, StepError, hashed
@@ -43,9 +44,11 @@ def copy_code(arguments: Sequence[str]) -> None:
     copy_context(target)
     if (INSIDE / "copies").is_dir():
         refuse_taken(INSIDE / "copies", target, "the code overlaps with what `copy` brings")
-    names = {str(path.relative_to(target)): path for path in tree(target) if path.suffix == ".py"}
-    # A module that does not compile fails when it is imported.
-    compile_modules(path for name, path in names.items() if path.is_file() and not is_test(name))
+    modules = []
+    for path in tree(target):
+        if path.suffix == ".py" and path.is_file() and not is_test(str(path.relative_to(target))):
+            modules.append(path)
+    compile_modules(modules)  # one that does not compile fails when it is imported
     normalise(tree(target))
 
 
@@ -61,15 +64,14 @@ def copy_weights(arguments: Sequence[str]) -> None:
     target = Path(*arguments)
     copy_context(target)
     rows = re.findall(r"^([0-9a-f]+)  (.+)$", (INSIDE / "lock.txt").read_text(), re.MULTILINE)
-    locked = {path: digest for digest, path in rows}
-    there = {str(path.relative_to(target)): path for path in tree(target) if path.is_file()}
-    names = sorted(
-        name
-        for name in {*locked, *there}
-        if name not in there or hashed(there[name]) != locked.get(name)
-    )
+    locked = {(path, digest) for digest, path in rows}
+    copied = {
+        (str(path.relative_to(target)), hashed(path)) for path in tree(target) if path.is_file()
+    }
+    names = {name for name, _ in locked ^ copied}
     if names:
-        raise StepError(f"weights differ from the lock: {', '.join(names)}; run `slimbake lock`")
+        different = ", ".join(sorted(names))
+        raise StepError(f"weights differ from the lock: {different}; run `slimbake lock`")
     normalise(tree(target))
 
 
@@ -79,7 +81,8 @@ def take_outputs(arguments: Sequence[str]) -> None:
     """
     out, source = Path(arguments[0]), INSIDE / "step"
     paths = [source / output for output in arguments[2:]]
-    if lost := [str(path.relative_to(source)) for path in paths if not path.exists()]:
+    lost = [str(path.relative_to(source)) for path in paths if not path.exists()]
+    if lost:
         raise StepError(f"build: the step made no {', '.join(lost)}; `outputs` names what it makes")
     for path in paths:
         target = out / arguments[1].lstrip("/") / path.relative_to(source)
@@ -106,8 +109,10 @@ def unpack_weights(arguments: Sequence[str]) -> None:
         *("--target", str(unpacked), *OFFLINE, "--require-hashes"),
         *("--requirements", str(INSIDE / "lock.txt")),
     )
-    configs = (path.parent for path in unpacked.rglob("config.json"))
-    folders = sorted({folder for folder in configs if any(folder.glob("*.safetensors"))})
+    folders = []
+    for config in sorted(unpacked.rglob("config.json")):
+        if any(config.parent.glob("*.safetensors")):
+            folders.append(config.parent)
     if len(folders) != 1:
         names = ", ".join(str(folder.relative_to(unpacked)) for folder in folders) or "none"
         raise StepError(
@@ -172,16 +177,19 @@ def unpack_sources(origin: Mapping[str, Any], into: Path) -> Path:
     if git and not archive.is_file():  # a stage has the commit from its repository
         return Path(shutil.copytree(INSIDE / "context", into, symlinks=True))
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
+        with open_zip(archive) as packed:
             packed.extractall(into)  # noqa: S202 - hashes are verified, and zipfile writes below `into`
     else:
         with tarfile.open(archive) as opened:
             # Python 3.11.3 and older have no filters; hashes are verified.
             safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             opened.extractall(into, **safe)  # noqa: S202
-    (root,) = into.iterdir() if len(list(into.iterdir())) == 1 else (into,)
-    subdirectory = origin.get("address", "").partition("subdirectory=")[2].partition("&")[0]
-    return root / subdirectory if subdirectory and not git else root
+    folders = list(into.iterdir())
+    root = folders[0] if len(folders) == 1 else into
+    if git:
+        return root
+    subdirectory = str(origin.get("address", "")).partition("subdirectory=")[2].partition("&")[0]
+    return root / subdirectory
 
 
 def make_folders(arguments: Sequence[str]) -> None:
@@ -203,7 +211,9 @@ def make_folders(arguments: Sequence[str]) -> None:
 def _name(number: int, line: str, file: Path) -> None:
     """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
     text = file.read_text() if file.exists() else ""
-    if str(number) not in {field for row in text.splitlines() for field in row.split(":")[2:3]}:
-        file.write_text(f"{text}{line}\n")
-        for path in (file, file.parent):
-            os.utime(path, (EPOCH, EPOCH))
+    for row in text.splitlines():
+        if row.split(":")[2:3] == [str(number)]:
+            return
+    file.write_text(f"{text}{line}\n")
+    for path in (file, file.parent):
+        os.utime(path, (EPOCH, EPOCH))

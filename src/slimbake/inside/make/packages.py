@@ -18,6 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import cache_from_source
+from itertools import chain
 from pathlib import Path
 
 from ..fates import LOST_FILES, digests, fates
@@ -52,22 +53,22 @@ def make_layer(_: Sequence[str] = ()) -> None:
     rules = [parse_rule(rule) for rule in recipe["rules"]]
     requirements = "".join(f"{line}\n" for line in recipe["requirements"])
     machine = os.uname().machine
-    here = re.compile(rf".*-(any|.*_{machine})\.whl")
-    wheels = [wheel for wheel in sorted(INSIDE.glob("wheels/*.whl")) if here.fullmatch(wheel.name)]
     # One that suits every platform may be another platform's version.
     elsewhere = set[str]()
     for entry in lock_entries(requirements, sizes=False):
         if not entry.on(machine):
             elsewhere.update(entry.hashes)
-    if elsewhere:
-        wheels = [wheel for wheel in wheels if hashed(wheel) not in elsewhere]
+    here = re.compile(rf".*-(any|.*_{machine})\.whl")
+    wheels = []
+    for wheel in sorted(INSIDE.glob("wheels/*.whl")):
+        if here.fullmatch(wheel.name) and not (elsewhere and hashed(wheel) in elsewhere):
+            wheels.append(wheel)
     # Of a package that has a wheel for other machines, the one that is built is for the rest.
     machines_of = recipe.get("built for", {})
-    own = [
-        wheel
-        for wheel in sorted(INSIDE.glob("own/*/*.whl"))
-        if machine in machines_of.get(wheel.parent.name, [machine])
-    ]
+    own = []
+    for wheel in sorted(INSIDE.glob("own/*/*.whl")):
+        if machine in machines_of.get(wheel.parent.name, [machine]):
+            own.append(wheel)
     lay_out(requirements, wheels, own, rules, recipe["bytecode"])
 
 
@@ -115,8 +116,8 @@ def lay_out(
         )
     site = PREFIX / SITE_HERE
     site.mkdir(parents=True)  # a layer may have no wheel for this platform
-    claims = [claim for wheel in (*wheels, *own) for claim in claimed(wheel)]
-    contested = refuse_collisions(claims, PREFIX)
+    claims_of_wheels = [claimed(wheel) for wheel in (*wheels, *own)]
+    contested = refuse_collisions(chain.from_iterable(claims_of_wheels), PREFIX)
     with runtime_python():
         install_wheels(requirements, own)
     remove_debris(site)
@@ -125,7 +126,7 @@ def lay_out(
     rows: list[Row] = []
     entries_of_layer: list[LedgerEntry] = []
     modules: list[Path] = []
-    for wheel, listed, unlisted in installed(claims, site):
+    for wheel, listed, unlisted in installed(claims_of_wheels, site):
         entries = apply_rules(wheel, rules)
         modules += to_compile(wheel, bytecode)
         if rules:
@@ -192,28 +193,27 @@ def remove_debris(site: Path) -> None:
 
 
 def installed(
-    claims: Iterable[Claim], site: Path
+    claims_of_wheels: Iterable[Sequence[Claim]], site: Path
 ) -> Iterator[tuple[InstalledWheel, list[Row], dict[str, str]]]:
     """The wheels that were installed, each with the rows of its RECORD, and the SHA-256 of the files
     that this does not list, or has no hash of: uv lists those that the wheel's does not.
     """
-    claims_of_wheel: dict[Path, list[Claim]] = {}
-    for claim in claims:
-        claims_of_wheel.setdefault(claim.wheel, []).append(claim)
-    for own in claims_of_wheel.values():
-        record = next((claim.path for claim in own if is_record(claim.path, site)), None)
-        if record is None or not record.is_file():  # of another Python or platform
+    for claims in claims_of_wheels:
+        records = [claim.path for claim in claims if is_record(claim.path, site)]
+        if not records or not records[0].is_file():  # of another Python or platform
             continue
+        record = records[0]
         rows = list(rows_of(record))
-        hashed = {row.name for row in rows if row.digest}
-        files = {file_name(c.path, site): c for c in own if c.member and c.path != record}
-        unlisted = {name: claim for name, claim in files.items() if name not in hashed}
+        with_hash = {row.name for row in rows if row.digest}
+        paths = {path_of(row.name, site) for row in rows}
+        unlisted = {}
+        for claim in claims:
+            name = file_name(claim.path, site)
+            if claim.member and claim.path != record and name not in with_hash:
+                unlisted[name] = hashlib.sha256(claim.content()).hexdigest()
+                paths.add(path_of(name, site))
         package, version = named(record.parent.name)
-        paths = [path_of(name, site) for name in {*(row.name for row in rows), *unlisted}]
-        digests_of = {
-            name: hashlib.sha256(claim.content()).hexdigest() for name, claim in unlisted.items()
-        }
-        yield InstalledWheel(package, version, PREFIX, site, paths), rows, digests_of
+        yield InstalledWheel(package, version, PREFIX, site, paths), rows, unlisted
 
 
 def is_record(path: Path, site: Path) -> bool:

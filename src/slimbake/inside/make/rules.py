@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,37 +68,32 @@ def apply_rules(wheel: InstalledWheel, rules: Iterable[LayerRule]) -> list[Ledge
 
 
 def files_to_remove(wheel: InstalledWheel, rule: LayerRule) -> list[str]:
-    """The files that a rule removes, sorted. Raises StepError for a licence or metadata."""
+    """The files that a rule removes, sorted. Raises StepError where it is requested and would remove
+    a licence or metadata.
+    """
     if "no-compiler" in rule.conditions and wheel.compilers:
         print(
             f"slimbake: {rule.name} takes nothing of {wheel.package}: {wheel.compilers[0]} compiles"
         )
         return []
     removes, keeps = matcher(rule.remove), matcher(rule.keep)
-    names = [name for name in wheel.files if removes(name) and not keeps(name)]
-    if rule.requested:
-        _refuse_guarded(rule, names)
-        return sorted(names)
-    names = [name for name in names if not _guarded(name)]
-    if "stub" in rule.conditions:
-        names = [name for name in names if _only_checkers_read(wheel, name)]
-    if "unnamed" in rule.conditions:
-        names = _unnamed(wheel, names)
-    return sorted(names)
-
-
-def _guarded(name: str) -> bool:
-    """Whether a file is metadata or a licence."""
-    return bool(METADATA.fullmatch(name) or LICENCE.fullmatch(name))
-
-
-def _refuse_guarded(rule: LayerRule, names: Sequence[str]) -> None:
-    guarded = sorted(filter(_guarded, names))
-    if guarded:
+    names = []
+    guarded = []
+    for name in sorted(wheel.files):
+        if not removes(name) or keeps(name):
+            continue
+        if METADATA.fullmatch(name) or LICENCE.fullmatch(name):
+            guarded.append(name)
+        elif "stub" not in rule.conditions or _only_checkers_read(wheel, name):
+            names.append(name)
+    if guarded and rule.requested:
         raise StepError(
             f"{rule.name} would remove metadata or a licence: {', '.join(guarded[:SHOWN])};"
             " list these files under `keep:`"
         )
+    if "unnamed" in rule.conditions:
+        names = _unnamed(wheel, names)
+    return names
 
 
 def _only_checkers_read(wheel: InstalledWheel, name: str) -> bool:
@@ -126,7 +121,7 @@ def _unnamed(wheel: InstalledWheel, names: Iterable[str]) -> list[str]:
             named |= {f"{folder}/{word.decode()}" for word in WORD.findall(text)}
         stay = removed & named
         removed -= stay
-    return list(removed)
+    return sorted(removed)
 
 
 def is_named(wheel: InstalledWheel, name: str) -> bool:

@@ -52,12 +52,12 @@ DOCUMENTATION = re.compile(
 STARTS_SHELL = re.compile(rb"\0(?:/bin/sh|popen|system)\0")  # its own text, or glibc's functions
 PROGRAM = re.compile(r"(/usr)?(/local)?/s?bin/[^/]+")
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"))
-# Debian's own words for what every installation has: their dependents name them for the sake of
-# scripts that run when a package is installed.
 # What installing leaves that says when it was.
 RECORDS = re.compile(
     r"/var/log/.*|/var/cache/(?:apt/.*[.]bin|ldconfig/aux-cache)|/var/lib/dpkg/.*-old"
 )
+# Debian's own words for what every installation has: their dependents name them for the sake of
+# scripts that run when a package is installed.
 EVERYWHERE = frozenset(("required", "important"))
 
 
@@ -81,8 +81,12 @@ def install_debs(_: Sequence[str] = ()) -> None:
     files = dict(zip(debs, verify_debs(debs, INSIDE / "debs"), strict=True))
     state = "\nStatus: install ok installed\n"
     there = {name for name, text in paragraphs().items() if state in text}
+    # Slim images lack these folders, in which scripts of packages make links.
+    for section in range(1, 9):
+        (ROOT / f"usr/share/man/man{section}").mkdir(parents=True, exist_ok=True)
     command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
-    if lacking := [str(path) for deb, path in files.items() if deb.name not in there]:
+    lacking = [str(path) for deb, path in files.items() if deb.name not in there]
+    if lacking:
         try:
             apt(*command, *lacking)
         except StepError:
@@ -150,12 +154,12 @@ def installed() -> dict[str, Installed]:
     packages: dict[str, Installed] = {}
     for name, text in paragraphs().items():
         fields = email.message_from_string(text)
-        depends = ",".join(fields.get(field, "") for field in ("Pre-Depends", "Depends"))
-        depended = tuple(
-            tuple(_names(clause, "|")) for clause in depends.split(",") if clause.strip()
-        )
+        depends = []
+        for clause in f"{fields.get('Pre-Depends', '')},{fields.get('Depends', '')}".split(","):
+            if clause.strip():
+                depends.append(tuple(_names(clause, "|")))
         provides = tuple(_names(fields.get("Provides", ""), ","))
-        packages[name] = Installed(fields.get("Priority", ""), provides, depended)
+        packages[name] = Installed(fields.get("Priority", ""), provides, tuple(depends))
     return packages
 
 
@@ -193,20 +197,23 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
         if name in chosen or name not in installed():
             continue
         chosen.add(name)
-        depends = [package for names in installed()[name].depends if (package := _first(names))]
         files = own_files().get(name, set())
-        if not files and name in requested:  # a metapackage
-            requested |= {*depends}
-            more = {*depends}
-        else:
-            more = {package for package in depends if _program_or_data(package)}
-        more = {package for package in more if installed()[package].priority not in EVERYWHERE}
+        depends = set(map(_first, installed()[name].depends)) - {""}
+        whole = not files and name in requested  # a metapackage
+        if whole:
+            requested |= depends
+        found = set()
+        for package in depends:
+            if installed()[package].priority in EVERYWHERE:
+                continue
+            if whole or _program_or_data(package):
+                found.add(package)
         for elf in sorted(filter(is_elf, files)):
-            more |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
-        more |= _interpreters(files)
+            found |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
+        found |= _interpreters(files)
         if not shell and name in requested:
             shelled |= {str(path) for path in files if _needs_shell(path)}
-        waiting += sorted(more - {""} - {*runtime})
+        waiting += sorted(found - {""} - {*runtime})
     if shelled:
         print(
             f"slimbake: warning: system: the image has no shell for {', '.join(sorted(shelled))}: if"
@@ -219,16 +226,34 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
 def _first(names: Sequence[str]) -> str:
     """The package of this image that answers a dependency, under its own name or another's."""
     packages = installed()
-    named = (name for name in names if name in packages)
-    others = (name for name, package in packages.items() if {*package.provides} & {*names})
-    return next(named, "") or next(others, "")
+    for name in names:
+        if name in packages:
+            return name
+    for name, package in packages.items():
+        if not set(names).isdisjoint(package.provides):
+            return name
+    return ""
 
 
 @cache
 def _program_or_data(name: str) -> bool:
-    """Whether a package has programs, or no native code: else it is one of libraries."""
-    files = own_files().get(name, set())
-    return any(map(_program, files)) or not any(map(is_elf, files))
+    """Whether a package has programs, in any folder, or no native code: else it is one of
+    libraries.
+    """
+    native = False
+    for path in own_files().get(name, ()):
+        if _program(path):
+            return True
+        if is_elf(path):
+            native = True
+            if is_executable(path):
+                return True
+    return not native
+
+
+def is_executable(path: Path) -> bool:
+    """Whether a file may be run; Debian's libraries and plug-ins may not."""
+    return os.access(path, os.X_OK)
 
 
 def _interpreters(files: Collection[Path]) -> set[str]:
@@ -237,9 +262,12 @@ def _interpreters(files: Collection[Path]) -> set[str]:
     """
     packages = set()
     for path in filter(_program, files):
-        if (interpreter := interpreter_of(path)) and interpreter.name not in SHELLS:
-            link = interpreter.parent.resolve() / interpreter.name
-            packages |= {debian_owners().get(file, "") for file in (link, interpreter.resolve())}
+        interpreter = interpreter_of(path)
+        if interpreter is None or interpreter.name in SHELLS:
+            continue
+        link = interpreter.parent.resolve() / interpreter.name
+        packages.add(debian_owners().get(link, ""))
+        packages.add(debian_owners().get(interpreter.resolve(), ""))
     return packages
 
 
@@ -249,7 +277,8 @@ def _needs_shell(path: Path) -> bool:
     """
     if not _program(path):
         return False
-    if interpreter := interpreter_of(path):
+    interpreter = interpreter_of(path)
+    if interpreter is not None:
         return interpreter.name in SHELLS
     return bool(needed(path)) and bool(STARTS_SHELL.search(path.read_bytes()))
 
@@ -264,19 +293,27 @@ def interpreter_of(path: Path) -> Path | None:
         return None
     with path.open("rb") as file:
         line = file.readline(256)
-    command = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
-    if command and command[0].endswith("/env"):
-        program = next((word for word in command[1:] if word[0] != "-" and "=" not in word), "")
-        return Path(shutil.which(program) or f"/usr/bin/{program}")
-    return Path(command[0]) if command else None
+    words = line[2:].decode(errors="replace").split()
+    if not line.startswith(b"#!") or not words:
+        return None
+    if not words[0].endswith("/env"):
+        return Path(words[0])
+    program = ""
+    for word in words[1:]:
+        if not word.startswith("-") and "=" not in word:
+            program = word
+            break
+    return Path(shutil.which(program) or f"/usr/bin/{program}")
 
 
 def package_files(names: Collection[str]) -> set[Path]:
     """The files of the installed packages `names`, and the shared libraries that they need."""
-    carried = (path for name in names for path in own_files().get(name, ()))
-    paths = {step for path in carried for step in links_to(path)}
-    links = [link for link in alternative_links() if link.resolve() in paths]
-    paths |= {step for link in links for step in links_to(link)}
+    paths: set[Path] = set()
+    for name in names:
+        for path in own_files().get(name, ()):
+            paths.update(links_to(path))
+    for link in [link for link in alternative_links() if link.resolve() in paths]:
+        paths.update(links_to(link))
     for elf in sorted(filter(is_elf, paths)):
         linked, missing = libraries(elf)
         for name in missing:  # no error: a plug-in may rely on what its program has loaded

@@ -15,7 +15,9 @@ LINKED = 4096  # bytes: of smaller files a tar's headers are most
 
 def refuse_links_out(source: Path, what: str) -> None:
     """Raise StepError for a link below a folder that is absolute or leads out of it."""
-    for path in filter(Path.is_symlink, tree(source)):
+    for path in tree(source):
+        if not path.is_symlink():
+            continue
         target = path.readlink()
         if target.is_absolute() or not path.resolve().is_relative_to(source.resolve()):
             name = path.relative_to(source)
@@ -27,7 +29,8 @@ def tree(root: Path) -> Iterator[Path]:
     for name, folders, files in os.walk(root, topdown=False):
         folder = Path(name)
         links = [entry for entry in folders if os.path.islink(f"{name}/{entry}")]  # noqa: PTH114 - sooner
-        yield from (folder / entry for entry in sorted([*files, *links]))
+        for entry in sorted(files + links):
+            yield folder / entry
         yield folder
 
 
@@ -54,8 +57,10 @@ def link_identical(paths: Iterable[Path]) -> None:
         if stat.S_ISREG(status.st_mode) and status.st_size >= LINKED:
             alike.setdefault((status.st_size, status.st_mode), []).append(path)
     for group in alike.values():
+        if len(group) == 1:
+            continue
         firsts: dict[str, Path] = {}
-        for path in group if len(group) > 1 else ():
+        for path in group:
             first = firsts.setdefault(hashed(path), path)
             if first is not path:
                 path.unlink()

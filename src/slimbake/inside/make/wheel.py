@@ -29,20 +29,19 @@ class InstalledWheel:
         """
         self.package, self.version = package, version
         self.prefix, self.site = prefix, site
-        self.files = {
-            file_name(path, site): path
-            for path in sorted(paths)
-            if path.is_file() or path.is_symlink()
-        }
+        self.files: dict[str, Path] = {}
+        for path in sorted(paths):
+            if path.is_file() or path.is_symlink():
+                self.files[file_name(path, site)] = path
 
     @property
     def sources(self) -> dict[str, Path]:
         """Its Python modules, by their names below site-packages."""
-        return {
-            name: path
-            for name, path in self.files.items()
-            if name.endswith(".py") and not name.startswith("/") and path.is_file()
-        }
+        sources = {}
+        for name, path in self.files.items():
+            if name.endswith(".py") and not name.startswith("/") and path.is_file():
+                sources[name] = path
+        return sources
 
     @cached_property
     def code(self) -> dict[str, bytes]:
@@ -81,9 +80,11 @@ class InstalledWheel:
         if f"{stem}.py" in self.files:
             return f"{stem}.py"
         parts = stem.removesuffix("/__init__").split("/")
-        for end in range(len(parts), 0, -1):
-            if extension := self._extensions.get("/".join(parts[:end])):
+        while parts:
+            extension = self._extensions.get("/".join(parts))
+            if extension:
                 return extension
+            parts.pop()
         return ""
 
     @cached_property

@@ -54,35 +54,34 @@ def fetch(
     console: Console,
     only: Collection[str] | None = None,
 ) -> Wheels:
-    """Bring every wheel of the locks into the store, verified by hash; what is there is not asked
-    for again.
+    """Bring every wheel of the locks into the store, verified by hash. slimbake fetches only what
+    the store lacks.
 
-    `only`: of these locks, None for all. Raises SetupError where something cannot be had, or is not
-    what the lock names; what was fetched until then stays, and the same command goes on from there.
+    `only`: of these locks, None for all. Raises SetupError where a file cannot be fetched, or is not
+    what the lock names. The store keeps what was fetched until then, and the same command continues.
     """
-    requests = tuple(
-        request for request in _wanted(fleet, locks) if only is None or request.lock in only
-    )
+    requests = []
+    for request in _wanted(fleet, locks):
+        if only is None or request.lock in only:
+            requests.append(request)
     file_of = _there(requests, store)
     missing = [request for request in requests if request not in file_of]
     if missing:
         with store.exclusively(console):
             # Another process may have brought some of it by now.
             file_of |= _there(missing, store)
-            if missing := [request for request in missing if request not in file_of]:
+            missing = [request for request in missing if request not in file_of]
+            if missing:
                 located = _locate(missing, fleet, machine, console)
                 _bring(missing, located, store, machine, console)
                 file_of |= _there(missing, store)
-    by_lock: dict[str, list[Held]] = {}
+    files_of: dict[str, set[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, only).items():
-        by_lock.setdefault(name, []).append(source)
-    for requested in requests:
-        by_lock.setdefault(requested.lock, []).append(file_of[requested])
-    fetched = len({(request.pin.name, request.pin.version, request.wheel) for request in missing})
-    return Wheels(
-        {name: tuple(sorted(set(files))) for name, files in by_lock.items()},
-        fetched,
-    )
+        files_of[name] = {source}
+    for request in requests:
+        files_of.setdefault(request.lock, set()).add(file_of[request])
+    by_lock = {name: tuple(sorted(files)) for name, files in files_of.items()}
+    return Wheels(by_lock, len(_once(missing)))
 
 
 def _sources(
@@ -95,21 +94,27 @@ def _sources(
     """The sources of packages that have no wheel, by the lock of what builds them; what is missing
     is brought.
     """
-    source_of = {
-        package.scope.name: package.source
-        for package in fleet.packages
-        if package.source and (only is None or package.scope.name in only)
-    }
-    there = {name: kept.held(source, store) for name, source in source_of.items()}
-    missing = {name: source_of[name] for name, file in there.items() if not file}
-    if missing:
-        console.say(f"fetching sources: {', '.join(source.file for source in missing.values())}")
-        with store.exclusively(console):
-            indexed = [source for source in missing.values() if not source.address]
-            placed = kept.locate(indexed, _on_index(indexed, fleet, machine)) if indexed else {}
-            for name, source in missing.items():
-                there[name] = kept.bring(placed.get(source.name, source), machine, store)
-    return {name: file for name, file in there.items() if file}
+    files: dict[str, Held] = {}
+    missing: dict[str, Source] = {}
+    for package in fleet.packages:
+        name = package.scope.name
+        if package.source and (only is None or name in only):
+            file = kept.held(package.source, store)
+            if file:
+                files[name] = file
+            else:
+                missing[name] = package.source
+    if not missing:
+        return files
+    console.say(f"fetching sources: {', '.join(source.file for source in missing.values())}")
+    with store.exclusively(console):
+        located: dict[str, Source] = {}
+        indexed = [source for source in missing.values() if not source.address]
+        if indexed:
+            located = kept.locate(indexed, _on_index(indexed, fleet, machine))
+        for name, source in missing.items():
+            files[name] = kept.bring(located.get(source.name, source), machine, store)
+    return files
 
 
 def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str, Source]:
@@ -187,22 +192,31 @@ def _locate(
 
 
 def _chosen(request: _Wanted, there: tuple[Located, ...]) -> Located:
-    """The file that the lock names; an index may have got better ones since, or have others in its
-    place.
-    """
+    """The file that the lock names. An index may have better ones by now, or others in its place."""
     name, sha256 = request.wheel.file, request.wheel.sha256
-    best = min(
-        there,
-        key=lambda at: (at.wheel.sha256 != sha256, not at.local, at.wheel.file != name),
-    )
-    at = best.wheel
-    if at.sha256 in {sha256, ""}:  # without one, it is compared when it is taken
+
+    def order(file: Located) -> tuple[bool, bool, bool]:
+        return file.wheel.sha256 != sha256, not file.local, file.wheel.file != name
+
+    best = min(there, key=order)
+    wheel = best.wheel
+    if wheel.sha256 in {sha256, ""}:  # without one, it is compared when it is taken
         return best
-    owner = str(Path(file_path(best.url)).parent) if best.local else "the index"
+    owner = "the index"
+    if best.local:
+        owner = str(Path(file_path(best.url)).parent)
     raise SetupError(
-        f"{name}: {owner} now has {at.file} with sha256 {at.sha256}, the lock {sha256}",
+        f"{name}: {owner} now has {wheel.file} with sha256 {wheel.sha256}, the lock {sha256}",
         f"if you trust the index: `slimbake lock --upgrade {request.pin.name}`",
     )
+
+
+def _once(requests: Iterable[_Wanted]) -> list[_Wanted]:
+    """One request for each wheel."""
+    by_wheel = {}
+    for request in requests:
+        by_wheel[request.pin.name, request.pin.version, request.wheel] = request
+    return list(by_wheel.values())
 
 
 def _bring(
@@ -212,9 +226,7 @@ def _bring(
     machine: Machine,
     console: Console,
 ) -> None:
-    once = {
-        (request.pin.name, request.pin.version, request.wheel): request for request in missing
-    }.values()
+    once = _once(missing)
     needed = sum(request.wheel.bytes or 0 for request in once)
     free = shutil.disk_usage(store.root).free
     if needed > free:
@@ -283,25 +295,29 @@ def fetch_debian(
     What is missing is fetched by the external Python image's apt, and so needs an engine. `only` as
     for wheels. Raises SetupError.
     """
-    every: dict[str, tuple[Deb, ...]] = {}
+    debs_of: dict[str, tuple[Deb, ...]] = {}
     missing: dict[Runtime, set[Deb]] = {}
     for system in systems(fleet):
         name = system.scope.system_lock
         if only is None or name in only:
-            every[name] = locks.debs(name)
-            lacking = {deb for deb in every[name] if not _debs_held(store, deb)}
+            debs_of[name] = locks.debs(name)
+            lacking = {deb for deb in debs_of[name] if not _debs_held(store, deb)}
             missing.setdefault(system.scope.runtime, set()).update(lacking)
     for runtime, debs in missing.items():
-        for arch in sorted({deb.arch for deb in debs} - {"all"}) or ["amd64"] * bool(debs):
-            here = sorted(deb for deb in debs if deb.arch in {arch, "all"})
-            size = sum(deb.size for deb in here)
-            line = f"fetching {len(here)} Debian packages, {size / 1e6:,.1f} MB"
-            with console.tracked("fetch") as work, work.step(f"{len(here)} Debian packages", line):
-                _debs_bring(here, arch, Apt(fleet, runtime, machine, console), store)
-    return {
-        name: tuple(file for deb in debs if (file := _debs_held(store, deb)))
-        for name, debs in every.items()
-    }
+        if not debs:
+            continue
+        for arch in sorted({deb.arch for deb in debs} - {"all"}) or ["amd64"]:
+            of_arch = sorted(deb for deb in debs if deb.arch in {arch, "all"})
+            size = sum(deb.size for deb in of_arch)
+            step = f"{len(of_arch)} Debian packages"
+            line = f"fetching {step}, {size / 1e6:,.1f} MB"
+            with console.tracked("fetch") as work, work.step(step, line):
+                _debs_bring(of_arch, arch, Apt(fleet, runtime, machine, console), store)
+    files_of = {}
+    for name, debs_of_lock in debs_of.items():
+        files = [_debs_held(store, deb) for deb in debs_of_lock]
+        files_of[name] = tuple(file for file in files if file)
+    return files_of
 
 
 def _debs_held(store: Store, deb: Deb) -> Held | None:

@@ -20,6 +20,7 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, toml_value
 from slimbake.host.wheels import file_path, is_file
+from slimbake.inside.archives import open_zip
 from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
@@ -135,7 +136,7 @@ def _member(archive: Path, name: str) -> str | None:
     """The text of a file below the one folder of an archive; None where it has none."""
     try:
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
+            with open_zip(archive) as opened:
                 members = [entry for entry in opened.namelist() if entry.partition("/")[2] == name]
                 return opened.open(members[0]).read(_LARGEST).decode() if members else None
         with tarfile.open(archive) as packed:

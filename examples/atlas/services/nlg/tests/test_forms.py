@@ -10,7 +10,7 @@ import pytest
 for package in ("torch", "transformers", "onnxruntime", "onnxscript", "tokenizers"):
     pytest.importorskip(package)
 
-from slimbake.inside.export.model import export_model  # noqa: E402
+from slimbake_export.model import export_model  # noqa: E402
 from slimbake_models import Model, load  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch warns of what it will change itself

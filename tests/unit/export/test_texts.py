@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimbake.inside.parity_texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
+from slimbake_export.texts import KINDS, Texts, TextsError, hostile, parse_texts, too_small
 
 PARITY = Path(__file__).parents[3] / "examples/atlas/parity"
 WORDS = st.text().filter(lambda text: text.strip())

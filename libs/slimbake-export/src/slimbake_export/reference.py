@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..parity_texts import Texts, TextsError, hostile, parse_texts, too_small
-from ..ranking import nearest
-from ..step import INSIDE, StepError
 from .task import max_length, model_pooling, model_task, read_json
-from .tracing import load_model
+from .texts import Texts, TextsError, hostile, parse_texts, too_small
+from .tracing import ExportError, load_model
 
-CONTEXT = Path(os.environ.get("PARITY_CONTEXT", INSIDE / "context"))
+CONTEXT = Path("/inside/context")
 TOKENS = 64  # greedy ones after each prompt
 # Of the likeliest logit over the next. Below it, the order of sums decides, which differs between
 # runtimes.
@@ -29,8 +27,8 @@ DIGITS = 8
 def make_reference(arguments: Sequence[str]) -> None:
     """The program `reference FOLDER OUT`: FOLDER is as transformers saves it; OUT gets JSON.
 
-    `TEXTS` names the set of texts in the build context. Raises StepError where the set is refused, or
-    the model cannot be a reference.
+    `TEXTS` names the set of texts in the build context. Raises ExportError where the set is refused,
+    or the model cannot be a reference.
     """
     folder, out = map(Path, arguments)
     os.environ |= {
@@ -45,14 +43,14 @@ def make_reference(arguments: Sequence[str]) -> None:
             raise TextsError(f"it is too small for {task}: {why}")
         answers = (generation_answers if task == "generation" else embedding_answers)(folder, texts)
     except TextsError as error:
-        raise StepError(f"parity: the set of texts is refused: {error}") from None
+        raise ExportError(f"parity: the set of texts is refused: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"task": task, **answers}, ensure_ascii=True, sort_keys=True)
     out.write_text(f"{text}\n", encoding="ascii")
 
 
 def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
-    """Vectors of all texts, pooled as the folder says, and the nearest documents of each query."""
+    """Vectors of all texts, pooled as the folder says, and which are of documents and queries."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -77,7 +75,6 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
     first = len(texts.sentence)
     documents = list(range(first, first + len(texts.document)))
     queries = list(range(first + len(texts.document), len(embedded)))
-    candidates = [vectors[place] for place in documents]
     strings = hostile(sorted(tokenizer.all_special_tokens))
     return {
         "strings": strings,
@@ -86,7 +83,6 @@ def embedding_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         "vectors": vectors,
         "documents": documents,
         "queries": queries,
-        "nearest": [nearest(vectors[place], candidates) for place in queries],
     }
 
 
@@ -130,7 +126,7 @@ def generation_answers(folder: Path, texts: Texts) -> dict[str, Any]:
         margins = (values[:, 0] - values[:, 1]).tolist()
         sure = next((place for place, margin in enumerate(margins) if margin < MARGIN), len(chosen))
         if chosen[:sure] != tokens[:sure, 0].tolist():
-            raise StepError(
+            raise ExportError(
                 "parity: torch with its cache gives other answers than without,"
                 f" after {text[:60]!a}"
             )

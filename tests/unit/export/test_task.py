@@ -13,8 +13,9 @@ import pytest
 from tests.ran import ran
 from tests.unit.programs import written
 
-from slimbake.inside.export.task import max_length, model_pooling, model_task
-from slimbake.inside.export.tracing import ExportError
+from slimbake_export.reference import normalises
+from slimbake_export.task import max_length, model_pooling, model_task
+from slimbake_export.tracing import ExportError
 
 
 def beside(folder: Path, files: dict[str, Any]) -> Path:
@@ -178,3 +179,17 @@ def test_another_graph_is_refused(tmp_path: Path, file: str, content: object, wh
     folder = beside(folder_of_model(tmp_path, "BertModel"), {file: content})
     with pytest.raises(ExportError, match=why):
         model_task(folder)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (None, True),
+        ([{"type": "a.Transformer"}, {"type": "a.Pooling"}], False),
+        ([{"type": "a.Pooling"}, {"type": "sentence_transformers.models.Normalize"}], True),
+    ],
+)
+def test_a_model_says_it_normalises(steps: object, expected: bool, tmp_path: Path) -> None:
+    if steps is not None:
+        (tmp_path / "modules.json").write_text(json.dumps(steps))
+    assert normalises(tmp_path) is expected

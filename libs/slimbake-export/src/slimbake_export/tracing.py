@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..step import StepError
-
 LIMIT = 2**31 - 2**20  # bytes of weights in a file that protobuf still reads
 STAY = "`inference: torch` runs this service as it is"
 
 
-class ExportError(StepError):
-    """The model cannot be exported as asked."""
+class ExportError(Exception):
+    """The model cannot be exported as asked, or cannot be a reference."""
 
 
 def load_model(folder: Path, auto: Any, unused: str = "") -> Any:

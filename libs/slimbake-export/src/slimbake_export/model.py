@@ -5,6 +5,7 @@ The same input gives the same bytes. Nothing asks a network.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..step import hashed
 from .decoder import export_decoder
 from .encoder import export_encoder
 from .quantise import quantise_graph
@@ -53,10 +53,15 @@ def export_model(folder: Path, out: Path, precision: str) -> None:
     inference |= {
         "task": task,
         "precision": precision,
-        "sha256": {name: hashed(out / name) for name in files},
+        "sha256": {name: _hashed(out / name) for name in files},
     }
     text = json.dumps(inference, indent=1, sort_keys=True)
     (out / "inference.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _hashed(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _accompany(folder: Path, out: Path) -> None:
