@@ -348,3 +348,17 @@ def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None
     failed = smoke(tmp_path / "services/worker")
     assert failed.returncode == 1
     assert "TimeoutExpired" in failed.stderr
+
+
+def test_what_a_killed_run_has_laid_is_taken_up(tmp_path: Path) -> None:
+    text = f"{HEAD}services:\n  api:\n    context: services/api\n"
+    file = written(tmp_path, text)
+    add(file, "two", None, 8009, QUIET)
+    done = file.read_text()
+    file.write_text(text)
+    add(file, "two", None, 8009, QUIET)
+    assert file.read_text() == done
+    file.write_text(text)
+    next(tmp_path.rglob("smoke.py")).write_text("")
+    with pytest.raises(UsageError, match="exists already"):
+        add(file, "two", None, 8009, QUIET)
