@@ -67,7 +67,8 @@ def bake(
     secrets that are missing, BuildError where a target does not build, CheckError where a check
     does not hold.
     """
-    plan = plan or site.plan
+    # What is pushed was checked before that, so its checks do not run again.
+    plan = relinked(plan or site.plan, site.around.pushed)
     if missing := missing_secrets(plan, targets, site.root):
         listing = "\n".join(f"  {secret}" for secret in missing)
         raise SetupError(f"the build wants secrets that are not there\n{listing}")
@@ -118,7 +119,7 @@ def _build(
 ) -> _Run:
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
-    targets = relinked(plan, site.around.pushed).needed(names)
+    targets = plan.needed(names)
     exported = set()
     for target in targets:
         if target.name in names and (target.repository or target.kind == "parity"):

@@ -64,8 +64,9 @@ class Site:
 
         Raises SetupError.
         """
-        plan, fleet, locks = self.plan, self.project.fleet, self.project.locks
-        targets = relinked(plan, self.around.pushed).needed(plan.with_checks(tuple(names)))
+        fleet, locks = self.project.fleet, self.project.locks
+        plan = relinked(self.plan, self.around.pushed)
+        targets = plan.needed(plan.with_checks(tuple(names)))
         if fleet.manifest.packages == "index":
             links = find_links(targets, locked_pins(fleet, locks), self.machine)
             return replace(self, around=replace(self.around, find_links=links))
