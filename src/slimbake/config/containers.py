@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from slimbake.config.document import KeyPath
 from slimbake.config.report import ProblemReport
@@ -39,6 +39,19 @@ _IN_THE_IMAGE = (  # how a Dockerfile of the user's own says these
 _VARIABLE = re.compile(r"\$(\w+|\{[^{}]*\}|\([^()]*\))|`[^`]+`")
 
 
+class _Mount(NamedTuple):
+    """What is mounted in a container."""
+
+    kind: str  # volume, tmpfs
+    title: str  # in messages
+    path: str  # as it is written
+    key: KeyPath  # below the service
+
+    @property
+    def place(self) -> str:
+        return clean(self.path)
+
+
 def containers(services: Raw, report: ProblemReport) -> None:
     """Report what is wrong with how containers run."""
     for name, service in services.items():
@@ -49,43 +62,57 @@ def containers(services: Raw, report: ProblemReport) -> None:
 
 
 def _paths(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    owners: dict[str, str] = {}
-    # What lies in /app of an image of the user's own, its Dockerfile says.
-    occupied_paths = _SYSTEM if "dockerfile" in service else _OCCUPIED
-    for kind, what, path, where in _mounts(service):
-        clean = _clean(path)
-        occupied = next((reserved for reserved in occupied_paths if overlap(clean, reserved)), None)
-        in_code = clean.startswith(_CODE_BELOW)  # what is there depends on the code
+    owners: dict[str, str] = {}  # place in the container -> what is mounted there
+    for mount in _mounts(service):
         message = ""
-        if kind == "tmpfs" and clean == "/tmp":  # noqa: S108
+        # What lies in /app of an image of the user's own, its Dockerfile says.
+        hidden = _hidden(mount, _SYSTEM if "dockerfile" in service else _OCCUPIED)
+        if mount.kind == "tmpfs" and mount.place == "/tmp":  # noqa: S108
             message = "it is writable already"
-        elif occupied and not in_code and not (kind == "tmpfs" and mountable(clean)):
-            message = f"a {kind} at '{path}' would hide {occupied} of the image"
-        elif clean in owners:
-            message = f"{owners[clean]} is mounted at '{path}' already"
+        elif hidden:
+            message = f"a {mount.kind} at '{mount.path}' would hide {hidden} of the image"
+        elif mount.place in owners:
+            message = f"{owners[mount.place]} is mounted at '{mount.path}' already"
         if message:
-            report.value((*at, *where), message, "choose another path, such as /data")
-        owners.setdefault(clean, what)
+            report.value((*at, *mount.key), message, "choose another path, such as /data")
+        owners.setdefault(mount.place, mount.title)
 
 
-def _clean(path: str) -> str:
+def _hidden(mount: _Mount, occupied: tuple[str, ...]) -> str:
+    """What a mount would hide of the image; "" for nothing."""
+    if mount.place.startswith(_CODE_BELOW):
+        return ""  # what is there depends on the code
+    if mount.kind == "tmpfs" and mountable(mount.place):
+        return ""
+    return overlapped(mount.place, occupied)
+
+
+def clean(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))  # two at the start would stay
 
 
-def _mounts(service: Raw) -> Iterator[tuple[str, str, str, KeyPath]]:
-    """Of each mount its kind, what it is called in a message, its path and its place."""
+def _mounts(service: Raw) -> Iterator[_Mount]:
     for name, path in service.get("volumes", {}).items():
-        yield "volume", f"volume '{name}'", path, ("volumes", name)
+        yield _Mount("volume", f"volume '{name}'", path, ("volumes", name))
     for index, path in enumerate(service.get("tmpfs", ())):
         if path is not None:
-            yield "tmpfs", "a tmpfs", path, ("tmpfs", index)
+            yield _Mount("tmpfs", "a tmpfs", path, ("tmpfs", index))
 
 
 def mountable(path: str) -> bool:
     """Whether a tmpfs at an absolute path is allowed."""
-    clean = posixpath.normpath(path)
-    memory = f"{clean}/".startswith(("/run/", "/tmp/"))  # noqa: S108 - made for it
-    return memory or not any(overlap(clean, reserved) for reserved in _OCCUPIED)
+    place = posixpath.normpath(path)
+    if f"{place}/".startswith(("/run/", "/tmp/")):  # noqa: S108 - made for it
+        return True
+    return not overlapped(place, _OCCUPIED)
+
+
+def overlapped(path: str, places: Iterable[str]) -> str:
+    """The first of these places that a path overlaps with; "" for none."""
+    for place in places:
+        if overlap(path, place):
+            return place
+    return ""
 
 
 def overlap(one: str, other: str) -> bool:
@@ -94,36 +121,51 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _own_dockerfile(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    for key, instruction in _IN_THE_IMAGE if "dockerfile" in service else ():
+    if "dockerfile" not in service:
+        return
+    for key, instruction in _IN_THE_IMAGE:
         if key in service:
             message = f"'{key}' has no effect on an image of a `dockerfile`"
             report.warning((*at, key), message, f"write {instruction} there, and remove this")
 
 
 def _commands(service: Raw, at: KeyPath, report: ProblemReport) -> None:
-    health, start = service.get("healthcheck", TRUTH[1]), service.get("start")
-    test = health.get("test") if isinstance(health, dict) else health
-    for key, arguments in (
-        (("entrypoint",), service.get("entrypoint")),
-        (("command",), service.get("command")),
-        (("healthcheck", "test") if isinstance(health, dict) else ("healthcheck",), test),
-    ):
-        for index, word in enumerate(arguments if isinstance(arguments, list) else ()):
-            # what `-c` of an interpreter is followed by has spaces or brackets
-            if word and (match := _VARIABLE.search(word)) and not re.search(r"[\s;]", word):
-                message = f"no shell replaces '{match[0]}' here: the program gets it as it stands"
-                hint = "write the value, or let the program read the variable"
-                report.warning((*at, *key, index), message, hint)
-    if isinstance(test, list) and test[:1] and test[0] in ("CMD", "CMD-SHELL", "NONE"):
-        hint = "write the program and its arguments as words, or `healthcheck: false`"
-        report.value((*at, "healthcheck"), f"'{test[0]}' is no program", hint)
-    if (
-        not isinstance(test, list)
-        and health != TRUTH[1]
-        and not {"port", "dockerfile"} & {*service}
-    ):
-        message = "there is no `port` to connect to"
-        report.key((*at, "healthcheck"), message, "say what is run: `test: [python, -m, ...]`")
-    if not {"command", "entrypoint", "dockerfile"} & {*service} and start != "none":
+    for key in ("entrypoint", "command"):
+        _variables(service.get(key), (*at, key), report)
+    if "healthcheck" in service:
+        _healthcheck(service, (*at, "healthcheck"), report)
+    starts_something = not service.keys().isdisjoint(("command", "entrypoint", "dockerfile"))
+    if not starts_something and service.get("start") != "none":
         hint = "write `command`, or `start: none` if who runs the image names one"
         report.warning(at, "it has no command, so its image starts nothing", hint)
+
+
+def _healthcheck(service: Raw, at: KeyPath, report: ProblemReport) -> None:
+    test = service["healthcheck"]
+    if test == TRUTH[1]:
+        return
+    if isinstance(test, dict):
+        test = test.get("test")
+        _variables(test, (*at, "test"), report)
+    else:
+        _variables(test, at, report)
+    if isinstance(test, list):
+        if test[:1] and test[0] in ("CMD", "CMD-SHELL", "NONE"):
+            hint = "write the program and its arguments as words, or `healthcheck: false`"
+            report.value(at, f"'{test[0]}' is no program", hint)
+    elif service.keys().isdisjoint(("port", "dockerfile")):
+        message = "there is no `port` to connect to"
+        report.key(at, message, "say what is run: `test: [python, -m, ...]`")
+
+
+def _variables(words: Any, at: KeyPath, report: ProblemReport) -> None:
+    """Warn of variables in a command, which no shell replaces."""
+    for index, word in enumerate(words if isinstance(words, list) else ()):
+        # What `-c` of an interpreter is followed by has spaces or semicolons.
+        if not word or re.search(r"[\s;]", word):
+            continue
+        match = _VARIABLE.search(word)
+        if match:
+            message = f"no shell replaces '{match[0]}' here: the program gets it as it stands"
+            hint = "write the value, or let the program read the variable"
+            report.warning((*at, index), message, hint)

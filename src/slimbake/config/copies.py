@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from slimbake.config.containers import overlap
+from slimbake.config.containers import clean, overlapped
 from slimbake.config.document import KeyPath
 from slimbake.config.report import ProblemReport, did_you_mean
 
@@ -18,7 +18,7 @@ _HIDDEN = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108
 
 def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     """Report what is wrong with the entries of `copy` of one service."""
-    hidden = [path for path in (*_HIDDEN, *service.get("tmpfs", ())) if path]
+    hidden = [*_HIDDEN, *map(clean, filter(None, service.get("tmpfs", ())))]
     places: dict[str, int] = {}  # path in the image -> the number of its entry
     for index, entry in enumerate(service.get("copy", ())):
         if not entry:  # the schema reports it
@@ -28,16 +28,16 @@ def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         place = _place(entry)
         if not place or report.has_value((*path, "to")):
             continue
-        occupied = next((each for each in _OCCUPIED if overlap(place, each)), "")
-        covered = next((each for each in hidden if overlap(place, each)), "")
-        twin = next((number for old, number in places.items() if overlap(place, old)), None)
+        occupied = overlapped(place, _OCCUPIED)
+        covered = overlapped(place, hidden)
+        twin = overlapped(place, places)
         message = ""
         if occupied:
             message = f"'{place}' overlaps with {occupied}, which slimbake fills"
         elif covered:
             message = f"'{place}' overlaps with {covered}, which containers have in memory"
-        elif twin is not None:
-            message = f"'{place}' overlaps with copy[{twin}]"
+        elif twin:
+            message = f"'{place}' overlaps with copy[{places[twin]}]"
         if message:
             report.value((*path, "to"), message, "choose another path, such as /app/static")
         places[place] = index

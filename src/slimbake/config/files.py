@@ -137,11 +137,18 @@ class ManifestFolder:
         """
         if pattern.count("**") > 1:  # two of them try each folder below each folder
             raise RefusedError(f"'{pattern}' has `**` more than once", "name the folders")
-        return sorted(
-            path.relative_to(self._root).as_posix()
-            for path in Path(self._root).glob(self.inside(pattern))
-            if path.is_dir()
-        )
+        inside = self.inside(pattern)
+        if inside == ".":  # of which glob makes an IndexError
+            return ["."]
+        folders = []
+        try:
+            for path in Path(self._root).glob(inside):
+                if path.is_dir():
+                    folders.append(path.relative_to(self._root).as_posix())
+        except ValueError:
+            message = f"'{pattern}' has `**` beside other characters"
+            raise RefusedError(message, "name the folders") from None
+        return sorted(folders)
 
     def read(self, relative: str, largest: int = LOCK) -> str:
         """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read.

@@ -30,6 +30,7 @@ from slimbake.config.pinned import (
     packages_of,
     pins,
 )
+from slimbake.config.poetry import address, poetry_spec
 from slimbake.config.report import ProblemReport, RefusedError, did_you_mean
 from slimbake.config.specs import extra_names, is_address, lockable, name_of, normalised
 from slimbake.host.files import LOCK, TEXT
@@ -46,6 +47,10 @@ _FILE_URL = re.compile(
     r"(?:file:(?://)?(?:/?\$\{PROJECT_ROOT\}/|\{root:uri\}/)?|\{root:uri\}/)([^#]*)"
 )
 _OLD_NAME = re.compile(r"^[ \t]*name\s*=\s*['\"]?([\w.-]+)['\"]?\s*(?:,\s*)?$", re.M)
+# A requirement: its name, its extras and its marker.
+_PARTS = re.compile(
+    r"\s*(?P<name>[\w.-]+)\s*(?P<brackets>\[(?P<extras>[^]]*)\])?[^;]*(?:;\s*(?P<marker>.*))?"
+)
 
 Table = dict[str, Any]
 # A requirement, and the text by which it is found in its file.
@@ -57,9 +62,11 @@ Include = Callable[[str], Requirements]
 class Pyprojects:
     """Reads each project's files once, and reports what is wrong in them once."""
 
-    def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
+    def __init__(self, repository: ManifestFolder, report: ProblemReport, include: Include) -> None:
+        """`include`: reads a requirements file that a project takes its dependencies from."""
         self._repository = repository
         self._report = report
+        self._include = include
         self._read: dict[str, Table | None] = {}
         self._owners: dict[str, str] = {}  # package -> its folder
         self._whole: dict[tuple[str, tuple[str, ...]], Requirements] = {}  # by folder and extras
@@ -106,8 +113,10 @@ class Pyprojects:
     def _described(self, folder: str, text: str) -> LocalPackage | None:
         """The package in a folder; None where its file is faulty."""
         file = _project_file(folder)
-        old = [f"{folder}/{name}" for name in (SETUP_CFG, SETUP_PY)]
-        old = [path for path in old if self._repository.exists(path)]
+        old = []
+        for name in (SETUP_CFG, SETUP_PY):
+            if self._repository.exists(f"{folder}/{name}"):
+                old.append(f"{folder}/{name}")
         data: Table | None = {}
         if self._repository.exists(file):
             data = self.table(file)
@@ -118,20 +127,20 @@ class Pyprojects:
             )
         if data is None:
             return None
-        name = _table(data, "project").get("name") or _table(data, "tool", "poetry").get("name")
+        package = _table(data, "project").get("name") or _table(data, "tool", "poetry").get("name")
         for path in old:
             match = _OLD_NAME.search(self._repository.read(self._repository.file(path)))
-            if match and not name:
-                name = match[1]
-        if not isinstance(name, str) or not name:
+            if match and not package:
+                package = match[1]
+        if not isinstance(package, str) or not package:
             raise RefusedError(f"'{text}' is no Python package: '{file}' has no [project] name")
-        return LocalPackage(normalised(name), folder, self._build(file, data))
+        return LocalPackage(normalised(package), folder, self._build(file, data))
 
     def _build(self, file: str, data: Table) -> tuple[str, ...]:
         """What builds the package in this file, by default what pip would take (PEP 518)."""
         listed = _table(data, "build-system").get("requires", ["setuptools>=40.8.0"])
         try:
-            return tuple(lockable(spec) for spec in _strings(listed))
+            return tuple(map(lockable, _strings(listed)))
         except RefusedError as error:
             self._fault(file, "requires", f"[build-system] requires: {error.message}", error.hint)
             return ()
@@ -149,14 +158,12 @@ class Pyprojects:
         if described and "optional-dependencies" not in _strings(project.get("dynamic")):
             listed += self._of_extras(file, data, extras)
         requirements = self._placed(file, data, listed)
-        addresses = tuple(spec for spec in requirements.specs if is_address(spec))
+        addresses = tuple(filter(is_address, requirements.specs))
         return replace(requirements, specs=addresses, pythons=self._pythons(file, data))
 
     # What a project file says.
 
-    def dependencies(
-        self, file: str, include: Include, extras: Sequence[str] = (), group: str = ""
-    ) -> Requirements:
+    def dependencies(self, file: str, extras: Sequence[str] = (), group: str = "") -> Requirements:
         """What a project depends on: with these extras, or of one of its groups alone.
 
         What a lock beside it pins are constraints.
@@ -168,7 +175,7 @@ class Pyprojects:
         if group:
             listed = self._of_group(file, data, group)
         else:
-            parts.append(self._dynamic(file, data, include))
+            parts.append(self._dynamic(file, data))
             listed = [*self._main(file, data), *self._of_extras(file, data, extras)]
         parts.append(self._placed(file, data, listed))
         poetry = "dependencies" in _table(data, "tool", "poetry")
@@ -179,6 +186,11 @@ class Pyprojects:
                 "it lists no dependencies that slimbake reads",
                 f"[project] has them; of others: {_EXPORT}",
             )
+        parts += [self._settings(file, data), self._locked(file, data)]
+        return joined(parts)
+
+    def _settings(self, file: str, data: Table) -> Requirements:
+        """What a project says beside its dependencies, for uv above all."""
         uv = _table(data, "tool", "uv")
         overrides = []
         for spec in _strings(uv.get("override-dependencies")):
@@ -187,13 +199,12 @@ class Pyprojects:
             except RefusedError as error:
                 self._fault(file, "override-dependencies", error.message, error.hint)
         constraints = _strings(uv.get("constraint-dependencies"))
-        own = Requirements(
+        return Requirements(
             overrides=tuple(overrides),
             pythons=self._pythons(file, data),
             indexes=self._indexes(file, data),
             constraints=tuple(Constraint(spec, file) for spec in constraints),
         )
-        return joined([*parts, own, self._locked(file, data)])
 
     def table(self, file: str) -> Table | None:
         """The whole file as values; None when it is faulty, which is reported."""
@@ -201,14 +212,16 @@ class Pyprojects:
             self._read[file] = self._parse(file)
         return self._read[file]
 
-    def _existing(self, file: str) -> Table | None:
-        """The same of a file that may be missing."""
-        return self.table(file) if self._repository.exists(file) else None
+    def _existing(self, file: str) -> Table:
+        """The same of a file that may be missing; {} where it is, or where it is faulty."""
+        if not self._repository.exists(file):
+            return {}
+        return self.table(file) or {}
 
     def _parse(self, file: str) -> Table | None:
-        written = posixpath.basename(file) == PYPROJECT
+        largest = TEXT if posixpath.basename(file) == PYPROJECT else LOCK
         try:
-            return toml_value(self._repository.read(file, TEXT if written else LOCK))
+            return toml_value(self._repository.read(file, largest))
         except RefusedError as error:
             self._report.elsewhere(file, error.place, error.message, error.hint)
         except (ValueError, RecursionError) as error:
@@ -220,10 +233,11 @@ class Pyprojects:
         return None
 
     def _main(self, file: str, data: Table) -> Listed:
-        project, poetry = _table(data, "project"), _table(data, "tool", "poetry")
+        project = _table(data, "project")
         if "dependencies" in project:
             return self._texts(file, project["dependencies"], "[project] dependencies")
-        return self._poetry(file, poetry.get("dependencies"), optional=False)
+        table = _table(data, "tool", "poetry", "dependencies")
+        return self._poetry(file, table, with_optional=False)
 
     def _texts(self, file: str, listed: Any, keys: str) -> Listed:
         if not isinstance(listed, list) or _strings(listed) != listed:
@@ -232,43 +246,47 @@ class Pyprojects:
         return [(spec, spec) for spec in listed]
 
     def _of_extras(self, file: str, data: Table, names: Iterable[str]) -> Listed:
-        listed: Listed = []
-        optional = _table(data, "project", "optional-dependencies")
-        poetry = _table(data, "tool", "poetry")
-        extras = optional or _table(poetry, "extras")
+        """What extras of a project add, with those of its own that they name: `all = ["mine[db]"]`."""
         project = _project_name(data)
-        waiting = dict.fromkeys(names)
+        waiting = list(names)
         done: set[str] = set()
+        listed: Listed = []
         while waiting:
-            name = next(iter(waiting))
-            del waiting[name]
+            name = waiting.pop(0)
+            if name in done:
+                continue
             done.add(name)
-            key = self._named(file, "extra", name, extras)
-            if optional:
-                entries = self._texts(file, optional[key], f"[project.optional-dependencies] {key}")
-            else:
-                table = _table(poetry, "dependencies")
-                chosen = {dep: table[dep] for dep in _strings(extras[key]) if dep in table}
-                entries = self._poetry(file, chosen, optional=True)
-            for entry in entries:
+            for entry in self._of_extra(file, data, name):
                 if project and name_of(entry[0]) == project:
-                    # Its own extras: `all = ["mine[web,db]"]`.
-                    own = _bracketed(entry[0])
-                    waiting.update(dict.fromkeys(name for name in own if name not in done))
+                    waiting += _extras_of(entry[0])
                 else:
                     listed.append(entry)
         return listed
+
+    def _of_extra(self, file: str, data: Table, name: str) -> Listed:
+        optional = _table(data, "project", "optional-dependencies")
+        if optional:
+            key = self._named(file, "extra", name, optional)
+            return self._texts(file, optional[key], f"[project.optional-dependencies] {key}")
+        extras = _table(data, "tool", "poetry", "extras")
+        key = self._named(file, "extra", name, extras)
+        dependencies = _table(data, "tool", "poetry", "dependencies")
+        chosen = {}
+        for dependency in _strings(extras[key]):
+            if dependency in dependencies:
+                chosen[dependency] = dependencies[dependency]
+        return self._poetry(file, chosen, with_optional=True)
 
     def _of_group(self, file: str, data: Table, name: str) -> Listed:
         groups = _table(data, "dependency-groups")
         poetry = _table(data, "tool", "poetry", "group")
         key = self._named(file, "group", name, (*poetry, *groups))
         if key not in groups:
-            return self._poetry(file, poetry[key].get("dependencies"), optional=True)
+            return self._poetry(file, _table(poetry, key, "dependencies"), with_optional=True)
         from packaging.dependency_groups import resolve_dependency_groups
 
         try:
-            return [(group, group) for group in resolve_dependency_groups(groups, key)]
+            return [(spec, spec) for spec in resolve_dependency_groups(groups, key)]
         except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
             reasons = "; ".join(map(str, getattr(error, "exceptions", (error,))))
             self._fault(file, key, f"[dependency-groups] {key}: {reasons}")
@@ -284,24 +302,23 @@ class Pyprojects:
             did_you_mean(name, by_name.values()) or "it has none",
         )
 
-    def _poetry(self, file: str, table: Any, optional: bool) -> Listed:
-        """Poetry's own table as PEP 508; `optional`: also those that only an extra asks for."""
+    def _poetry(self, file: str, table: Table, *, with_optional: bool) -> Listed:
+        """Poetry's own table as PEP 508. `with_optional`: also those that only an extra asks for."""
         listed: Listed = []
-        if not isinstance(table, dict):
-            return listed
         for name, constraints in table.items():
             if normalised(name) == "python":
                 continue
             for constraint in constraints if isinstance(constraints, list) else [constraints]:
-                if isinstance(constraint, dict) and constraint.get("optional") and not optional:
+                optional = isinstance(constraint, dict) and constraint.get("optional")
+                if optional and not with_optional:
                     continue
                 try:
-                    listed.append((_poetry_spec(name, constraint), name))
+                    listed.append((poetry_spec(name, constraint), name))
                 except RefusedError as error:
                     self._fault(file, name, error.message, error.hint)
         return listed
 
-    def _dynamic(self, file: str, data: Table, include: Include) -> Requirements:
+    def _dynamic(self, file: str, data: Table) -> Requirements:
         """The dependencies that setuptools reads from files; slimbake refuses other dynamic ones."""
         poetry = _table(data, "tool", "poetry", "dependencies")
         if "dependencies" not in _strings(_table(data, "project").get("dynamic")) or poetry:
@@ -317,7 +334,8 @@ class Pyprojects:
         parts = []
         for name in [files] if isinstance(files, str) else _strings(files):
             try:
-                parts.append(include(self._repository.file(name, posixpath.dirname(file))))
+                found = self._repository.file(name, posixpath.dirname(file))
+                parts.append(self._include(found))
             except RefusedError as error:
                 self._fault(file, name, error.message, error.hint)
         return joined(parts)
@@ -332,19 +350,20 @@ class Pyprojects:
 
     def _indexes(self, file: str, data: Table) -> tuple[IndexLine, ...]:
         """The indexes that a project names for all of its packages."""
+        named = _tables(_table(data, "tool", "uv").get("index"))
+        named += _tables(_table(data, "tool", "poetry").get("source"))
         lines = []
-        for tool, key in (("uv", "index"), ("poetry", "source")):
-            for index in _table(data, "tool", tool).get(key, ()):
-                if index.get("explicit") or index.get("priority") == "explicit":
-                    continue
-                name = f"the index '{index['name']}'" if index.get("name") else "the index"
-                lines.append(self._index_line(file, str(index.get("url", "")), name, index))
+        for index in named:
+            if index.get("explicit") or index.get("priority") == "explicit":
+                continue
+            words = f"the index '{index['name']}'" if index.get("name") else "the index"
+            lines.append(self._index_line(file, str(index.get("url", "")), words, index))
         return tuple(lines)
 
-    def _index_line(self, file: str, near: str, name: str, index: Mapping[str, Any]) -> IndexLine:
+    def _index_line(self, file: str, near: str, words: str, index: Table) -> IndexLine:
         place = self._near(file, near)
         where = f"{file}:{place.line}" if place else file
-        return IndexLine(where, name, without_credentials(str(index.get("url", ""))))
+        return IndexLine(where, words, without_credentials(str(index.get("url", ""))))
 
     # Where dependencies come from.
 
@@ -355,75 +374,82 @@ class Pyprojects:
         for spec, near in listed:
             try:
                 if local := _local(spec):
-                    package = self.package(local, posixpath.dirname(file), _bracketed(spec))
-                    parts.append(package)
+                    folder = posixpath.dirname(file)
+                    parts.append(self.package(local, folder, _extras_of(spec)))
                     continue
                 checked = lockable(spec)
-                name = name_of(checked)
-                if name in sources:
-                    parts.append(self._source(checked, *sources[name]))
+                source = sources.get(name_of(checked))
+                if source:
+                    parts.append(self._source(checked, *source))
                 else:
                     parts.append(Requirements((checked,)))
             except RefusedError as error:
                 self._fault(file, near, error.message, error.hint)
         return joined(parts)
 
-    def _sources(self, file: str, data: Table) -> dict[str, tuple[str, Any]]:
-        """Package -> the file that says where it comes from, and what it says."""
-        sources: dict[str, tuple[str, Any]] = {}
-        root = self._workspace(posixpath.dirname(file))
-        # A project's own sources count before those of its workspace.
-        for project in filter(None, (root, file)):
+    def _sources(self, file: str, data: Table) -> dict[str, tuple[str, list[Table]]]:
+        """Package -> the file that says where it comes from, and the places that it names."""
+        sources: dict[str, tuple[str, list[Table]]] = {}
+        files = [file]
+        if workspace := self._workspace(posixpath.dirname(file)):
+            files.insert(0, workspace)  # a project's own sources count before those
+        for project in files:
             table = _table(self.table(project) or {}, "tool", "uv", "sources")
             for key, value in table.items():
-                sources[normalised(key)] = (project, value)
+                sources[normalised(key)] = (project, _tables(value))
         if "dependencies" in _table(data, "project"):
             for key, value in _table(data, "tool", "poetry", "dependencies").items():
                 if isinstance(value, dict) and {"path", "git", "url"} & value.keys():
-                    sources[normalised(key)] = (file, value)
+                    sources[normalised(key)] = (file, [value])
         return sources
 
-    def _source(self, spec: str, file: str, source: Any) -> Requirements:
-        """A dependency from where its source says; `file`: which says so."""
-        listed = source if isinstance(source, list) else [source]
-        several = [entry for entry in listed if isinstance(entry, dict)] or [{}]
-        name, folder = name_of(spec), posixpath.dirname(file)
-        if all("index" in entry for entry in several):
+    def _source(self, spec: str, file: str, places: list[Table]) -> Requirements:
+        """A dependency from where its source says. `file`: it names these places."""
+        name, folder, extras = name_of(spec), posixpath.dirname(file), _extras_of(spec)
+        of_indexes = ["index" in place for place in places]
+        if places and all(of_indexes):
             # Markers choose between builds of one version: `torch:` of the manifest does so here.
-            indexes = _table(self.table(file) or {}, "tool", "uv").get("index", [])
-            index_of = {index.get("name"): index for index in indexes}
-            lines = []
-            for entry in several:
-                index = index_of.get(entry["index"], {})
-                words = f"the index '{entry['index']}' of {name}"
-                lines.append(self._index_line(file, f"{name} =", words, index))
-            return Requirements((spec,), indexes=tuple(lines))
-        if len(several) > 1:
+            return Requirements((spec,), indexes=self._indexes_of(name, file, places))
+        if len(places) > 1:
             raise RefusedError(
                 f"'{name}' has several sources in [tool.uv.sources]",
                 "name one of them: the same package is installed on every platform",
             )
-        (entry,) = several
-        if isinstance(entry.get("path"), str):
-            return self.package(entry["path"], folder, _bracketed(spec))
-        if entry.get("workspace") is True:
-            return self._member(name, folder, _bracketed(spec))
-        if not entry.get("git") and not entry.get("url"):
+        place = places[0] if places else {}
+        if isinstance(place.get("path"), str):
+            return self.package(place["path"], folder, extras)
+        if place.get("workspace") is True:
+            return self._member(name, folder, extras)
+        if not place.get("git") and not place.get("url"):
             raise RefusedError(
                 f"the source of '{name}' in [tool.uv.sources] is none that slimbake knows",
                 "known: path, workspace, git, url, index",
             )
-        head, marker = _head(spec)
-        spec = f"{head} @ {_address(entry)}"
-        if marker:
-            spec += f" ; {marker}"
-        return Requirements((lockable(spec),))
+        parts = _PARTS.match(spec)
+        head = parts["name"] + (parts["brackets"] or "") if parts else name
+        located = f"{head} @ {address(place)}"
+        if parts and parts["marker"]:
+            located += f" ; {parts['marker'].strip()}"
+        return Requirements((lockable(located),))
+
+    def _indexes_of(self, name: str, file: str, places: list[Table]) -> tuple[IndexLine, ...]:
+        """The indexes that a project names for one package."""
+        by_name = {}
+        for index in _tables(_table(self.table(file) or {}, "tool", "uv").get("index")):
+            by_name[str(index.get("name"))] = index
+        lines = []
+        for place in places:
+            index_name = str(place["index"])
+            words = f"the index '{index_name}' of {name}"
+            index = by_name.get(index_name, {})
+            lines.append(self._index_line(file, f"{name} =", words, index))
+        return tuple(lines)
 
     def _workspace(self, folder: str) -> str:
         """The file that declares the workspace of a folder; "" where it is in none."""
         while True:
             file = _project_file(folder)
-            if _table(self._existing(file) or {}, "tool", "uv").get("workspace") is not None:
+            if _table(self._existing(file), "tool", "uv").get("workspace") is not None:
                 return file
             if folder in ("", "."):
                 return ""
@@ -467,13 +493,13 @@ class Pyprojects:
             lock = posixpath.join(folder, name)
             if self._repository.exists(lock):
                 return self._pins(lock, folder)
-        file = self._workspace(folder)
-        if not file:
+        workspace = self._workspace(folder)
+        if not workspace:
             return Requirements()
-        root = posixpath.dirname(file)
+        root = posixpath.dirname(workspace)
         lock = posixpath.join(root, UV_LOCK)
         member = posixpath.relpath(folder or ".", root or ".")
-        for package in packages_of(self._existing(lock) or {}):
+        for package in packages_of(self._existing(lock)):
             if package_folder(package) == member:
                 return self._pins(lock, folder)
         return Requirements()
@@ -486,15 +512,16 @@ class Pyprojects:
                 lock, None, "slimbake does not read it, so the newest versions are taken", export
             )
             return Requirements()
-        data: Mapping[str, Any] = self.table(self._repository.file(lock)) or {}
+        data = self.table(self._repository.file(lock)) or {}
         member = posixpath.relpath(project or ".", folder or ".")
+        constraints = []
         try:
-            specs = pins(lock, data, member)
-            constraints = tuple(Constraint(spec, lock) for spec in specs if "@" not in spec)
+            for spec in pins(lock, data, member):
+                if "@" not in spec:
+                    constraints.append(Constraint(spec, lock))
         except RefusedError as error:
             self._report.elsewhere(lock, error.place, error.message, error.hint)
-            constraints = ()
-        return Requirements(files=(lock,), constraints=constraints)
+        return Requirements(files=(lock,), constraints=tuple(constraints))
 
     def _fault(self, file: str, near: str, message: str, hint: str = "") -> None:
         """Report at the first place of `near`: tomllib keeps no positions."""
@@ -504,48 +531,6 @@ class Pyprojects:
         text = self._repository.read(file)
         index = text.find(near)
         return Position.offset(text, index) if index >= 0 else None
-
-
-def _poetry_spec(name: str, constraint: Any) -> str:
-    """One line of Poetry's dependencies as PEP 508. RefusedError where Poetry would not take it."""
-    if isinstance(constraint, dict):
-        head = name
-        if constraint.get("extras"):
-            head += f"[{','.join(map(str, constraint['extras']))}]"
-        if constraint.get("git") or constraint.get("url"):
-            return f"{head} @ {_address(constraint)}"
-        if constraint.get("path"):
-            return f"{head} @ file:{constraint['path']}"
-        constraint = {
-            key: constraint[key]
-            for key in ("version", "python", "markers", "extras")
-            if key in constraint
-        }
-    # 0.1 s to import, for whoever has such a file; Poetry's own reader knows what `^` means.
-    from poetry.core.factory import Factory
-
-    try:
-        requirement = Factory.create_dependency(name, constraint).to_pep_508(with_extras=False)
-    except Exception as error:  # of any kind: of a marker, those of a parser that it brings along
-        first = str(error).partition("\n")[0]
-        raise RefusedError(
-            f"'{name} = {constraint!r}' is no dependency of Poetry: {first}"
-        ) from None
-    return lockable(re.sub(r"^([^ (]+) \(([^)]*)\)", r"\1\2", requirement))
-
-
-def _address(source: Mapping[str, Any]) -> str:
-    """A Git source, or one at an address, as PEP 508 has it."""
-    if source.get("git"):
-        address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", str(source["git"]))  # as ssh says it
-        address = f"git+{address.removeprefix('git+')}"
-        if revision := source.get("rev") or source.get("tag") or source.get("branch"):
-            address += f"@{revision}"
-    else:
-        address = str(source["url"])
-    if source.get("subdirectory"):
-        address += f"#subdirectory={source['subdirectory']}"
-    return address
 
 
 def _project_file(folder: str) -> str:
@@ -558,32 +543,32 @@ def _project_name(data: Table) -> str:
 
 def _local(spec: str) -> str:
     """The folder that `name @ file:../folder` names; "" for any other requirement."""
-    address = spec.partition("@")[2]
-    match = _FILE_URL.match(address.partition(";")[0].strip())
+    written = spec.partition("@")[2].partition(";")[0].strip()
+    match = _FILE_URL.match(written)
     if not match:
         return ""
     return unquote(match[1]).strip() or "."
 
 
-def _bracketed(spec: str) -> list[str]:
+def _extras_of(spec: str) -> list[str]:
     """The extras of a requirement."""
-    match = re.match(r"\s*[\w.-]+\s*\[([^]]*)\]", spec)
-    return extra_names(match[1]) if match else []
-
-
-def _head(spec: str) -> tuple[str, str]:
-    """The name of a requirement with its extras, and its marker."""
-    body, _, marker = spec.partition(";")
-    match = re.match(r"\s*([\w.-]+(?:\s*\[[^]]*\])?)", body)
-    return (match[1] if match else body.strip()), marker.strip()
+    parts = _PARTS.match(spec)
+    return extra_names(parts["extras"] or "") if parts else []
 
 
 def _table(data: Mapping[str, Any], *keys: str) -> Table:
+    """The table under these keys; {} where there is none."""
     for key in keys:
         data = data.get(key, {})
         if not isinstance(data, dict):
             return {}
     return dict(data)
+
+
+def _tables(value: Any) -> list[Table]:
+    """The tables of a list, or one alone; of anything else, none."""
+    listed = value if isinstance(value, list) else [value]
+    return [item for item in listed if isinstance(item, dict)]
 
 
 def _strings(value: Any) -> list[str]:

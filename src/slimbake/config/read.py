@@ -418,17 +418,23 @@ class Reader:
         """The patterns that leave out what `include` does not name, and what they left out before."""
         included = []
         for index, written in enumerate(raw.get("include", ())):
+            if written is None:  # reported by the schema
+                continue
             try:
-                path = self._repository.inside(f"{context or '.'}/{written}")
-                if not self._repository.exists(path):
-                    raise RefusedError(f"the context '{context}' has no '{written}'")
-                relative = posixpath.relpath(path, context or ".")
-                if relative.startswith(".."):
-                    raise RefusedError(f"'{written}' lies outside the context '{context}'")
-                included.append(relative)
+                included.append(self._in_context(written, context))
             except RefusedError as error:
                 self._report.value((*at, "include", index), error.message, error.hint)
         return only(included, ignore) if included else ignore
+
+    def _in_context(self, written: str, context: str) -> str:
+        """A path that is there, relative to the context. Raises RefusedError."""
+        path = self._repository.inside(f"{context or '.'}/{written}")
+        if not self._repository.exists(path):
+            raise RefusedError(f"the context '{context}' has no '{written}'")
+        relative = posixpath.relpath(path, context or ".")
+        if relative.startswith(".."):
+            raise RefusedError(f"'{written}' lies outside the context '{context}'")
+        return relative
 
     def _ignore(self, context: str | None) -> tuple[str, ...]:
         """The patterns of the context's own .dockerignore, without comments and empty lines."""

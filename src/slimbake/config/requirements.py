@@ -4,6 +4,7 @@ that people have.
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,15 @@ from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements, j
 from slimbake.config.pinned import EXPORTS, POETRY_LOCK, PYLOCK, UV_LOCK, is_pylock, pins
 from slimbake.config.pyproject import PYPROJECT, Pyprojects
 from slimbake.config.report import ProblemReport, RefusedError
-from slimbake.config.specs import FILE_ENDINGS, extra_names, is_path, lockable, name_of, takes
+from slimbake.config.specs import (
+    FILE_ENDINGS,
+    extra_names,
+    is_address,
+    is_path,
+    lockable,
+    name_of,
+    takes,
+)
 from slimbake.host.files import TEXT
 from slimbake.host.pip import without_credentials
 
@@ -57,8 +66,9 @@ class RequirementsReader:
     def __init__(self, repository: ManifestFolder, report: ProblemReport) -> None:
         self._repository = repository
         self._report = report
-        self._pyprojects = Pyprojects(repository, report)
-        self._files: dict[str, Requirements | None] = {}  # None: being read
+        self._pyprojects = Pyprojects(repository, report, self._file)
+        self._files: dict[str, Requirements] = {}
+        self._open: set[str] = set()  # the files that are being read
 
     def read(self, written: str | list[str | None], path: KeyPath, folder: str) -> Requirements:
         """What is `written` at the key `path`; a file is relative to `folder`, a list to the
@@ -85,14 +95,15 @@ class RequirementsReader:
             try:
                 if written.startswith("-c "):
                     parts.append(self._constraints(written[2:].strip(), ""))
-                elif _is_file(written) or self._is_path_of_file(written):
+                    continue
+                if _is_file(written) or self._is_path_of_file(written):
                     listed = self._named(written, "")
                     parts.append(replace(listed, by_file=(listed.specs,)))
-                else:
-                    parts.append(self._item(written, ""))
-                    if is_path(written):
-                        folder = self._repository.folder(written.partition("[")[0].strip())
-                        locks.append(self._pyprojects.locked(folder))
+                    continue
+                parts.append(self._item(written, ""))
+                if is_path(written):
+                    folder = self._repository.folder(written.partition("[")[0].strip())
+                    locks.append(self._pyprojects.locked(folder))
             except RefusedError as error:
                 hint = error.hint
                 if not hint and (is_path(written) or _is_file(written)):
@@ -111,13 +122,10 @@ class RequirementsReader:
         project = _PROJECT.fullmatch(written)
         if project and (project["extras"] or project["group"]):
             file = self._repository.file(project["file"], folder)
-            extras = extra_names(project["extras"] or "")
-            return joined(
-                [
-                    Requirements(files=(file,)),
-                    self._pyprojects.dependencies(file, self._file, extras, project["group"] or ""),
-                ]
-            )
+            extras, group = extra_names(project["extras"] or ""), project["group"] or ""
+            with self._reading(file):
+                asked = self._pyprojects.dependencies(file, extras, group)
+            return joined([Requirements(files=(file,)), asked])
         file = self._repository.file(written, folder)
         member = posixpath.normpath(posixpath.join(folder, PYPROJECT))
         if posixpath.basename(file) == UV_LOCK and self._repository.exists(member):
@@ -125,23 +133,32 @@ class RequirementsReader:
         return self._file(file)
 
     def _file(self, file: str) -> Requirements:
-        known = self._files.get(file)
-        if known is not None:
-            return known
-        self._files[file] = None
-        parts = [Requirements(files=(file,))]
+        """What a file requires. Raises RefusedError where it is being read already."""
+        if file not in self._files:
+            parts = [Requirements(files=(file,))]
+            with self._reading(file):
+                try:
+                    parts.append(self._by_form(file))
+                except RefusedError as error:
+                    self._report.elsewhere(file, error.place, error.message, error.hint)
+            self._files[file] = joined(parts)
+        return self._files[file]
+
+    @contextlib.contextmanager
+    def _reading(self, file: str, option: str = "-r") -> Iterator[None]:
+        """Have a file that includes itself refused. `option`: it names the file."""
+        if file in self._open:
+            raise RefusedError(f"'{file}' includes itself", f"remove one of the '{option}' lines")
+        self._open.add(file)
         try:
-            parts.append(self._by_form(file))
-        except RefusedError as error:
-            self._report.elsewhere(file, error.place, error.message, error.hint)
-        requirements = joined(parts)
-        self._files[file] = requirements
-        return requirements
+            yield
+        finally:
+            self._open.discard(file)
 
     def _by_form(self, file: str) -> Requirements:
         name = posixpath.basename(file)
         if name == PYPROJECT:
-            return self._pyprojects.dependencies(file, self._file)
+            return self._pyprojects.dependencies(file)
         if name in (UV_LOCK, POETRY_LOCK):
             project = posixpath.join(posixpath.dirname(file), PYPROJECT)
             if self._repository.exists(project):
@@ -241,11 +258,13 @@ class RequirementsReader:
 
     def _option(self, line: str, file: str, place: Position) -> Requirements:
         name, value = line.split()[0], ""
-        if match := _OPTION.match(line):
-            name, value = match[1], (match[2] or match[3] or "").strip()
+        match = _OPTION.match(line)
+        if match:
+            name = match[1]
+            value = (match[2] or match[3] or "").strip()
         folder = posixpath.dirname(file)
         if name in _INCLUDE and value:
-            return self._included(value, folder)
+            return self._named(value, folder)
         if name in _CONSTRAINT and value:
             return self._constraints(value, folder)
         if name in _EDITABLE and value:
@@ -269,39 +288,38 @@ class RequirementsReader:
             "known here: -r, -e, -c, --hash, --pre; `slimbake lock` reports lines of indexes",
         )
 
-    def _included(self, value: str, folder: str) -> Requirements:
-        name = _PROJECT.fullmatch(value)
-        file = self._repository.file(name["file"] if name else value, folder)
-        if file in self._files and self._files[file] is None:
-            raise RefusedError(f"'{value}' includes itself", "remove one of the '-r' lines")
-        return self._named(value, folder)
-
     def _constraints(self, value: str, folder: str) -> Requirements:
         """A file of constraints: what it names is not required, but has these versions."""
         file = self._repository.file(value, folder)
         parts = []
-        for place, line in _logical_lines(self._repository.read(file)):
-            try:
-                if line.startswith("-"):
-                    parts.append(self._option(line, file, place))
-                    continue
-                spec = lockable(re.split(r"\s--hash", line)[0].strip())
-                if " @ " in spec:
-                    raise RefusedError(
-                        f"'{spec}' is an address, and a constraint is one of versions",
-                        "require it by this address",
-                    )
-                parts.append(Requirements(constraints=(Constraint(spec, file),)))
-            except RefusedError as error:
-                self._report.elsewhere(file, place, error.message, error.hint)
+        with self._reading(file, "-c"):
+            for place, line in _logical_lines(self._repository.read(file)):
+                try:
+                    if line.startswith("-"):
+                        parts.append(self._option(line, file, place))
+                    else:
+                        parts.append(Requirements(constraints=(_constraint(line, file),)))
+                except RefusedError as error:
+                    self._report.elsewhere(file, place, error.message, error.hint)
         whole = joined(parts)
         # What a constraint file includes constrains, too.
-        constraints = (Constraint(spec, file) for spec in whole.specs)
+        included = [Constraint(spec, file) for spec in whole.specs]
         return Requirements(
             files=(file, *whole.files),
-            constraints=(*whole.constraints, *constraints),
+            constraints=(*whole.constraints, *included),
             indexes=whole.indexes,
         )
+
+
+def _constraint(line: str, file: str) -> Constraint:
+    """A line of a file of constraints. Raises RefusedError."""
+    spec = lockable(re.split(r"\s--hash", line)[0].strip())
+    if is_address(spec):
+        raise RefusedError(
+            f"'{spec}' is an address, and a constraint is one of versions",
+            "require it by this address",
+        )
+    return Constraint(spec, file)
 
 
 def _left_open(whole: Requirements, locks: Requirements) -> Iterator[Constraint]:

@@ -49,9 +49,11 @@ def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None
     assert read(tmp_path, f"{HEAD}ci: {{}}\nservices: {{}}\n") == replace(smallest, ci=Ci())
 
 
-@pytest.mark.parametrize(("path", "why"), [("nothing", "has no"), ("../b", "outside")])
+@pytest.mark.parametrize(
+    ("path", "why"), [("nothing", "has no"), ("../b", "outside"), ("3", "the number 3")]
+)
 def test_include_names_what_is_in_the_context(tmp_path: Path, path: str, why: str) -> None:
-    (said,) = problems(tmp_path, f"include: ['{path}']", {"b/x.py": ""})
+    (said,) = problems(tmp_path, f"include: [{path}]", {"b/x.py": ""})
     assert why in said
 
 
@@ -136,3 +138,43 @@ def test_overrides_of_uv_and_constraints_of_a_list_are_read(tmp_path: Path) -> N
     with pytest.raises(ManifestError) as caught:
         service(tmp_path, listed, files)
     assert "'idna 3' is no requirement" in str(caught.value.problems)
+
+
+MEMBER = "[tool.uv.sources]\nrequests = {workspace = true}\n[tool.uv.workspace]\nmembers = "
+LENIENT = (
+    '[tool.uv]\nindex = "x"\n',
+    '[tool.poetry]\nsource = ["x"]\n',
+    '[tool.uv]\nindex = ["x"]\n[tool.uv.sources]\nrequests = {index = ["a"]}\n',
+)
+REFUSED = {
+    '[tool.poetry.dependencies]\nrequests = {git = "https://x/y", extras = true}\n': "are no list",
+    f'{MEMBER}["libs/**x"]\n': "has `**` beside other characters",
+    f'{MEMBER}["."]\n': "is no member of the workspace",
+}
+
+
+@pytest.mark.parametrize("text", [*LENIENT, *REFUSED])
+def test_a_faulty_project_ends_in_words(tmp_path: Path, text: str) -> None:
+    project = '[project]\nname = "api"\ndependencies = ["requests"]\n'
+    if "poetry.dependencies" in text:
+        project = ""
+    files = {"pyproject.toml": project + text}
+    if text in LENIENT:
+        found = service(tmp_path, "requirements: [pyproject.toml]", files)
+        assert found.requirements.specs == ("requests",)
+        return
+    (said,) = problems(tmp_path, "requirements: [pyproject.toml]", files)
+    assert REFUSED[text] in said
+
+
+def test_files_that_include_one_another_are_refused(tmp_path: Path) -> None:
+    files = {"r.txt": "idna\n-c c.txt\n", "c.txt": "-c c.txt\nidna<4\n"}
+    (said,) = problems(tmp_path, "requirements: [r.txt]", files)
+    assert said.startswith("c.txt:1:1: 'c.txt' includes itself")
+    project = (
+        '[project]\nname = "api"\ndynamic = ["dependencies"]\noptional-dependencies = {x = []}\n'
+    )
+    project += '[tool.setuptools.dynamic]\ndependencies = {file = "r.txt"}\n'
+    files = {"r.txt": "-r pyproject.toml[x]\n", "pyproject.toml": project}
+    (said,) = problems(tmp_path, "requirements: [r.txt]", files)
+    assert "includes itself" in said
