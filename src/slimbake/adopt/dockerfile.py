@@ -158,7 +158,7 @@ class _Reader:
         for flag, value in instruction.flags:
             if flag == "mount":
                 secret |= self._mount(expand(value, stage.values), stage, place)
-        text = "".join(document.body for document in instruction.documents) or instruction.rest
+        text = "".join(instruction.documents) or instruction.rest
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
         arguments = exact(instruction.rest)

@@ -20,7 +20,7 @@ _OTHER = "give it another name"
 
 
 class Entry(NamedTuple):
-    """A base or service, and the bases that it stands on, root first."""
+    """A base or service, and the bases below it, root first."""
 
     kind: str
     name: str
@@ -47,9 +47,7 @@ class _Choice(NamedTuple):
 
 
 def axes(raw: Raw, report: ProblemReport) -> None:
-    """Report what is wrong with the variants of a manifest whose bases stand on one another in no
-    circle.
-    """
+    """Report what is wrong with the variants of a manifest whose bases have no cycle."""
     all_entries = tuple(entries(raw))
     for entry in all_entries:
         _own(entry, raw, report)
@@ -106,7 +104,7 @@ def _owner(entry: Entry, raw: Raw) -> str | None:
 
 
 def _axis(entry: Entry, raw: Raw) -> list[str]:
-    """The variants of an entry, its own or those of the bases that it stands on."""
+    """The variants of an entry: those of a base below it, else its own."""
     owner = _owner(entry, raw)
     variants = raw["bases"][owner]["variants"] if owner else entry.raw.get("variants", ())
     return list(variants)
@@ -234,8 +232,8 @@ def _torch_of(entry: Entry, variant: str, raw: Raw) -> str | None:
 
 
 def _first(entry: Entry, raw: Raw) -> str:
-    """The variant that is the entry itself: of a base the first one. That of a service may stand on
-    bases of its own.
+    """The variant for which slimbake copies no base: the first. "" where variants are a service's
+    own, of which the first may have bases of its own, too.
     """
     names = _axis(entry, raw)
     if names and (entry.kind == "bases" or _owner(entry, raw)):

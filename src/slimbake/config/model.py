@@ -394,7 +394,7 @@ class ServiceEntry(Container):
     optimize: bool | None = None  # None: as the fleet says
     removal: Removal = Removal()
     bytecode: Bytecode = Bytecode()
-    torch: str | None = None  # of one that stands on no base
+    torch: str | None = None  # of one without a base
     variants: tuple[VariantEntry, ...] = ()
     include: tuple[str, ...] = ()  # of the context, relative to it; () = all of it
     # what is left out of the context: by its own .dockerignore, and by `include`
@@ -418,7 +418,7 @@ class Manifest:
     registry: str | None = None
     platforms: tuple[str, ...] = ()
     layers: LayersEntry = LayersEntry()
-    torch: str | None = None  # which build, of services that stand on no base and say nothing
+    torch: str | None = None  # which build, of services that have no base and name none
     packages: Literal["wheelhouse", "index"] | None = None  # where builds have wheels from
     lock: Pairs = ()  # package, "" for all others -> for how long a version has to be out: 7d
     # address of an index -> the packages, as globs, that no other one may give

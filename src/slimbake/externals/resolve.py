@@ -46,8 +46,8 @@ class Externals:
 
     @property
     def standins(self) -> tuple[str, ...]:
-        """The names of those that are stood in for; an image made with one is not pushed beyond
-        loopback.
+        """The names of those that a local image stands in for; what is made with one is not pushed
+        beyond loopback.
         """
         return tuple(external.name for external in self.resolved if external.standin)
 

@@ -65,7 +65,7 @@ class _Reader:
                     if flag == "mount":
                         self._mount(instruction.source, value)
             case "ONBUILD":
-                self.context = True  # it acts in images that stand on this one
+                self.context = True  # it acts in images that start from this one
 
     def _from(self, instruction: Instruction) -> None:
         arguments = instruction.rest.split()

@@ -1,4 +1,4 @@
-"""The instructions of a Dockerfile, each with the lines that it stands on. Pure.
+"""The instructions of a Dockerfile, each with its line. Pure.
 
 No library does: dockerfile-parse knows no here-documents, tree-sitter-dockerfile neither CRLF nor
 `# escape=` nor `ENV name value`.
@@ -12,18 +12,10 @@ from dataclasses import dataclass
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
 _FLAG = re.compile(r"\s*--([a-z.-]+)(?:=(\S+))?(?=\s|$)")
-_HEREDOC = re.compile(r"(?<!<)<<(-?)([\"']?)([A-Za-z_][\w.]*)\2(?!<)")
+# As BuildKit has it: a here-document begins a word, so `$((1<<N))` and a text in quotes are none.
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|\S)+""", re.DOTALL)
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 _WITH_HEREDOCS = re.compile(r"(?:ONBUILD\s+)?(?:RUN|COPY|ADD)\s", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class HereDocument:
-    """A text inside an instruction."""
-
-    name: str
-    body: str
-    line: int  # of the body's first line
-    expands: bool  # whether variables in it mean something
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class Instruction:
     flags: tuple[tuple[str, str], ...]  # name -> value, as often as it stands there
     rest: str
     line: int
-    documents: tuple[HereDocument, ...] = ()
+    documents: tuple[str, ...] = ()  # the bodies of its here-documents
 
     @property
     def source(self) -> str:
@@ -89,27 +81,21 @@ def _instruction(text: str, line: int, lines: Iterator[tuple[int, str]]) -> Inst
         flags.append((flag[1], flag[2] or ""))
         at = flag.end()
     at += len(text[at:]) - len(text[at:].lstrip())
-    openings = _HEREDOC.findall(text) if _WITH_HEREDOCS.match(text.lstrip()) else []
-    return Instruction(
-        word=word.upper(),
-        flags=tuple(flags),
-        rest=text[at:].rstrip(),
-        line=line,
-        documents=tuple(
-            _document(name, bool(strips), not quote, lines) for strips, quote, name in openings
-        ),
-    )
+    documents = []
+    if _WITH_HEREDOCS.match(text.lstrip()):
+        for written in _WORD.findall(text):
+            if opening := _HEREDOC.fullmatch(written):
+                name = re.sub(r"[\"'\\]", "", opening[2])
+                documents.append(_document(name, bool(opening[1]), lines))
+    return Instruction(word.upper(), tuple(flags), text[at:].rstrip(), line, tuple(documents))
 
 
-def _document(
-    name: str, strips: bool, expands: bool, lines: Iterator[tuple[int, str]]
-) -> HereDocument:
-    body: list[str] = []
-    first = 0
-    for number, line in lines:
-        first = first or number
+def _document(name: str, strips: bool, lines: Iterator[tuple[int, str]]) -> str:
+    """The body of a here-document, up to the line with its name. `strips`: tabs at line starts."""
+    body = ""
+    for _, line in lines:
         text = line.lstrip("\t") if strips else line
         if text == name:
             break
-        body.append(text)
-    return HereDocument(name, "".join(f"{line}\n" for line in body), first, expands)
+        body += f"{text}\n"
+    return body

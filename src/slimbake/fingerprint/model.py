@@ -21,7 +21,7 @@ class ExternalDigests:
 
     # name -> changes when what it stands for does
     digests: Mapping[str, str] = field(default_factory=dict)
-    standins: tuple[str, ...] = ()  # those that are stood in for
+    standins: tuple[str, ...] = ()  # those that a local image stands in for
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -128,7 +128,7 @@ class Scope:
 
     @property
     def closure(self) -> tuple[Scope, ...]:
-        """It and all that it stands on, bottom first."""
+        """The bases below it and itself, bottom first."""
         return (*self.chain, self)
 
     @property
@@ -277,7 +277,7 @@ class Service(Container):
 
     @property
     def base(self) -> Base | None:
-        """The base that it stands on."""
+        """The base right below it; None where it has none."""
         return self.bases[-1] if self.bases else None
 
     @property
@@ -319,7 +319,7 @@ class Fleet:
     platforms: Platforms  # what services are built for that say nothing, in the manifest's order
     externals: tuple[External, ...]
     compression: Compression
-    bases: tuple[Base, ...]  # each after those that it stands on
+    bases: tuple[Base, ...]  # each after those below it
     weights: tuple[Weights, ...]  # each export after what it is made from
     packages: tuple[Package, ...]  # by name
     services: tuple[Service, ...]

@@ -72,6 +72,11 @@ def test_what_is_not_known(text: str) -> None:
         ("RUN --mount=type=tmpfs,target=/tmp true", False),
         ("RUN cp --mount=type=bind,target=/x true", False),
         ("USER 1", False),
+        # The first three begin no here-document, which would hide the step below them.
+        ("RUN echo $((1<<N))\nCOPY . /", True),
+        ('RUN echo "a <<END b"\nCOPY . /', True),
+        ("RUN cat<<END\nCOPY . /", True),
+        ("RUN cat <<'a b' 3<<-END\nCOPY . /\na b\nCOPY . /\n\tEND\nUSER 1", False),
     ],
 )
 def test_whether_the_context_is_read(step: str, expected: bool) -> None:
