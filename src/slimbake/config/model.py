@@ -351,16 +351,37 @@ class Container:
         return (*(path for _, path in self.volumes), *self.tmpfs)
 
 
-_CONTAINER = tuple(field.name for field in fields(Container))
+def values_of(value: Any, kind: type) -> dict[str, Any]:
+    """The values of the fields of `kind`, a dataclass, for another value that has these fields."""
+    return {field.name: getattr(value, field.name) for field in fields(kind)}
 
 
-def container(of: Container) -> dict[str, Any]:
-    """What is said of a container, for another value that says it too."""
-    return {name: getattr(of, name) for name in _CONTAINER}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings(Container):
+    """What a fleet takes of a service as the manifest has it, for each of its variants."""
+
+    secrets: tuple[Secret, ...] = ()
+    depends_on: Pairs = ()  # service of the manifest -> condition
+    trivial: bool = False  # its smoke may import next to nothing
+    # These three are relative to the context. `reference`: what parity is compared with.
+    smoke: str | None = None
+    verify: str | None = None
+    reference: str | None = None
+    dockerfile: str | None = None
+    target: str = ""  # the stage of it; "" = its last
+    contexts: Pairs = ()
+    args: Pairs = ()
+    labels: Pairs = ()
+    build: tuple[BuildStep, ...] = ()
+    copy: tuple[FileCopy, ...] = ()
+    removal: Removal = Removal()
+    bytecode: Bytecode = Bytecode()
+    # what is left out of the context: by its own .dockerignore, and by `include`
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceEntry(Container):
+class ServiceEntry(ServiceSettings):
     name: str
     context: str  # "": it has no code of its own
     base: str | None = None
@@ -368,37 +389,20 @@ class ServiceEntry(Container):
     image: str = ""  # `from`; "" = that of its base, or the fleet's
     requirements: Requirements = Requirements()
     env: Pairs = ()
-    secrets: tuple[Secret, ...] = ()
     weights: WeightsEntry | None = None
     inference: Literal["torch", "onnx"] | None = None
     precision: Precision | None = None
     parity: Parity | None = None
     start: StartCheck | None = None
-    depends_on: Pairs = ()  # service of the manifest -> condition
-    smoke: str | None = None  # relative to the context
-    trivial: bool = False  # its smoke may import next to nothing
-    verify: str | None = None  # relative to the context
-    reference: str | None = None  # relative to the context; what parity is compared with
     budget: Budget = Budget()
-    dockerfile: str | None = None
-    target: str = ""  # the stage of it; "" = its last
-    contexts: Pairs = ()
-    args: Pairs = ()
-    labels: Pairs = ()
     platforms: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     shell: bool = False
-    build: tuple[BuildStep, ...] = ()
-    copy: tuple[FileCopy, ...] = ()
     wheels: tuple[str, ...] = ()  # Debian packages that build wheels
     optimize: bool | None = None  # None: as the fleet says
-    removal: Removal = Removal()
-    bytecode: Bytecode = Bytecode()
     torch: str | None = None  # of one without a base
     variants: tuple[VariantEntry, ...] = ()
     include: tuple[str, ...] = ()  # of the context, relative to it; () = all of it
-    # what is left out of the context: by its own .dockerignore, and by `include`
-    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,8 @@ from typing import Literal
 
 from slimbake.config.model import (
     Budget,
-    BuildStep,
     Bytecode,
     CompressionType,
-    Container,
-    FileCopy,
     Manifest,
     OwnStage,
     Pairs,
@@ -25,7 +22,7 @@ from slimbake.config.model import (
     Precision,
     Removal,
     Requirements,
-    Secret,
+    ServiceSettings,
     StartCheck,
 )
 from slimbake.config.naming import (
@@ -231,7 +228,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service(Container):
+class Service(ServiceSettings):
     """One image."""
 
     name: str
@@ -243,32 +240,16 @@ class Service(Container):
     packages: tuple[Package, ...]
     context: str  # without code of its own: PROGRAMS, of which nothing is sent
     env: Pairs
-    secrets: tuple[Secret, ...]
     weights: Weights | None
     mounts: bool  # its containers mount them as an image; else its own image holds them
     inference: Literal["torch", "onnx"]
     precision: Precision | None
     parity: Parity | None
     start: StartCheck
-    depends_on: Pairs  # entry -> condition: whichever of its variants start
-    trivial: bool  # its smoke may import next to nothing
-    smoke: str | None  # these three are relative to the context
-    verify: str | None
-    reference: str | None
     budget: Budget
-    dockerfile: str | None
-    target: str
-    contexts: Pairs
-    args: Pairs
-    labels: Pairs
     platforms: Platforms  # () = what the fleet is built for
     system: tuple[str, ...]
     optimize: bool
-    removal: Removal
-    bytecode: Bytecode
-    ignore: tuple[str, ...]  # the context's own .dockerignore
-    build: tuple[BuildStep, ...]
-    copy: tuple[FileCopy, ...]
 
     @property
     def place(self) -> str:

@@ -20,9 +20,10 @@ from slimbake.config.model import (
     Manifest,
     Requirements,
     ServiceEntry,
+    ServiceSettings,
     StartCheck,
-    container,
     once,
+    values_of,
 )
 from slimbake.config.naming import (
     CPU,
@@ -455,16 +456,17 @@ class _Resolution:
         user = entry.user
         if not user and not entry.dockerfile:
             user = USER
-        container_values = container(entry)
-        container_values["user"] = user
-        container_values["home"] = _home(user, scope)
-        container_values["healthcheck"] = _healthcheck(entry)
-        container_values["publish"] = self._published[entry.name]
+        values = values_of(entry, ServiceSettings)
+        values["user"] = user
+        values["home"] = _home(user, scope)
+        values["healthcheck"] = _healthcheck(entry)
+        values["publish"] = self._published[entry.name]
         system = dict.fromkeys(entry.system)
         if entry.shell:
             system |= dict.fromkeys(SHELL)
         start = entry.start or StartCheck("listens" if entry.port else "runs")
         return Service(
+            **values,
             name=draft.name,
             scope=scope,
             entry=entry.name,
@@ -473,34 +475,17 @@ class _Resolution:
             bases=bases,
             packages=self._installed(scope, draft.requirements, packages),
             context=entry.context or PROGRAMS,
-            **container_values,
             env=draft.env,
-            secrets=entry.secrets,
             weights=weights[draft.weights] if draft.weights else None,
             mounts=draft.mounts,
             inference=draft.inference,
             precision=draft.precision,
             parity=draft.parity,
             start=once(start),
-            depends_on=entry.depends_on,
-            trivial=entry.trivial,
-            smoke=entry.smoke,
-            verify=entry.verify,
-            reference=entry.reference,
             budget=draft.budget,
-            dockerfile=entry.dockerfile,
-            target=entry.target,
-            contexts=entry.contexts,
-            args=entry.args,
-            labels=entry.labels,
             platforms=draft.platforms,
             system=tuple(system),
             optimize=self._is_optimized(entry.optimize),
-            removal=entry.removal,
-            bytecode=entry.bytecode,
-            ignore=entry.ignore,
-            build=entry.build,
-            copy=entry.copy,
         )
 
 

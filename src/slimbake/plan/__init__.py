@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from slimbake.config.model import Pairs, container
+from slimbake.config.model import Container, Pairs, values_of
 from slimbake.fleet.model import Fleet, Service
 from slimbake.layers.model import Layering
 from slimbake.plan import targets as make
@@ -124,7 +124,7 @@ def _running(service: Service) -> Running:
         host=service.entry,
         variant=service.variant,
         copied=service.copied,
-        **container(service),
+        **values_of(service, Container),
         budget=service.budget,
         start=service.start,
         depends_on=service.depends_on,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from slimbake.config.model import BuildStep, FileCopy, OwnStage, Pairs, container, once
+from slimbake.config.model import BuildStep, Container, FileCopy, OwnStage, Pairs, once, values_of
 from slimbake.config.names import INVENTORY
 from slimbake.config.naming import (
     BAKE,
@@ -340,7 +340,7 @@ def service(
         lock=_lock(service),
         code=service.has_code,
         env=service.env,
-        **container(service),
+        **values_of(service, Container),
         copies=tuple(PlannedCopy(_origin(copy), copy.source, copy.to) for copy in service.copy),
         steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
     )
