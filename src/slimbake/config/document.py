@@ -88,20 +88,24 @@ class Places:
         key = value = self._root
         for step in path:
             if id(value) not in self._entries:
-                children = value.value if isinstance(value, yaml.CollectionNode) else ()
-                pairs = (
-                    children
-                    if isinstance(value, MappingNode)
-                    else ((child, child) for child in children)
-                )
-                named = [(k.value if k is not v else at, k, v) for at, (k, v) in enumerate(pairs)]
-                self._entries[id(value)] = {
-                    name: (k, v) for name, k, v in reversed(named) if isinstance(name, str | int)
-                }
+                self._entries[id(value)] = _entries(value)
             if step not in self._entries[id(value)]:
                 break
             key, value = self._entries[id(value)][step]
         return Position.of(key and key.start_mark), Position.of(value and value.start_mark)
+
+
+def _entries(node: Node | None) -> dict[Any, tuple[Node, Node]]:
+    """Of each entry of a mapping or list the nodes of its key and its value, by key or number."""
+    entries: dict[Any, tuple[Node, Node]] = {}
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if isinstance(key, ScalarNode):
+                entries.setdefault(key.value, (key, value))  # of two equal keys the first
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            entries[number] = (item, item)
+    return entries
 
 
 class YamlDocument(NamedTuple):
@@ -124,18 +128,19 @@ def read_yaml(text: str) -> YamlDocument:
     except _StopError:
         pass
     except yaml.MarkedYAMLError as error:
-        mark, place = error.context_mark, Position.of(error.problem_mark)
-        begins = f"{error.context} at line {mark.line + 1}\n" if mark else ""
-        near = " and ".join(map(repr, text.splitlines()[max(place.line - 2, 0) : place.line]))
-        reader.faults.append(
-            Fault(
-                place,
-                (),
-                f"not YAML: {error.problem or error.context}",
-                f"{begins}see {near}" + "; indent with spaces" * ("\\t" in near),
-            )
-        )
+        reader.faults.append(_no_yaml(error, text))
     return YamlDocument(value, tuple(reader.faults), complete, Places(text))
+
+
+def _no_yaml(error: yaml.MarkedYAMLError, text: str) -> Fault:
+    place = Position.of(error.problem_mark)
+    around = text.splitlines()[max(place.line - 2, 0) : place.line]
+    hint = f"see {' and '.join(map(repr, around))}"
+    if "\\t" in hint:  # a tab, as `repr` writes it
+        hint += "; indent with spaces"
+    if error.context_mark:
+        hint = f"{error.context} at line {error.context_mark.line + 1}\n{hint}"
+    return Fault(place, (), f"not YAML: {error.problem or error.context}", hint)
 
 
 class _StopError(Exception):

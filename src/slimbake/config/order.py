@@ -31,36 +31,37 @@ class Order:
         """The services that one depends on, and the condition of each; of one that is not written,
         what the other's healthcheck allows.
         """
-        return tuple(
-            (
-                dependency.name,
-                dependency.condition or (HEALTHY if self._has_health(dependency.name) else STARTED),
-            )
-            for dependency in self._written(service)
-        )
+        conditions = []
+        for dependency in self._written(service):
+            condition = dependency.condition
+            if not condition:
+                condition = HEALTHY if self._has_health(dependency.name) else STARTED
+            conditions.append((dependency.name, condition))
+        return tuple(conditions)
 
     def check(self) -> None:
         """Report every service that cannot start before another."""
         edges: dict[str, tuple[str, ...]] = {}
         for service in self._services:
+            others = []
             for dependency in self._written(service):
                 at: KeyPath = ("services", service, *dependency.key)
                 if dependency.name == service:
                     self._report.value(at, "a service cannot wait for itself", "remove it")
                 elif dependency.name not in self._services:
-                    hint = did_you_mean(dependency.name, self._services)
-                    alternative = f"of your compose file? `start: {{with: [{dependency.name}]}}` starts it, too"
-                    self._report.key(
-                        at,
-                        f"the manifest has no service '{dependency.name}'",
-                        f"{hint}\n{alternative}".lstrip(),
-                    )
+                    self._unknown(dependency.name, at)
                 else:
-                    edges[service] = (*edges.get(service, ()), dependency.name)
+                    others.append(dependency.name)
                     self._waits(dependency, at)
+            edges[service] = tuple(others)
         for loop in cycles(edges):
             message = f"a cycle of depends_on: {' -> '.join(loop)}"
             self._report.key(("services", loop[0], "depends_on"), message, "remove one of them")
+
+    def _unknown(self, name: str, at: KeyPath) -> None:
+        alternative = f"of your compose file? `start: {{with: [{name}]}}` starts it, too"
+        hint = f"{did_you_mean(name, self._services)}\n{alternative}".lstrip()
+        self._report.key(at, f"the manifest has no service '{name}'", hint)
 
     def _written(self, service: str) -> Iterator[_Dependency]:
         dependencies = self._services[service].get("depends_on", ())
@@ -74,33 +75,34 @@ class Order:
 
     def _waits(self, dependency: _Dependency, at: KeyPath) -> None:
         """Report what a service would wait for in vain."""
-        other = self._services[dependency.name]
+        name = dependency.name
+        other = self._services[name]
         if other.get("up") == TRUTH[1]:
-            message = f"'{dependency.name}' says `up: false`, so `slimbake up` does not start it"
-            fix = f"remove that from services.{dependency.name}, or this"
-            self._report.key(at, message, fix)
-        elif (
-            dependency.condition == HEALTHY
-            and other
-            and not self._has_health(dependency.name, own=True)
-        ):
-            fix = (
-                f"give services.{dependency.name} a `healthcheck`, or wait for {STARTED} or {ENDED}"
-            )
-            self._report.value((*at, "condition"), f"'{dependency.name}' has no healthcheck", fix)
+            message = f"'{name}' says `up: false`, so `slimbake up` does not start it"
+            self._report.key(at, message, f"remove that from services.{name}, or this")
+            return
+        if dependency.condition != HEALTHY or not other or self._may_have_health(name):
+            return
+        fix = f"give services.{name} a `healthcheck`, or wait for {STARTED} or {ENDED}"
+        self._report.value((*at, "condition"), f"'{name}' has no healthcheck", fix)
 
-    def _has_health(self, name: str, own: bool = False) -> bool:
-        """Whether the engine asks containers of a service how they are; `own`: of an image that has
-        a Dockerfile of its own, which may say so.
-        """
+    def _may_have_health(self, name: str) -> bool:
+        """Whether the engine asks them, or may: a Dockerfile of its own may say how."""
+        service = self._services[name]
+        if "dockerfile" in service and service.get("healthcheck") != TRUTH[1]:
+            return True
+        return self._has_health(name)
+
+    def _has_health(self, name: str) -> bool:
+        """Whether the engine asks containers of a service how they are, by what the manifest says."""
         service = self._services.get(name, {})
         healthcheck = service.get("healthcheck", TRUTH[0])
         if healthcheck == TRUTH[1]:
             return False
-        if isinstance(healthcheck, list) or (
-            isinstance(healthcheck, dict) and "test" in healthcheck
-        ):
+        if isinstance(healthcheck, list):
+            return True
+        if isinstance(healthcheck, dict) and "test" in healthcheck:
             return True
         if "dockerfile" in service:
-            return own
+            return False
         return not self._report.lacks(service, "port", ("services", name))

@@ -69,11 +69,8 @@ class _Reader:
 
     def _from(self, instruction: Instruction) -> None:
         arguments = instruction.rest.split()
-        image = _VARIABLE.sub(
-            lambda found: self._values.get(found[1] or found[2], found[0]),
-            arguments[0] if arguments else "",
-        )
-        self._refer(image, instruction.source)
+        image = arguments[0] if arguments else ""
+        self._refer(_expanded(image, self._values), instruction.source)
         self._stages += 1
         if len(arguments) > 2:  # FROM image AS name
             self._known.add(arguments[2].lower())
@@ -91,16 +88,15 @@ class _Reader:
             self.unknown.append(f"`{instruction.source}` reads an address, and names no checksum")
 
     def _mount(self, instruction: str, value: str) -> None:
-        options = _said(value)
+        options = _options(value)
         source = options.get("from")
         if '"' in value:
             self.unknown.append(f"`{instruction}` quotes a mount")
         elif source and source.lower() == INSIDE and INSIDE in self._links:
-            path = _VARIABLE.sub(
-                lambda found: self._given.get(found[1] or found[2], found[0]),
-                options.get("source") or options.get("src") or "",
-            )
-            self.inside.add("" if "$" in path else path.strip("/.") and path.removeprefix("/"))
+            path = _expanded(options.get("source") or options.get("src") or "", self._given)
+            if "$" in path or not path.strip("/."):
+                path = ""  # all of it
+            self.inside.add(path.removeprefix("/"))
         elif source:
             self._refer(source, instruction)
         elif options.get("type", "bind") == "bind":
@@ -115,8 +111,15 @@ class _Reader:
 
 
 @functools.cache
-def _said(mount: str) -> Mapping[str, str]:
+def _options(mount: str) -> Mapping[str, str]:
     """The keys of a mount; the same mounts stand in every Dockerfile of a fleet."""
-    return {
-        key.lower(): text for key, _, text in (part.partition("=") for part in mount.split(","))
-    }
+    options = {}
+    for part in mount.split(","):
+        key, _, text = part.partition("=")
+        options[key.lower()] = text
+    return options
+
+
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    """A text with the values of its variables; those that are not known stay as they are written."""
+    return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), text)
