@@ -57,13 +57,11 @@ def defined(name: str, text: str) -> OwnCompose:
     read.
     """
     with contextlib.suppress(*_UNREADABLE):
+        keys = {}
         services = yaml.load(text, Loader=_Loader)["services"]  # noqa: S506 - of safe values
-        settings_of = {
-            k: service if isinstance(service, dict) else {} for k, service in services.items()
-        }
-        return OwnCompose(
-            name, {k: frozenset(settings) for k, settings in settings_of.items()}, text
-        )
+        for service, settings in services.items():
+            keys[service] = frozenset(settings if isinstance(settings, dict) else ())
+        return OwnCompose(name, keys, text)
     return OwnCompose()
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from slimbake.config.axes import copied_bases
 from slimbake.config.document import KeyPath
-from slimbake.config.model import BaseEntry, Manifest, Requirements
+from slimbake.config.model import BaseEntry, Manifest
 from slimbake.config.naming import EXPORT, ONNX, derived
 from slimbake.config.report import ProblemReport
 from slimbake.config.specs import name_of
@@ -97,11 +97,8 @@ def without_export(manifest: Manifest, report: ProblemReport) -> None:
 
 
 def _exports(base: BaseEntry) -> bool:
-    return _requires_torch(base.requirements, *(variant.requirements for variant in base.variants))
-
-
-def _requires_torch(*requirements: Requirements) -> bool:
-    """Whether torch is asked for by its name."""
-    return any(
-        name_of(spec) == "torch" for requirement in requirements for spec in requirement.specs
-    )
+    """Whether a base, or a variant of it, asks for torch by its name."""
+    specs = [*base.requirements.specs]
+    for variant in base.variants:
+        specs += variant.requirements.specs
+    return "torch" in map(name_of, specs)

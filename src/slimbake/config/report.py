@@ -129,10 +129,11 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint: the known word that it begins with or the closest one, or all of them when none is close
     and they are few.
     """
-    lower = {candidate.lower(): candidate for candidate in sorted(candidates)}
-    longer = sorted(
-        (candidate for candidate in lower if word.lower().startswith(candidate)), key=len
-    )
-    if match := longer[-1:] or get_close_matches(word.lower(), lower, n=1):
-        return f"did you mean '{lower[match[0]]}'?"
-    return f"known: {', '.join(lower.values())}" if 0 < len(lower) <= 12 else ""
+    known = {candidate.lower(): candidate for candidate in sorted(candidates)}
+    matches = sorted(filter(word.lower().startswith, known), key=len, reverse=True)
+    matches = matches or get_close_matches(word.lower(), known, n=1)
+    if matches:
+        return f"did you mean '{known[matches[0]]}'?"
+    if 0 < len(known) <= 12:
+        return f"known: {', '.join(known.values())}"
+    return ""

@@ -69,10 +69,9 @@ def secrets_written(services: Raw, report: ProblemReport) -> None:
     """Warn of variables of images that look like a secret."""
     for service, entry in services.items():
         at: KeyPath = ("services", service)
-        places = {(*at, "env"): entry.get("env", {})} | {
-            (*at, "variants", name, "env"): variant.get("env", {})
-            for name, variant in entry.get("variants", {}).items()
-        }
+        places: dict[KeyPath, Raw] = {(*at, "env"): entry.get("env", {})}
+        for name, variant in entry.get("variants", {}).items():
+            places[*at, "variants", name, "env"] = variant.get("env", {})
         for path, variables in places.items():
             for name, value in variables.items():
                 plain = OF_A_FILE.search(name) or _PLAIN.fullmatch(value)

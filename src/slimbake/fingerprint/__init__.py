@@ -43,8 +43,9 @@ def of_services(plan: Plan, fingerprints: Mapping[str, str]) -> dict[str, str]:
     for target in plan.targets:
         if target.kind in CHECKS and target.service:
             names[target.service].append(target.name)
-    return {
-        service: digest("\0".join(fingerprints[name] for name in target_names))
-        for service, target_names in names.items()
-        if all(map(fingerprints.get, target_names))
-    }
+    covered = {}
+    for service, target_names in names.items():
+        known = [fingerprints.get(name) or "" for name in target_names]
+        if all(known):
+            covered[service] = digest("\0".join(known))
+    return covered

@@ -65,10 +65,9 @@ def without(full_account: Account, left_out: Input) -> str:
 def _fingerprint(ordered: Iterable[Input]) -> str:
     # No name and no digest holds a NUL, and each input has three words: no two lists come to the
     # same bytes.
-    parts = [
-        FORMAT,
-        *(word for entry in ordered for word in (entry.kind, entry.name, entry.digest)),
-    ]
+    parts = [FORMAT]
+    for entry in ordered:
+        parts += (entry.kind, entry.name, entry.digest)
     return digest("\0".join(parts))
 
 

@@ -212,13 +212,12 @@ class GitRepository:
         """Write the files of a commit, as a checkout would, into a folder that is empty. Raises
         SetupError.
         """
-        submodules = dict(self._write(commit, self._prefix, into))
+        submodules = {}
+        for path, link in self._write(commit, self._prefix, into):
+            submodules[str(Path(path).relative_to(self._prefix or "."))] = link
         root = into / self._prefix
         root.mkdir(parents=True, exist_ok=True)
-        return Snapshot(
-            root,
-            {str(Path(p).relative_to(self._prefix or ".")): link for p, link in submodules.items()},
-        )
+        return Snapshot(root, submodules)
 
     def _write(self, commit: str, prefix: str, into: Path) -> Iterator[tuple[str, str]]:
         """Write what lies below `prefix`; gives the submodules whose files are not to be had."""

@@ -41,8 +41,10 @@ class Source:
     @property
     def origin(self) -> str:
         """All that tells it from other sources of this package, as one word."""
-        exact = f"#sha256={self.sha256}" if self.sha256 else ""
-        return f"{self.address or self.file}{exact if '#' not in self.address else ''}"
+        place = self.address or self.file
+        if self.sha256 and "#" not in self.address:
+            return f"{place}#sha256={self.sha256}"
+        return place
 
     @property
     def repository(self) -> tuple[str, str, str]:

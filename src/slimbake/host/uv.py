@@ -235,15 +235,13 @@ def _failure(text: str, torch: str) -> SlimbakeError:
         )
     if "No solution found" in text or re.search(_LACKING, text):
         return NoSolution(text)
-    return SetupError(
-        f"uv could not resolve the requirements\n{text}",
-        (
+    hint = "`slimbake doctor` shows the indexes that this machine uses"
+    if torch and f"/{torch}/" in text:
+        hint = (
             f"PyTorch's own index was asked for +{torch}, of which no index of this machine has a"
             f" wheel; a mirror is named as any index is: UV_INDEX=https://HOST/{torch}"
-            if torch and f"/{torch}/" in text
-            else "`slimbake doctor` shows the indexes that this machine uses"
-        ),
-    )
+        )
+    return SetupError(f"uv could not resolve the requirements\n{text}", hint)
 
 
 def _unbuilt(text: str) -> SetupError | None:

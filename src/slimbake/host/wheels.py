@@ -56,12 +56,11 @@ def file_path(url: str) -> str:
 
 def parse_pylock(text: str) -> dict[str, tuple[Located, ...]]:
     """The wheels of each package in a pylock.toml (PEP 751) that was resolved for one platform."""
-    packages = toml_value(text).get("packages", [])
-    return {
-        package["name"]: tuple(map(_located, package["wheels"]))
-        for package in packages
-        if package.get("wheels")
-    }
+    wheels = {}
+    for package in toml_value(text).get("packages", []):
+        if package.get("wheels"):
+            wheels[package["name"]] = tuple(map(_located, package["wheels"]))
+    return wheels
 
 
 def _located(wheel: Mapping[str, Any]) -> Located:
@@ -89,17 +88,16 @@ def tags(python: str, platform: str) -> Mapping[Tag, int]:
 
     major, minor = (int(part) for part in python.split("."))
     machine = MACHINES[platform]
-    platforms = [*(f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1))]
-    platforms += [
-        *(f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")),
-        f"linux_{machine}",
-    ]
+    platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in range(GLIBC, 4, -1)]
+    platforms += [f"manylinux{year}_{machine}" for year in ("2014", "2010", "1")]
+    platforms.append(f"linux_{machine}")
     version = (major, minor)
-    ordered = (
-        *cpython_tags(version, platforms=platforms),
-        *compatible_tags(version, f"cp{major}{minor}", platforms),
-    )
-    return {tag: place for place, tag in reversed(tuple(enumerate(ordered)))}
+    ordered = [*cpython_tags(version, platforms=platforms)]
+    ordered += compatible_tags(version, f"cp{major}{minor}", platforms)
+    ranks: dict[Tag, int] = {}
+    for rank, tag in enumerate(ordered):
+        ranks.setdefault(tag, rank)
+    return ranks
 
 
 def fit(file: str, python: str, platform: str) -> int | None:

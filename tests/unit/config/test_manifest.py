@@ -8,13 +8,7 @@ import pytest
 
 from slimbake.config import manifest
 from slimbake.config.compose import defined
-from slimbake.config.model import (
-    Bytecode,
-    Ci,
-    LayersEntry,
-    Manifest,
-    ServiceEntry,
-)
+from slimbake.config.model import Ci, Manifest, ServiceEntry
 from slimbake.errors import ManifestError
 
 HEAD = 'project: atlas\npython: "3.11"\n'
@@ -69,23 +63,6 @@ def test_a_relative_manifest_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     read(tmp_path, HEAD + "services: {}\n")
     monkeypatch.chdir(tmp_path)
     assert manifest(Path("services.yaml")).file == tmp_path / "services.yaml"
-
-
-def test_what_is_said_of_layers_is_read(tmp_path: Path) -> None:
-    text = "layers: {limit: 8, registry: registry.example.com/shared}\nservices: {}\n"
-    found = read(tmp_path, HEAD + text)
-    assert found.layers == LayersEntry(limit=8, registry="registry.example.com/shared")
-
-
-def test_what_is_said_of_bytecode_is_read(tmp_path: Path) -> None:
-    services = {"a": "all", "b": "none", "c": "[torch/fx/**]"}
-    entries = (f"  {n}: {{context: x, bytecode: {said}}}\n" for n, said in services.items())
-    found = read(tmp_path, f"{HEAD}services:\n{''.join(entries)}", {"x/app.py": ""})
-    assert [each.bytecode for each in found.services] == [
-        Bytecode("all"),
-        Bytecode("none"),
-        Bytecode("rule", ("torch/fx/**",)),
-    ]
 
 
 def test_a_faulty_entry_does_not_make_others_unknown(tmp_path: Path) -> None:
