@@ -127,7 +127,7 @@ def tagged(server: Registry, slimbake: Slimbake, root: Path) -> None:
     document = ImageRepository(f"{server.name}/one").document("latest")
     assert document
     image = OnRegistry("one", f"{server.name}/one", document)
-    retag([image], {"one": f"{server.name}/one:new"}, seconds=20)
+    retag([image], {"one": f"{server.name}/one:new"})
 
 
 def attached(server: Registry, slimbake: Slimbake, root: Path) -> None:

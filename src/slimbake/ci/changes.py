@@ -75,7 +75,7 @@ def _state(file: Path, variables: Mapping[str, str], snapshot: Snapshot | None =
 
 
 def unchanged_since(project: Project, revision: str, console: Console) -> tuple[str, ...]:
-    """The services whose image, smoke and all that these stand on is now what it was at a commit.
+    """The services whose image, smoke and all that these need is now what it was at a commit.
 
     A commit that is not here, as in a shallow clone or after a push by force, is a doubt. A base
     that is rebuilt with the lock that it had is named, with the reasons.

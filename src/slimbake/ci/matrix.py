@@ -1,5 +1,5 @@
 """The jobs of a pipeline in waves, from the plan's graph: what is shared is built once, and before
-what stands on it.
+what is built on it.
 
 Wave 1 is one job for each lane, not one for each base: a base that extends another waits for it
 anyway, those that do not are built side by side by BuildKit, and no base has to be pulled to build

@@ -88,7 +88,7 @@ def text_table(
 ) -> str:
     """A table; the first `left` columns are words, and so are others without a figure in them.
 
-    Figures stand on the right. In a table that is wider than `width`, headings and words wrap in
+    Figures are on the right. In a table that is wider than `width`, headings and words wrap in
     their columns. With a `width` of 0, nothing wraps.
     """
     widths = []

@@ -78,7 +78,7 @@ class Bake:
 
 
 def _objects(stream: IO[str], rest: list[str]) -> Iterator[dict[str, Any]]:
-    """Objects that stand one after the other, indented, as rawjson writes them; other lines go to
+    """The objects of a stream, one after the other, indented, as rawjson writes them; other lines go to
     `rest`.
     """
     text = ""

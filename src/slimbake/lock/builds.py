@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from slimbake.config import requirement_places
@@ -55,7 +56,7 @@ def _problems(
     """
     scope = owner.scope
     entry = ("bases" if isinstance(owner, Base) else "services", owner.entry)
-    brought: dict[tuple[str, str], list[_Brought]] = {}
+    brought: dict[tuple[str, str], list[_Brought]] = {}  # by file and requirement
     ways = {pin: way(pin.name, scope, locked) for pin in locked[scope.name] if is_cuda(pin)}
     # Of a scope that asks for triton itself, torch was looked for on the package index.
     on_index = ("triton",) in ways.values()
@@ -64,25 +65,33 @@ def _problems(
             continue
         asked, files = _asked(scope.asks, leading)
         place = places.of(entry, owner.variant, asked, files)
-        requirement = "" if asked == pin.name else asked
+        requirement = asked
+        if asked == pin.name:
+            requirement = ""
         brought.setdefault((place.file, requirement), []).append(_Brought(place, leading, pin))
     for (_, requirement), found in brought.items():
-        place = min((each.place for each in found), key=lambda each: (each.line, each.column))
-        pins = [each.pin for each in found]
-        size = readable(sum(pin.bytes or 0 for pin in pins))
-        names = some([f"{pin.name}=={pin.version}" for pin in pins], _SHOWN)
-        packages = f"{counted(len(pins), 'CUDA package')}, {size} to download: {names}"
-        if requirement:
-            shortest = min((each.leading for each in found), key=len)
-            message = f"{' -> '.join(shortest[:-1])} brings {scope.name} {packages}"
-            otherwise = f"require a package without CUDA in place of {requirement}"
-            if "torch" in shortest[:-1]:
-                otherwise = "add an index with the CPU build of torch: UV_INDEX=https://HOST/cpu"
-        else:
-            message = f"{scope.name} asks for {packages}"
-            otherwise = "remove them here: what runs on CPUs needs none of them"
-        hint = f"if this runs on a GPU, write `torch: cuda` in {_speaker(owner)}\nelse {otherwise}"
-        yield Problem(place.file, place.line, place.column, place.path, message, hint)
+        yield _problem(owner, requirement, found)
+
+
+def _problem(owner: Base | Service, requirement: str, brought: Sequence[_Brought]) -> Problem:
+    """What is wrong with one requirement of a file, "" for the CUDA packages that the file names."""
+    scope = owner.scope
+    place = min((each.place for each in brought), key=lambda place: (place.line, place.column))
+    pins = [each.pin for each in brought]
+    size = readable(sum(pin.bytes or 0 for pin in pins))
+    names = some([f"{pin.name}=={pin.version}" for pin in pins], _SHOWN)
+    packages = f"{counted(len(pins), 'CUDA package')}, {size} to download: {names}"
+    if requirement:
+        shortest = min((each.leading for each in brought), key=len)
+        message = f"{' -> '.join(shortest[:-1])} brings {scope.name} {packages}"
+        otherwise = f"require a package without CUDA in place of {requirement}"
+        if "torch" in shortest[:-1]:
+            otherwise = "add an index with the CPU build of torch: UV_INDEX=https://HOST/cpu"
+    else:
+        message = f"{scope.name} asks for {packages}"
+        otherwise = "remove them here: what runs on CPUs needs none of them"
+    hint = f"if this runs on a GPU, write `torch: cuda` in {_speaker(owner)}\nelse {otherwise}"
+    return replace(place, message=message, hint=hint)
 
 
 def _asked(asks: Requirements, leading: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -100,17 +109,22 @@ def _speaker(owner: Base | Service) -> str:
     """Which entry of the manifest says the build of a base or service."""
     if isinstance(owner, Base):
         return f"bases.{owner.entry}"
-    return f"bases.{owner.bases[-1].entry}" if owner.bases else f"services.{owner.entry}"
+    if owner.bases:
+        return f"bases.{owner.bases[-1].entry}"
+    return f"services.{owner.entry}"
 
 
 def torch_builds(scopes: Sequence[Scope], locked: Locked) -> set[str]:
     """The builds of torch that something needs, or may need that is not locked yet."""
-    return {
-        scope.torch
-        for scope in scopes
-        if scope.name not in locked
-        or any(pin.name.startswith("torch") or is_cuda(pin) for pin in locked[scope.name])
-    }
+    builds = set()
+    for scope in scopes:
+        if scope.name not in locked or any(map(_needs_build, locked[scope.name])):
+            builds.add(scope.torch)
+    return builds
+
+
+def _needs_build(pin: Pin) -> bool:
+    return pin.name.startswith("torch") or is_cuda(pin)
 
 
 def refuse_no_torch(scope: Scope, in_use: Collection[str]) -> None:

@@ -24,15 +24,17 @@ _TORCH = re.compile(r"//download\.pytorch\.org/whl/(?:\w+/)?(cpu|cu\d+)/?$")
 def remarks(fleet: Fleet) -> Iterator[str]:
     """What files of requirements say and the manifest decides: pre-releases, and builds of torch."""
     scopes = [*(base.scope for base in fleet.bases), *(service.scope for service in fleet.services)]
-    for file in dict.fromkeys(file for scope in scopes for file in scope.asks.prereleases):
-        yield f"{file}: --pre allows pre-releases of all that is locked together with it"
+    prereleases: dict[str, None] = {}
     builds: dict[IndexLine, str] = {}
     for scope in scopes:
+        prereleases |= dict.fromkeys(scope.asks.prereleases)
         for line in scope.asks.indexes:
             build = _build_of(line)
             # The manifest decides about the build, unless it leaves it at the default.
             if build and scope.torch == CPU and build != CPU:
                 builds[line] = build
+    for file in prereleases:
+        yield f"{file}: --pre allows pre-releases of all that is locked together with it"
     for line, build in builds.items():
         yield f"{_shown(line)} chooses a build of torch: say `torch: {build}` in the manifest"
 
@@ -76,11 +78,12 @@ def refuse_unknown_indexes(scope: Scope, packages: PackageSources) -> None:
 def refuse_strangers(needed: Iterable[Needed], packages: PackageSources) -> None:
     """Raise ResolutionError for packages that another index gives than the manifest says."""
     for package in needed:
+        found = without_credentials(package.index)
+        if not found.startswith("http"):  # a folder of wheels is this machine's own
+            continue
         for address, patterns in packages.owners:
             owned = any(fnmatchcase(package.name, pattern) for pattern in patterns)
-            found = without_credentials(package.index)
-            # A folder of wheels is this machine's own.
-            if owned and found.startswith("http") and _compared(found) != _compared(address):
+            if owned and _compared(found) != _compared(address):
                 raise ResolutionError(
                     f"{package.name} {package.version} comes from {found}, and the manifest has it"
                     f" from {address}",

@@ -104,9 +104,9 @@ class _Locking:
         self._pins: dict[str, tuple[Pin, ...]] = {}  # by scope, without the scopes beneath
         # By lock: a pin whose wheel lies in the wheelhouse, and its successor.
         self._bumps: dict[str, list[tuple[Pin, Pin]]] = {}
-        self._sources = {
-            source.origin: source for sources in self._locks.sources.values() for source in sources
-        }
+        self._sources: dict[str, Source] = {}  # by origin
+        for sources in self._locks.sources.values():
+            self._sources |= {source.origin: source for source in sources}
         # Of a base that is gone there is nothing but its lock, which says what it is by its name.
         gone = self._locks.packages - {scope.lock for scope in locked_scopes(fleet)}
         self._gone = sorted(name for name in gone if name.startswith(base_target("")))
@@ -315,7 +315,9 @@ class _Locking:
     def _to_upgrade(self, scope: Scope) -> set[str]:
         """The packages of a scope that get a newer version if there is one."""
         names = {pin.name for pin in self._known(scope)}
-        return names if self._all else names & self._upgrade
+        if self._all:
+            return names
+        return names & self._upgrade
 
     def _is_fresh(self, scope: Scope, source: Source | None = None) -> bool:
         """Whether the lock of a scope stays as it is. `source`: what its wheel is built from."""
@@ -338,7 +340,10 @@ class _Locking:
             names = [*self._gone, scope.lock]
         elif scope.kind == "base" and scope.lock not in self._locks.records:
             names = [*self._gone, *scope.services, scope.lock]
-        return tuple(pin for name in names for pin in self._locks.pins(name))
+        pins: list[Pin] = []
+        for name in names:
+            pins += self._locks.pins(name)
+        return tuple(pins)
 
     def _resolve(self, scope: Scope, source: Source | None = None) -> None:
         """Resolve a scope if it is stale. `source`: what its wheel is built from."""
@@ -348,7 +353,7 @@ class _Locking:
         refuse_unknown_indexes(scope, self._machine.packages)
         known = self._known(scope)
         to_upgrade = self._to_upgrade(scope)
-        kept = [pin for pin in known if pin.name not in to_upgrade]
+        preferred = [pin for pin in known if pin.name not in to_upgrade]
         agreed = [part for part in settled(scope) if part not in scope.chain]
         with self._work.step(scope.name, f"locking {scope.name}"):
             try:
@@ -356,7 +361,7 @@ class _Locking:
                     scope,
                     self._fleet.root,
                     self._machine,
-                    kept,
+                    preferred,
                     Taken(self._pins_of(scope.chain), self._pins_of(agreed)),
                     self._console,
                     dict(self._sources),
@@ -379,7 +384,10 @@ class _Locking:
         return names
 
     def _pins_of(self, scopes: Iterable[Scope]) -> tuple[Pin, ...]:
-        return tuple(pin for scope in scopes for pin in self._pins[scope.name])
+        pins: list[Pin] = []
+        for scope in scopes:
+            pins += self._pins[scope.name]
+        return tuple(pins)
 
     def _described(self, sources: Sequence[Source], scope: Scope) -> list[Source]:
         """Sources with what builds them."""
@@ -560,7 +568,9 @@ def _combined(
     if problems or any(isinstance(error, ResolutionError) for error in others):
         kind = ResolutionError
     text = "\n".join((*parts, *notes))
-    return kind(text, others[0].hint) if len(names) == 1 else kind(text)
+    if len(names) == 1:
+        return kind(text, others[0].hint)
+    return kind(text)
 
 
 def successors(before: Iterable[Pin], after: Iterable[Pin]) -> Iterator[tuple[Pin, Pin]]:
@@ -581,5 +591,7 @@ def _measured(pin: Pin, wheels: Store) -> Pin:
     sized = []
     for wheel in pin.wheels:
         held = wheels.held(wheel.sha256, wheel.file, wheel.bytes)
-        sized.append(replace(wheel, bytes=held.path.stat().st_size) if held else wheel)
+        if held:
+            wheel = replace(wheel, bytes=held.path.stat().st_size)
+        sized.append(wheel)
     return replace(pin, wheels=tuple(sized))

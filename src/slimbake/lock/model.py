@@ -81,7 +81,7 @@ def question(scope: Scope, projects: Mapping[str, str], base_digests: Iterable[s
     """The digest of all that a lock answers, less the indexes.
 
     The names of scopes count for nothing, nor does their order; what they ask for and the locks of
-    what they stand on do. `projects`: the path of each local package -> the text of its
+    the scopes below do. `projects`: the path of each local package -> the text of its
     pyproject.toml, setup.cfg and setup.py; `base_digests`: the digests of those locks.
     """
     asks = scope.asks

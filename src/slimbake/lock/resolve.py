@@ -5,7 +5,6 @@ The versions of the scopes below are taken as they are.
 
 from __future__ import annotations
 
-import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from slimbake.config.naming import CPU, CUDA
@@ -32,8 +31,9 @@ from slimbake.lock.model import Pin, merged
 
 # The packages of which PyTorch's indexes have one build for each kind of machine.
 TORCH = frozenset({"torch", "torchaudio", "torchvision"})
-# Docker's images of Python have this setuptools before Python 3.12, and pip keeps it where it fits. Many
-# a package that requires any setuptools fails with 82 or newer, which has no `pkg_resources`.
+# Docker's images of Python 3.10 and 3.11 have this setuptools (versions.json of docker-library/python
+# at commit 4f070595 of 2026-06-23), and pip keeps it where it fits. Many a package that requires any
+# setuptools fails with 82 or newer, which has no `pkg_resources`.
 _SETUPTOOLS = "79.0.1"
 _BUILD = re.compile(r"/(cpu|cu\d+)/?$")  # the end of the address of such an index or a mirror of it
 
@@ -156,9 +156,14 @@ class Uv(PipCompile):
             if len(asks.by_file) < 2:
                 raise
             # What the manifest itself asks for holds for every file.
-            in_files = set(itertools.chain(*asks.by_file))
-            own = [line for spec, line in line_of.items() if spec not in in_files] + local_lines
-            files = [[*(line_of[spec] for spec in file), *own] for file in asks.by_file]
+            own = dict(line_of)
+            files = []
+            for specs in asks.by_file:
+                files.append([line_of[spec] for spec in specs])
+                for spec in specs:
+                    own.pop(spec, None)
+            for file in files:
+                file += [*own.values(), *local_lines]
             needed = self._as_pip_would(lines, files, locked, options)
         return tuple(package for package in needed if package.name not in local_names)
 
@@ -275,8 +280,10 @@ def _source_packages(scope: Scope) -> list[str]:
 
 def _torch_wheels(machine: Machine) -> list[str]:
     """The names of the wheels of torch that lie in folders of this machine."""
-    folders = machine.packages.find_links_folders
-    return [file.name for folder in folders for file in folder.glob("torch*.whl")]
+    files = []
+    for folder in machine.packages.find_links_folders:
+        files += [file.name for file in folder.glob("torch*.whl")]
+    return files
 
 
 def _torch_backend(scope: Scope, machine: Machine, constraints: Iterable[str]) -> str:
@@ -313,7 +320,10 @@ def _torch_constraints(files: Iterable[str], scope: Scope, platform: str) -> tup
     newest: dict[str, Version] = {}
     other_builds: dict[str, None] = {}
     for file in files:
-        name, version, _, _ = parse_wheel_filename(file)
+        try:
+            name, version, _, _ = parse_wheel_filename(file)
+        except InvalidWheelFilename:  # uv passes over such a file, too
+            continue
         if name not in specifier_of or version.local is None:
             continue
         if version.local == scope.torch:

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from slimbake.console import Console
 from slimbake.errors import SetupError, SlimbakeError
 from slimbake.host.files import content
 from slimbake.plan.graph import relinked
-from slimbake.plan.model import Plan
+from slimbake.plan.model import Plan, Target
 from slimbake.release.command import BakeOptions, arguments, environment
-from slimbake.release.events import Progress, Steps, Vertex, failure, transient
+from slimbake.release.events import Progress, Steps, Vertex, VertexChange, failure, transient
 from slimbake.release.show import Board, Plain, show
 from slimbake.release.site import Site
 
@@ -58,17 +58,15 @@ def bake(
     options: BakeOptions,
     *,
     checks: bool = True,
-    plan: Plan | None = None,
 ) -> BakeResult:
     """Build these targets, and run the checks of those that are services.
 
-    `checks`: false builds the images alone; `plan`: another one than the project's. With
-    `options.keep_going`, what fails is left out with all that stands on it. Raises SetupError for
-    secrets that are missing, BuildError where a target does not build, CheckError where a check
-    does not hold.
+    `checks`: false builds the images alone. With `options.keep_going`, what fails is left out, and
+    what needs it. Raises SetupError for secrets that are missing, BuildError where a target does
+    not build, CheckError where a check does not hold.
     """
     # What is pushed was checked before that, so its checks do not run again.
-    plan = relinked(plan or site.plan, site.around.pushed)
+    plan = relinked(site.plan, site.around.pushed)
     if missing := missing_secrets(plan, targets, site.root):
         listing = "\n".join(f"  {secret}" for secret in missing)
         raise SetupError(f"the build wants secrets that are not there\n{listing}")
@@ -96,6 +94,7 @@ def bake(
 def _patiently(
     build: Callable[[BakeOptions], _Run], options: BakeOptions, console: Console
 ) -> _Run:
+    """Build, and again where the builder itself gave up."""
     run = build(options)
     for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
@@ -111,12 +110,9 @@ def _patiently(
 
 
 def _build(
-    site: Site,
-    plan: Plan,
-    names: tuple[str, ...],
-    steps: Steps,
-    options: BakeOptions,
+    site: Site, plan: Plan, names: tuple[str, ...], steps: Steps, options: BakeOptions
 ) -> _Run:
+    """Run `docker buildx bake` for these targets, and show it."""
     site.built.set()
     progress = Progress(steps, only=names[0] if len(names) == 1 else "")
     targets = plan.needed(names)
@@ -137,24 +133,36 @@ def _build(
             warnings = _follow(plan, running, progress, shown)
             if not running.code:
                 shown.complete()
-        lines = []
-        for vertex in progress.vertices.values():
-            lines += [(vertex.step.target, line) for line in vertex.log]
-        ran = [target for target in targets if target.name in progress.ran]
-        note_smokes(site.workspace, site.root, ran, lines)
+        _note_smokes(site, targets, progress)
         for warning in warnings:
             site.console.say(warning)
         if running.code:
             broken = progress.failed or Vertex(steps.step("bake"), "failed", error=running.text)
             return _Run({}, broken, running.text, progress.ran)
         entries = json.loads(metadata.read_text("utf-8"))
-    # With the containerd store, an engine calls an image by its manifest; without, by its configuration.
+    return _Run(_digests(entries), None, running.text, progress.ran)
+
+
+def _note_smokes(site: Site, targets: Sequence[Target], progress: Progress) -> None:
+    lines = []
+    for vertex in progress.vertices.values():
+        lines += [(vertex.step.target, line) for line in vertex.log]
+    ran = [target for target in targets if target.name in progress.ran]
+    note_smokes(site.workspace, site.root, ran, lines)
+
+
+def _digests(entries: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """The ids of each image, by its target, as buildx's metadata has them.
+
+    With the containerd store, an engine calls an image by its manifest; without, by its
+    configuration.
+    """
     digests = {}
     for name, entry in entries.items():
         manifest = entry.get("containerimage.digest")
         config = entry.get("containerimage.config.digest")
         digests[name] = tuple(filter(None, (manifest, config)))
-    return _Run(digests, None, running.text, progress.ran)
+    return digests
 
 
 def _follow(
@@ -166,13 +174,17 @@ def _follow(
         for change in progress.take(event):
             shown.take(change)
             if change.line.startswith(WARNING):
-                warning = change.line.removeprefix(WARNING)
-                name = change.vertex.step.target
-                # Neither a smoke nor what compiles modules knows of which service it is.
-                if name and plan.target(name).kind in ("smoke", "service"):
-                    warning = f"services.{plan.target(name).service}: {warning}"
-                warnings[f"warning: {warning}"] = None
+                warnings[_warning(plan, change)] = None
     return list(warnings)
+
+
+def _warning(plan: Plan, change: VertexChange) -> str:
+    warning = change.line.removeprefix(WARNING)
+    name = change.vertex.step.target
+    # Neither a smoke nor what compiles modules knows of which service it is.
+    if name and plan.target(name).kind in ("smoke", "service"):
+        warning = f"services.{plan.target(name).service}: {warning}"
+    return f"warning: {warning}"
 
 
 def _dockerfiles(plan: Plan, root: Path) -> dict[str, str]:

@@ -47,7 +47,7 @@ class BakeOptions:
     """How one bake is done."""
 
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
-    keep_going: bool = False  # leave out what fails, with all that stands on it
+    keep_going: bool = False  # leave out what fails, and what needs it
     platform: str = ""  # build for this one alone; "" = as the bake file says
     # the builder is not the engine's own: what it builds has to be brought there
     load: bool = False

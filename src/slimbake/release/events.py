@@ -69,7 +69,7 @@ class Progress:
     def finished(self, target: str) -> bool:
         """Whether the last steps of a target, which no other step of it needs, have ended well.
 
-        BuildKit names all steps of a target before it runs the first, those of what it stands on
+        BuildKit names all steps of a target before it runs the first, those of what it needs
         included. Steps before the last need never run: they may be cached.
         """
         last = self._named.get(target, set()) - self._inputs.get(target, set())
@@ -301,7 +301,7 @@ def transient(vertex: Vertex, text: str) -> bool:
 
 
 def _counted(plan: Plan, log: Sequence[str]) -> Target | None:
-    """The inventory that its log names: buildx may show it under the name of one that stands on it."""
+    """The inventory that its log names: buildx may show it under the name of one that needs it."""
     for target in plan.targets:
         if target.kind == "inventory" and f"inventory of {target.checked}" in log:
             return target

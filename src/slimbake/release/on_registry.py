@@ -89,7 +89,6 @@ def on_registry(
 def released_images(
     names: Mapping[str, str],
     ca_bundle: str = "",
-    seconds: float = SECONDS,
     hint: str = "`slimbake bake --push` releases them; `--tag` says which",
     *,
     required: bool = True,
@@ -107,23 +106,22 @@ def released_images(
     def read(target: str, repository: ImageRepository) -> StoredManifest | None:
         return repository.document(references[target])
 
-    answers = ask_each(repositories, read, ca_bundle, seconds)
     images = []
     faults = []
-    for target, answer in answers.items():
+    for target, answer in ask_each(repositories, read, ca_bundle).items():
         if isinstance(answer, StoredManifest):
             images.append(OnRegistry(target, repositories[target], answer))
-        elif answer or required:
-            faults.append(f"{names[target]}: {answer or 'the registry has none'}")
-            hint = answer.hint if answer else hint
+        elif answer:
+            faults.append(f"{names[target]}: {answer}")
+            hint = answer.hint
+        elif required:
+            faults.append(f"{names[target]}: the registry has none")
     if faults:
         raise SetupError("\n".join(faults), hint)
     return tuple(images)
 
 
-def attached_sboms(
-    images: Iterable[OnRegistry], ca_bundle: str = "", seconds: float = SECONDS
-) -> dict[str, dict[str, str]]:
+def attached_sboms(images: Iterable[OnRegistry], ca_bundle: str = "") -> dict[str, dict[str, str]]:
     """The SBOMs that are attached to images of a registry: target -> platform -> text.
 
     The only platform is "". Raises RegistryError.
@@ -139,7 +137,7 @@ def attached_sboms(
         return texts
 
     sboms = {}
-    for name, answer in ask_each(_repositories(by_name), read, ca_bundle, seconds).items():
+    for name, answer in ask_each(_repositories(by_name), read, ca_bundle).items():
         if isinstance(answer, RegistryError):
             raise answer
         sboms[name] = answer
@@ -152,14 +150,14 @@ def _repositories(images: Mapping[str, OnRegistry]) -> dict[str, str]:
 
 def _attached_sbom(repository: ImageRepository, digest: str) -> str:
     """The SBOM that was attached last to a manifest; "" where there is none."""
-    sboms = []
+    sboms: dict[str, str] = {}  # its digest, by the time when it was made
     for referrer in repository.referrers(digest):
         if referrer.get("artifactType") == SBOM:
-            sboms.append(referrer)
+            created = (referrer.get("annotations") or {}).get(CREATED, "")
+            sboms.setdefault(created, str(referrer["digest"]))
     if not sboms:
         return ""
-    latest = max(sboms, key=lambda sbom: (sbom.get("annotations") or {}).get(CREATED, ""))
-    digest = str(latest["digest"])
+    digest = sboms[max(sboms)]
     blob = ""
     artifact = repository.document(digest)
     if artifact:
@@ -170,12 +168,7 @@ def _attached_sbom(repository: ImageRepository, digest: str) -> str:
     return repository.blob(blob).decode()
 
 
-def retag(
-    images: Iterable[OnRegistry],
-    names: Mapping[str, str],
-    ca_bundle: str = "",
-    seconds: float = SECONDS,
-) -> None:
+def retag(images: Iterable[OnRegistry], names: Mapping[str, str], ca_bundle: str = "") -> None:
     """Give images that a registry has their names of this version, target -> REPOSITORY:TAG.
 
     Digests stay, so what is attached to the images stays attached. Raises BuildError with the
@@ -187,7 +180,7 @@ def retag(
         repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
     lines = ["images that the registry has could not be tagged"]
-    for name, answer in ask_each(_repositories(by_name), put, ca_bundle, seconds).items():
+    for name, answer in ask_each(_repositories(by_name), put, ca_bundle).items():
         if isinstance(answer, RegistryError):
             lines.append(f"{names[name]}: {answer}")
     if len(lines) > 1:

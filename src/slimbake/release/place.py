@@ -45,9 +45,9 @@ class BakeRequest:
     missing: bool = False
     # layers of packages that the registry has under their keys are not built
     take_layers: bool = False
-    keep_going: bool = False  # leave out what fails, with all that stands on it
+    keep_going: bool = False  # leave out what fails, and what needs it
     platform: str = ""  # the only one that is built for; "" = as planned
-    # target -> REPOSITORY@DIGEST: not built, but stood on
+    # target -> REPOSITORY@DIGEST, which is not built
     pushed: Mapping[str, str] = field(default_factory=dict)
     sets: tuple[str, ...] = ()  # overrides, as buildx takes them
     frozen: bool = False  # stale locks and generated files are an error

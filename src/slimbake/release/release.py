@@ -65,7 +65,8 @@ class Released:
         if not self.failures:
             return None
         reasons = tuple(dict.fromkeys(self.failures.values()))
-        tagged, failed = ", ".join(self.names) or "none", ", ".join(self.failures)
+        tagged = ", ".join(self.names) or "none"
+        failed = ", ".join(self.failures)
         return together(reasons, f"tagged all the same: {tagged}\nnot tagged: {failed}")
 
     def expect_all(self) -> None:
@@ -106,9 +107,9 @@ def release(project: Project, request: BakeRequest, console: Console) -> Release
         rest = tuple(name for name in request.targets if name not in finished)
         if not request.push:  # nothing here has what other jobs pushed, to give it a name
             request = replace(request, targets=rest)
-        site = site.standing_on(_shared(site.plan, found))
+        site = site.with_pushed(_shared(site.plan, found))
         if request.take_layers:
-            site = site.standing_on(found_layers(site, rest, request))
+            site = site.with_pushed(found_layers(site, rest, request))
         site = site.stocked(rest)
         build = place.make(site, rest, request) if rest else BuiltImages()
         return _released(site, place, request, found, build, fingerprints, scan)
@@ -168,28 +169,22 @@ def _found(
 
 
 def offered(
-    site: Site, targets: Collection[str], registry: str, fingerprints: Mapping[str, str]
+    site: Site, targets: Iterable[str], registry: str, fingerprints: Mapping[str, str]
 ) -> tuple[OnRegistry, ...]:
     """The images of these targets that a registry has for these fingerprints. Prints which, and
     doubts.
     """
-    images = _on_registry(site, targets, registry, fingerprints)
+    ca_bundle = site.around.ca_bundle
+    images = on_registry(
+        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
+    )
     if images:
         site.console.say(f"on the registry: {', '.join(image.target for image in images)}")
     return images
 
 
-def _on_registry(
-    site: Site, targets: Iterable[str], registry: str, fingerprints: Mapping[str, str]
-) -> tuple[OnRegistry, ...]:
-    ca_bundle = site.around.ca_bundle
-    return on_registry(
-        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
-    )
-
-
 def _shared(plan: Plan, found: Iterable[OnRegistry]) -> dict[str, str]:
-    """What services stand on, of these images: target -> REPOSITORY@DIGEST."""
+    """Those of these images that services are built on: target -> REPOSITORY@DIGEST."""
     return {image.target: image.reference for image in found if plan.target(image.target).shared}
 
 
@@ -237,16 +232,9 @@ def _released(
     """Start what was built, measure it, hold it to its budgets, then tag and push it."""
     candidates = _Candidates(build, found, request.keep_going)
     starts, measurement = _started(site, request, candidates, build, fingerprints)
-    candidates.refuse(
-        over_budget(site.plan, _without(measurement, candidates.failures)), "over budget"
-    )
-
-    documents: Documents = {}
-    if request.push or scan:
-        documents = sboms(site, candidates.built, request.platform)
-    scanned = Scans({})
-    if scan:
-        scanned = scans(site, scan, candidates.built, documents, candidates.on_registry)
+    over = over_budget(site.plan, _without(measurement, candidates.failures))
+    candidates.refuse(over, "over budget")
+    documents, scanned = _scanned(site, request, candidates, scan)
     candidates.refuse(scanned.refused, "the scan stops the release")
     _refuse_together(site.plan, request.targets, candidates.failures)
 
@@ -307,6 +295,19 @@ def _started(
             return starts, measuring.result()
 
 
+def _scanned(
+    site: Site, request: BakeRequest, candidates: _Candidates, scan: Scan | None
+) -> tuple[Documents, Scans]:
+    """Make the SBOMs that a push or a scan needs, and scan them."""
+    documents: Documents = {}
+    if request.push or scan:
+        documents = sboms(site, candidates.built, request.platform)
+    if scan is None:
+        return documents, Scans({})
+    images = candidates.built
+    return documents, scans(site, scan, images, documents, candidates.on_registry)
+
+
 def _beside(
     site: Site,
     request: BakeRequest,
@@ -323,7 +324,14 @@ def _beside(
     names.difference_update(available)
     if not names or not fingerprints:
         return {}
-    images = _on_registry(site, sorted(names), request.registry, fingerprints)
+    images = on_registry(
+        site.plan,
+        sorted(names),
+        fingerprints,
+        request.registry,
+        site.console,
+        ca_bundle=site.around.ca_bundle,
+    )
     return {image.target: image.reference for image in images}
 
 
@@ -382,7 +390,7 @@ def _unedited(site: Site, request: BakeRequest, before: Mapping[str, str]) -> di
 
 
 def _built(plan: Plan, build: BuiltImages) -> frozenset[str]:
-    """The images of which a step ran, be it in what they stand on."""
+    """The images of which a step ran, or of a target that they need."""
     names: set[str] = set()
     for image in build.images:
         if image.name in build.unchanged or not plan.target(image.name).released:

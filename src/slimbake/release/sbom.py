@@ -41,7 +41,8 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
     from slimbake.release.sbom_document import document  # the library costs 0.15 s
 
     names = locks(plan, service)
-    if missing := [name for name in names if not (root / LOCKS / name).is_file()]:
+    missing = [name for name in names if not (root / LOCKS / name).is_file()]
+    if missing:
         raise SetupError(f"there is no lock: {', '.join(missing)}", "`slimbake lock` makes it")
     digest = dict(plan.target(service).labels).get(LOCK, "")
     if docker.engine_image(image).labels.get(LOCK, "") != digest:
@@ -49,12 +50,11 @@ def sbom(plan: Plan, service: str, image: str, root: Path, platform: str = "") -
             f"the image of {service} was made from other locks",
             f"`slimbake bake {service}` writes it again",
         )
+    options = ["--network=none", "--read-only", "--cap-drop=ALL", "--user=65532:65532"]
+    if platform:
+        options.append(f"--platform={platform}")
     output = docker.container_output(
-        "--network=none",
-        "--read-only",
-        "--cap-drop=ALL",
-        "--user=65532:65532",
-        *((f"--platform={platform}",) if platform else ()),
+        *options,
         "--entrypoint=/opt/slimbake/bin/python",
         image,
         *from_stdin("contents", site=True),
@@ -81,24 +81,22 @@ def read_sbom_locks(
     debian: dict[DebianPackage, str] = {}
     folders: list[WeightsFolder] = []
     for name, text in texts.items():
-        layer, weights = name.removesuffix(".txt"), name.startswith("weights-")
-        if name.endswith(".system.txt"):
-            debian |= {
-                DebianPackage(deb.name, deb.version, deb.arch): deb.sha256
-                for deb in debs.parse_debs(text)
-            }
-        elif weights and (files := _FILE.findall(text)):
+        lock = name.removesuffix(".txt")
+        if lock.endswith(".system"):
+            for deb in debs.parse_debs(text):
+                debian[DebianPackage(deb.name, deb.version, deb.arch)] = deb.sha256
+            continue
+        form = exports.get(name, "")
+        weights = lock.startswith("weights-")
+        files = _FILE.findall(text) if weights else []
+        if files:
             rows = tuple((path, digest) for digest, path in files)
-            folders.append(
-                WeightsFolder(layer.removeprefix("weights-"), rows, exports.get(name, ""))
-            )
-        else:
-            form = exports.get(name, "")
-            for pin in parse_pins(text):
-                if pin.machines and machine not in pin.machines:
-                    continue
-                hashes = tuple(
-                    wheel.sha256 for wheel in pin.wheels if wheel.sha256 and wheel.runs_on(machine)
-                )
-                packages.append(Locked(pin.name, pin.version, hashes, layer, weights, form))
+            folders.append(WeightsFolder(lock.removeprefix("weights-"), rows, form))
+            continue
+        for pin in parse_pins(text):
+            if pin.machines and machine not in pin.machines:
+                continue
+            wheels = [wheel for wheel in pin.wheels if wheel.runs_on(machine)]
+            hashes = tuple(wheel.sha256 for wheel in wheels if wheel.sha256)
+            packages.append(Locked(pin.name, pin.version, hashes, lock, weights, form))
     return SbomLocks(tuple(packages), debian, tuple(folders))

@@ -77,19 +77,17 @@ def parse_contents(text: str) -> InstalledContents:
     """What the program `contents` of check.pyz printed in an image. Raises SetupError for anything else."""
     try:
         contents = json_value(text)
-        distributions = (
-            {**entry, **{key: canonicalize_name(entry[key]) for key in ("name", "within")}}
-            for entry in contents["distributions"]
-        )
+        distributions = []
+        for entry in contents["distributions"]:
+            names = {key: canonicalize_name(entry[key]) for key in ("name", "within")}
+            distributions.append(typed(Distribution, {**entry, **names}))
         fields = {
             "python": contents["python"],
             "machine": contents["machine"],
             "system": contents["system"]["name"],
             "release": contents["system"]["version"],
             "debian": tuple(typed(DebianPackage, package) for package in contents["debian"]),
-            "distributions": tuple(
-                typed(Distribution, distribution) for distribution in distributions
-            ),
+            "distributions": tuple(distributions),
         }
         return typed(InstalledContents, fields)
     except WRONG as error:

@@ -54,8 +54,8 @@ class Site:
     def workspace(self) -> Workspace:
         return self.project.workspace
 
-    def standing_on(self, pushed: Mapping[str, str]) -> Site:
-        """The site where these are stood on too, target -> REPOSITORY@DIGEST, and not built."""
+    def with_pushed(self, pushed: Mapping[str, str]) -> Site:
+        """The site where these images are taken too, target -> REPOSITORY@DIGEST, and not built."""
         around = replace(self.around, pushed={**self.around.pushed, **pushed})
         return replace(self, around=around)
 
@@ -115,7 +115,7 @@ def hold(
     """Hold a project while it is built: what is built is staged under one name until it is checked.
 
     `targets`: what is built: only their locks have to be fresh; `frozen`: stale locks and generated
-    files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, not built here, but stood on;
+    files are an error, as in CI; `pushed`: target -> REPOSITORY@DIGEST, which is not built here;
     `platform`: the only one that is built for, "" = as planned.
 
     Locks what of these targets was never locked, and brings generated files up to date. In the end,

@@ -62,8 +62,12 @@ class _StartCheck:
     key: str  # of all that its outcome depends on
 
     @property
+    def name(self) -> str:
+        return self.service.service
+
+    @property
     def title(self) -> str:
-        return f"{self.service.service} {self.platform}".rstrip()
+        return f"{self.name} {self.platform}".rstrip()
 
 
 def start_checks(
@@ -94,9 +98,9 @@ def start_checks(
     for check, outcome in zip(new, outcomes, strict=True):
         if outcome.why is None:  # it has no command
             continue
-        ran.add(check.service.service)
+        ran.add(check.name)
         if outcome.why:
-            failed[check.service.service] = outcome.why
+            failed[check.name] = outcome.why
             continue
         ways[check.key] = BY_ENGINE if outcome.by_engine else START
         if outcome.warning:
@@ -107,11 +111,11 @@ def start_checks(
         lines = [f"{key} {way}" for key, way in ways.items()]
         site.workspace.write(HELD, lines[-_KEPT:])
 
-    unproven = {check.service.service for check in checks if check.key not in ways}
-    started = {}
+    # An image is proven once it starts for each of its platforms.
+    started = {check.name: ways.get(check.key, "") for check in checks}
     for check in checks:
-        if check.service.service not in unproven:
-            started[check.service.service] = ways[check.key]
+        if check.key not in ways:
+            started.pop(check.name, None)
     return Starts(failed, started, frozenset(ran))
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service
+from tests.unit.fleets import asks, fleet, locked, service
 from tests.unit.machines import debian
 
 from slimbake.console import Console
 from slimbake.host.files import half_of
+from slimbake.host.wheels import Wheel
 from slimbake.inside.fetch import FetchError
+from slimbake.lock import wheelhouse
 from slimbake.lock.locks import SYSTEM_HEADER, Locks
+from slimbake.lock.model import Pin
 from slimbake.lock.wheelhouse.store import Held, Store, store
 
 
@@ -159,3 +162,20 @@ def test_a_damaged_deb_is_fetched_again(tmp_path: Path, monkeypatch: pytest.Monk
     found = fetch_debian(db, locks, debian(), hashing, Console(said.append))
     assert said[0] == "libx_1_amd64.deb is damaged: slimbake downloads it again"
     assert found["db.system"][0].path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("tag", "platform"),
+    [
+        ("py3-none-any", "linux/amd64"),
+        ("cp311-cp311-manylinux_2_28_x86_64", "linux/amd64"),
+        ("cp311-cp311-manylinux_2_28_aarch64", "linux/arm64"),
+        ("cp39-cp39-win_amd64", "linux/amd64"),  # named by a lock all the same
+    ],
+)
+def test_a_wheel_is_looked_up_for_a_platform_that_it_fits(tag: str, platform: str) -> None:
+    both = ("linux/amd64", "linux/arm64")
+    made = fleet(service("api", requirements=asks("six")), platforms=both)
+    pin = Pin("six", "1", (Wheel(f"six-1-{tag}.whl", 9, "0" * 64),))
+    [wanted] = wheelhouse._wanted(made, locked(api=[pin]))
+    assert (wanted.platform, wanted.lock, wanted.pin) == (platform, "api", pin)

@@ -149,3 +149,25 @@ def test_as_many_start_at_once_as_the_engine_s_machine_bears(
 ) -> None:
     monkeypatch.setattr("slimbake.host.kernel.memory", lambda: here)
     assert starts._at_once(replace(ENGINE, cores=cores, memory=engine)) == expected
+
+
+BOTH = ("linux/amd64", "linux/arm64")
+
+
+@pytest.mark.parametrize(
+    ("store", "built", "only", "expected"),
+    [
+        ("containerd", BOTH, "", ["", "linux/arm64"]),
+        ("containerd", BOTH[1:], "", ["linux/arm64"]),
+        ("containerd", BOTH, "linux/amd64", [""]),
+        ("containerd", BOTH, "linux/arm64", ["linux/arm64"]),
+        ("graph", BOTH, "", [""]),
+        ("graph", BOTH[1:], "", ["linux/arm64"]),
+    ],
+)
+def test_an_image_is_started_for_each_platform_that_the_engine_holds(
+    store: Any, built: tuple[str, ...], only: str, expected: list[str]
+) -> None:
+    made = planned(service("api"), platforms=built)
+    site: Any = types.SimpleNamespace(plan=made, engine=replace(ENGINE, store=store))
+    assert starts._platforms(site, "api", only) == expected

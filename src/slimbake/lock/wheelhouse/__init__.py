@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimbake.console import Console
+from slimbake.console.tables import counted
 from slimbake.errors import SetupError
 from slimbake.externals.debs import Apt
 from slimbake.fleet.model import Fleet, Runtime, Scope
 from slimbake.host.files import remove_halves
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
-from slimbake.host.wheels import MACHINES, Located, Wheel, file_path, fit
+from slimbake.host.wheels import Located, Wheel, file_path, fit
 from slimbake.inside.debs import Deb
 from slimbake.inside.fetch import PARALLEL, FetchError, Open, download, opener
 from slimbake.lock.asked import systems
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import Pin, locked_scopes
-from slimbake.lock.wheelhouse import sources as kept
+from slimbake.lock.wheelhouse import sources as source_files
 from slimbake.lock.wheelhouse.store import VARIABLE, Held, Store
 
 
@@ -64,17 +65,17 @@ def fetch(
     for request in _wanted(fleet, locks):
         if only is None or request.lock in only:
             requests.append(request)
-    file_of = _there(requests, store)
+    file_of = _held(requests, store)
     missing = [request for request in requests if request not in file_of]
     if missing:
         with store.exclusively(console):
             # Another process may have brought some of it by now.
-            file_of |= _there(missing, store)
+            file_of |= _held(missing, store)
             missing = [request for request in missing if request not in file_of]
             if missing:
                 located = _locate(missing, fleet, machine, console)
                 _bring(missing, located, store, machine, console)
-                file_of |= _there(missing, store)
+                file_of |= _held(missing, store)
     files_of: dict[str, set[Held]] = {}
     for name, source in _sources(fleet, machine, store, console, only).items():
         files_of[name] = {source}
@@ -99,7 +100,7 @@ def _sources(
     for package in fleet.packages:
         name = package.scope.name
         if package.source and (only is None or name in only):
-            file = kept.held(package.source, store)
+            file = source_files.held(package.source, store)
             if file:
                 files[name] = file
             else:
@@ -111,9 +112,9 @@ def _sources(
         located: dict[str, Source] = {}
         indexed = [source for source in missing.values() if not source.address]
         if indexed:
-            located = kept.locate(indexed, _on_index(indexed, fleet, machine))
+            located = source_files.locate(indexed, _on_index(indexed, fleet, machine))
         for name, source in missing.items():
-            files[name] = kept.bring(located.get(source.name, source), machine, store)
+            files[name] = source_files.bring(located.get(source.name, source), machine, store)
     return files
 
 
@@ -121,13 +122,12 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
     from slimbake.host.uv import NoSolution, PipCompile
 
     names = [source.name for source in sources]
+    versions = [(source.name, source.version) for source in sources]
     with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
         platform = fleet.platforms[0]  # sources are the same on all
         uv = PipCompile(machine, fleet.python.version, platform, Path(scratch), sources=names)
         try:
-            return uv.locate(
-                [(source.name, source.version) for source in sources], "sources"
-            ).sources
+            return uv.locate(versions, "sources").sources
         except NoSolution as error:
             raise SetupError(
                 f"no index has the sources that the locks name\n{error}",
@@ -136,25 +136,31 @@ def _on_index(sources: list[Source], fleet: Fleet, machine: Machine) -> dict[str
 
 
 def _wanted(fleet: Fleet, locks: Locks) -> Iterator[_Wanted]:
-    for scope in {scope.lock: scope for scope in locked_scopes(fleet)}.values():
-        for pin in locks.pins(scope.lock):
+    """The wheels of all locks, each for one platform."""
+    scope_of = {scope.lock: scope for scope in locked_scopes(fleet)}
+    for name, scope in scope_of.items():
+        for pin in locks.pins(name):
             for wheel in pin.wheels:
-                on = [each for each in scope.platforms if _fits(wheel, scope, each)]
-                if on or not any(_fits(wheel, scope, each) for each in MACHINES):
-                    yield _Wanted(scope, scope.lock, (on or scope.platforms)[0], pin, wheel)
+                yield _Wanted(scope, name, _platform_of(wheel, scope), pin, wheel)
 
 
-def _fits(wheel: Wheel, scope: Scope, platform: str) -> bool:
-    return fit(wheel.file, scope.python.version, platform) is not None
+def _platform_of(wheel: Wheel, scope: Scope) -> str:
+    """The first platform of a scope that a wheel fits; the first of all for one that fits none."""
+    for platform in scope.platforms:
+        if fit(wheel.file, scope.python.version, platform) is not None:
+            return platform
+    return scope.platforms[0]
 
 
-def _there(requests: Iterable[_Wanted], store: Store) -> dict[_Wanted, Held]:
-    return {
-        request: file
-        for request in requests
-        for wheel in (request.wheel,)
-        if (file := store.held(wheel.sha256, wheel.file, wheel.bytes))
-    }
+def _held(requests: Iterable[_Wanted], store: Store) -> dict[_Wanted, Held]:
+    """The files of those of these wheels that the store holds."""
+    files = {}
+    for request in requests:
+        wheel = request.wheel
+        file = store.held(wheel.sha256, wheel.file, wheel.bytes)
+        if file:
+            files[request] = file
+    return files
 
 
 def _locate(
@@ -171,13 +177,12 @@ def _locate(
     together: dict[tuple[str, str], list[_Wanted]] = {}
     for request in missing:
         together.setdefault((request.lock, request.platform), []).append(request)
-    for (_, platform), here in together.items():
+    for (_, platform), requests in together.items():
+        versions = {(request.pin.name, request.pin.version) for request in requests}
         with tempfile.TemporaryDirectory(prefix="slimbake-fetch-") as scratch:
-            uv = Uv(here[0].scope, fleet.root, platform, machine, Path(scratch))
+            uv = Uv(requests[0].scope, fleet.root, platform, machine, Path(scratch))
             try:
-                available = uv.locate(
-                    sorted({(request.pin.name, request.pin.version) for request in here}), "wheels"
-                )
+                available = uv.locate(sorted(versions), "wheels")
             except NoSolution as error:
                 hint = (
                     "`slimbake doctor` shows the indexes of this machine; `slimbake lock` asks them"
@@ -186,19 +191,19 @@ def _locate(
                 raise SetupError(f"no index has what the locks name\n{error}", hint) from None
             for warning in sorted(uv.warnings):
                 console.say(warning)
-        for request in here:
+        for request in requests:
             located[request] = _chosen(request, available.wheels[request.pin.name])
     return located
 
 
-def _chosen(request: _Wanted, there: tuple[Located, ...]) -> Located:
+def _chosen(request: _Wanted, files: tuple[Located, ...]) -> Located:
     """The file that the lock names. An index may have better ones by now, or others in its place."""
     name, sha256 = request.wheel.file, request.wheel.sha256
 
     def order(file: Located) -> tuple[bool, bool, bool]:
         return file.wheel.sha256 != sha256, not file.local, file.wheel.file != name
 
-    best = min(there, key=order)
+    best = min(files, key=order)
     wheel = best.wheel
     if wheel.sha256 in {sha256, ""}:  # without one, it is compared when it is taken
         return best
@@ -233,11 +238,11 @@ def _bring(
         raise _full(needed, free, store)
     packages = machine.packages
     open_ = opener((*packages.extra_index_urls, packages.index_url), machine.ca_bundle)
-    title = f"fetching {len(once)} wheel{'s' * (len(once) != 1)}"
+    title = f"fetching {counted(len(once), 'wheel')}"
     with console.bytes(title, needed) as shown, ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [
-            pool.submit(_one, request, located[request], store, open_, shown) for request in once
-        ]
+        jobs = []
+        for request in once:
+            jobs.append(pool.submit(_one, request, located[request], store, open_, shown))
         try:
             for job in jobs:
                 job.result()
@@ -255,20 +260,21 @@ def _bring(
 
 def _one(
     request: _Wanted,
-    at: Located,
+    located: Located,
     store: Store,
     open_: Open,
     shown: Callable[[int], None],
 ) -> None:
-    if at.local:
-        store.take(Path(file_path(at.url)), request.wheel.sha256, request.wheel.file)
-        shown(at.wheel.bytes or 0)
-    else:
-        path = store.path(request.wheel.sha256, request.wheel.file)
-        if path.parent.is_dir():
-            remove_halves(path.parent, (path.name,))
-        wheel = request.wheel
-        download(at.url, path, {wheel.sha256}, open_, shown, wheel.bytes)
+    """Bring one wheel into the store."""
+    wheel = request.wheel
+    if located.local:
+        store.take(Path(file_path(located.url)), wheel.sha256, wheel.file)
+        shown(located.wheel.bytes or 0)
+        return
+    path = store.path(wheel.sha256, wheel.file)
+    if path.parent.is_dir():
+        remove_halves(path.parent, (path.name,))
+    download(located.url, path, {wheel.sha256}, open_, shown, wheel.bytes)
 
 
 def _full(needed: int, free: int, store: Store) -> SetupError:
@@ -301,7 +307,7 @@ def fetch_debian(
         name = system.scope.system_lock
         if only is None or name in only:
             debs_of[name] = locks.debs(name)
-            lacking = {deb for deb in debs_of[name] if not _debs_held(store, deb)}
+            lacking = {deb for deb in debs_of[name] if not _held_deb(deb, store)}
             missing.setdefault(system.scope.runtime, set()).update(lacking)
     for runtime, debs in missing.items():
         if not debs:
@@ -312,19 +318,19 @@ def fetch_debian(
             step = f"{len(of_arch)} Debian packages"
             line = f"fetching {step}, {size / 1e6:,.1f} MB"
             with console.tracked("fetch") as work, work.step(step, line):
-                _debs_bring(of_arch, arch, Apt(fleet, runtime, machine, console), store)
+                _bring_debs(of_arch, arch, Apt(fleet, runtime, machine, console), store)
     files_of = {}
     for name, debs_of_lock in debs_of.items():
-        files = [_debs_held(store, deb) for deb in debs_of_lock]
-        files_of[name] = tuple(file for file in files if file)
+        files = [_held_deb(deb, store) for deb in debs_of_lock]
+        files_of[name] = tuple(filter(None, files))
     return files_of
 
 
-def _debs_held(store: Store, deb: Deb) -> Held | None:
+def _held_deb(deb: Deb, store: Store) -> Held | None:
     return store.held(deb.sha256, deb.file, deb.size)
 
 
-def _debs_bring(debs: list[Deb], arch: str, apt: Apt, store: Store) -> None:
+def _bring_debs(debs: list[Deb], arch: str, apt: Apt, store: Store) -> None:
     def take(folder: Path) -> None:
         for deb in debs:
             store.take(folder / deb.file, deb.sha256, deb.file)
