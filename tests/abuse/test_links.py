@@ -43,7 +43,6 @@ FILES = {
     "templates/runtime.Dockerfile.j2": "FROM scratch\n",
     "docker-bake.hcl.j2": "# {{ 1 }}\n",
     "templates/service-skeleton/any/smoke.py.j2": "import frame\n",
-    "bake/warm/base-web.txt": "# The modules of base-web\n",
     "bake/sizes.json": "{}\n",
     "bake/parity.json": "{}\n",
     "bake/slimbake.txt": "a\n",
@@ -63,7 +62,7 @@ SOME = (
         "compose.yaml",
         "docker-bake.hcl.j2",
     ),
-    *("bake/warm/base-web.txt", "bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
+    *("bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
 )
 
 
@@ -141,7 +140,7 @@ class Attack:
         outside.mkdir()
         (outside / "credentials").write_text(text)
         shutil.copytree(self.repository, root)
-        (root / file).unlink(missing_ok=True)  # `generate` has removed that of bake/warm
+        (root / file).unlink()
         place(root / file, outside)
         for command in COMMANDS:
             ended = self.slimbake(*command.split(), at=root)

@@ -25,7 +25,7 @@ from slimbake.host.workspace import Workspace
 from slimbake.images.measure import last_measurement
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
 from slimbake.release.inputs import last_images
-from slimbake.render.generated import drift, repair
+from slimbake.render.generated import update
 
 SEED = 20261127
 # Of a fleet with `ci:`, slimbake's own needs no lock of what pipelines install.
@@ -178,7 +178,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(json.dumps(said))
     (root / ".slimbake/.gitignore").write_text("*\n")
-    repair(drift(Fleet(root).files(), root), root)
+    update(Fleet(root).files(), root)
     who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
     for words in (("add", "--all"), (*who, "commit", "--quiet", "--message=all")):
         subprocess.run(["git", *words], cwd=root, check=True)

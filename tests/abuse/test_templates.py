@@ -14,7 +14,7 @@ from tests.unit.fleets import fleet, plan_of, service
 from slimbake.adopt.add import FOLDER, Skeleton
 from slimbake.errors import UsageError
 from slimbake.host import limits
-from slimbake.render.generated import TemplateFault, generate
+from slimbake.render.generated import TemplateFault, laid_out
 
 FLEET = fleet(service("api", command=("python", "-m", "api")))
 LOOP = "{% for a in range(99999) %}"
@@ -74,7 +74,7 @@ def test_a_template_without_an_end_is_named(kind: str, tmp_path: Path) -> None:
     data = resource.getrlimit(resource.RLIMIT_DATA)
     started = time.process_time()
     with pytest.raises(TemplateFault, match=r"service.Dockerfile.j2|would have"):
-        generate(plan_of(FLEET), tmp_path)
+        list(laid_out(plan_of(FLEET), tmp_path))
     assert time.process_time() - started < 20  # seconds
     assert resource.getrlimit(resource.RLIMIT_DATA) == data
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)

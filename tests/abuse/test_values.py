@@ -17,7 +17,7 @@ from tests.abuse.conftest import Slimbake
 from tests.golden.fleets import Fleet
 from tests.ran import ran
 
-from slimbake.render.generated import drift, repair
+from slimbake.render.generated import update
 
 Manifest = dict[str, Any]
 DOCKER = shutil.which("docker")
@@ -211,7 +211,7 @@ def shapes(root: Path) -> Iterator[tuple[str, Any]]:
 
 def bake_file(root: Path) -> Any:
     assert DOCKER
-    repair(drift(Fleet(root).files(), root), root)
+    update(Fleet(root).files(), root)
     environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
     done = ran(
         [DOCKER, "buildx", "bake", "--print", "--file", "docker-bake.hcl"],

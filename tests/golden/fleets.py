@@ -9,7 +9,7 @@ from pathlib import Path
 from slimbake.plan.model import Plan
 from slimbake.project import load
 from slimbake.render import Generated
-from slimbake.render.generated import drift, generate, repair
+from slimbake.render.generated import laid_out, update
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "cases"
@@ -29,7 +29,7 @@ class Fleet:
         return load(self.root / "services.yaml").plan
 
     def files(self) -> tuple[Generated, ...]:
-        return generate(self.plan, self.root)
+        return tuple(laid_out(self.plan, self.root))
 
     def written(self, folder: Path) -> Path:
         """A copy of this fleet with its files generated, in which buildx finds all that it looks
@@ -39,7 +39,7 @@ class Fleet:
             return self.root
         root = folder / "fleet"
         shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("expected"))
-        repair(drift(self.files(), root), root)
+        update(self.files(), root)
         return root
 
 

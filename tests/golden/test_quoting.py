@@ -17,7 +17,7 @@ from slimbake.config.model import Manifest, Secret, ServiceEntry
 from slimbake.fleet import resolve
 from slimbake.plan import plan
 from slimbake.render import BAKE_FILE, quoting
-from slimbake.render.generated import generate
+from slimbake.render.generated import laid_out
 
 through_buildx = settings(
     max_examples=6,
@@ -55,7 +55,7 @@ def test_buildx_has_values_unchanged(values: list[str], tmp_path: Path, print_ba
         services=(service_with(values),),
     )
     decided = plan(resolve(written))
-    files = {file.path: file.text for file in generate(decided, tmp_path)}
+    files = {file.path: file.text for file in laid_out(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
     result = print_bake(tmp_path, ["default", "smoke"], {})
     assert result == printed(decided, ["default", "smoke"], {})
@@ -76,7 +76,7 @@ def test_any_allowed_name_is_a_target(names: list[str], tmp_path: Path, print_ba
     services = tuple(ServiceEntry(name=f"{name}x", context="context") for name in names)
     file = tmp_path / "services.yaml"
     decided = plan(resolve(Manifest(file=file, project="p", python="3.11", services=services)))
-    files = {file.path: file.text for file in generate(decided, tmp_path)}
+    files = {file.path: file.text for file in laid_out(decided, tmp_path)}
     (tmp_path / BAKE_FILE).write_text(files[BAKE_FILE], "utf-8")
     assert print_bake(tmp_path, [], {}) == printed(decided, ["default"], {})
 

@@ -21,7 +21,7 @@ from slimbake.fleet import Fleet, resolve
 from slimbake.lock.locks import Locks
 from slimbake.lock.model import locked_scopes
 from slimbake.lock.text import lock_text
-from slimbake.render.generated import generate
+from slimbake.render.generated import laid_out
 
 COMMON, AUTH = LocalPackage("common", "libs/common"), LocalPackage("auth", "libs/auth")
 PROJECTS = {"libs/common": "[project]", "libs/auth": "[project]"}
@@ -106,7 +106,7 @@ def test_renaming_changes_names_in_files_alone(manifest: Manifest, shuffled: lis
     def files(of: Manifest) -> dict[str, str]:
         fleet = resolve(of)
         decided = plan_of(fleet, locks(fleet))
-        return {f.path: f.text for f in generate(decided, Path("/nowhere"))}
+        return {f.path: f.text for f in laid_out(decided, Path("/nowhere"))}
 
     before = {renamed(path, names): renamed(text, names) for path, text in files(manifest).items()}
     after = files(with_names(manifest, names))

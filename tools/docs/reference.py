@@ -18,7 +18,7 @@ from slimbake.config import MANIFEST_SCHEMA
 from slimbake.config.naming import LOCKS, PARITY, SIZES, TOOL
 from slimbake.errors import SlimbakeError
 from slimbake.project import load
-from slimbake.render.generated import generate
+from slimbake.render.generated import laid_out
 
 from .cells import table
 from .keys import key_texts
@@ -166,7 +166,7 @@ _BY = (
 def files(root: Path) -> str:
     """What slimbake writes into a repository, by kind. Raises KeyError for a file of no kind."""
     project = load(root / "services.yaml")
-    paths = [each.path for each in generate(project.plan, root)]
+    paths = [each.path for each in laid_out(project.plan, root)]
     locks = (each for each in (root / LOCKS).rglob("*") if each.is_file())
     paths += [str(each.relative_to(root)) for each in locks]
     paths += [TOOL, PARITY, SIZES]  # with `ci:`, `parity:`, and where sizes were recorded

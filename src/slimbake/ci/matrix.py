@@ -9,7 +9,6 @@ pushed.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
@@ -49,7 +48,9 @@ def matrix(
 def _service_jobs(plan: Plan, lane: Lane, services: Sequence[str], most: int) -> Iterator[Job]:
     units = _units(plan, services)
     for number in range(min(most, len(units))):
-        names = [*itertools.chain(*units[number::most])]
+        names: list[str] = []
+        for unit in units[number::most]:
+            names += unit
         title = names[0]
         if len(names) > 1:
             title += f" and {len(names) - 1} more"
@@ -78,10 +79,10 @@ def _units(plan: Plan, names: Sequence[str]) -> list[list[str]]:
             if other.service in unit_of:
                 both = unit_of[service.service] | unit_of[other.service]
                 unit_of |= dict.fromkeys(both, both)
-    units: dict[int, list[str]] = {}
+    units: dict[frozenset[str], list[str]] = {}
     for name, unit in unit_of.items():
-        units.setdefault(id(unit), []).append(name)
-    return [*units.values()]
+        units.setdefault(frozenset(unit), []).append(name)
+    return list(units.values())
 
 
 class Job(TypedDict):

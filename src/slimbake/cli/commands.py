@@ -48,7 +48,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-_COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+_COMMANDS: dict[str, str] = {}
+for _group in GROUPS.values():
+    _COMMANDS.update(_group)
 
 
 def examples(*lines: str) -> str:

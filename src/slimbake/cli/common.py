@@ -152,10 +152,13 @@ console = Console()
 
 def json_text(value: Any) -> str:
     """JSON for scripts and for files of a repository. What an image holds moves no cursor."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
-        for letter in json.dumps(value, indent=2, ensure_ascii=False)
-    )
+    return "".join(map(_shown, json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable() or letter == "\n":
+        return letter
+    return json.dumps(letter)[1:-1]
 
 
 def print_json(value: Any) -> None:

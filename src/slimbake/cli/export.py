@@ -84,12 +84,17 @@ def command(
         )
     if what == "images":
         _images(project, names, registry or project.plan.registry, tag, as_json, stdout)
-        return
+    else:
+        _print_digests(project, names, registry, tag)
+
+
+def _print_digests(project: Project, services: tuple[str, ...], registry: str, tag: str) -> None:
     from slimbake.ci.released import deployed
 
     plan = project.plan
-    chosen, references = select(plan, names), image_names(plan, registry, tag)
-    references = {name: references[name] for name in plan.with_weights(chosen)}
+    chosen = select(plan, services)
+    names = image_names(plan, registry, tag)
+    references = {name: names[name] for name in plan.with_weights(chosen)}
     print_json(deployed(plan, chosen, references, _digests(references)))
 
 
@@ -116,28 +121,32 @@ def _images(
     plan = project.plan
     files = deploy_files(plan, project.root, map(Path, paths), registry)
     strangers = _strangers(project, files)
-    named = {target for file in files for _, target in file.images}
+    named: set[str] = set()
+    for file in files:
+        named.update(target for _, target in file.images)
     if not named:
         raise NothingSelected(
             f"no image of these files is a service's in {registry}",
             f"they are called {registry}/SERVICE; --registry sets another registry",
         )
-    references = {n: ref for n, ref in image_names(plan, registry, tag).items() if n in named}
+    names = image_names(plan, registry, tag)
+    references = {target: name for target, name in names.items() if target in named}
     digests = _digests(references)
     texts = new_texts(files, references, digests)
     images = deployed_images(files, references, digests)
     missing = unnamed(plan, named)
     for name in missing:
         console.say(f"warning: no file names an image of {name}")
-    written = () if stdout else write(files, texts)
     if stdout:
-        click.echo("---\n".join(_ended(text) for text in texts.values()), nl=False)
-    elif as_json:
+        click.echo("---\n".join(map(_ended, texts.values())), nl=False)
+        return
+    written = write(files, texts)
+    if as_json:
         print_json({"images": images, "files": written, "unnamed": missing, "strangers": strangers})
-    else:
-        for name, image in images.items():
-            state = "changed" if image["changed"] else "unchanged"
-            print_text(f"{state}: {name} ({', '.join(image['places'])})")
+        return
+    for name, image in images.items():
+        state = "changed" if image["changed"] else "unchanged"
+        print_text(f"{state}: {name} ({', '.join(image['places'])})")
 
 
 def _strangers(project: Project, files: tuple[DeployFile, ...]) -> dict[str, str]:
@@ -154,4 +163,7 @@ def _strangers(project: Project, files: tuple[DeployFile, ...]) -> dict[str, str
 
 
 def _ended(text: str) -> str:
-    return text if text.endswith("\n") else f"{text}\n"
+    """A text that ends with a line break."""
+    if text.endswith("\n"):
+        return text
+    return f"{text}\n"

@@ -60,20 +60,20 @@ def command(file: Path, check: bool, upgrade: tuple[str, ...], fetches: bool) ->
 
 
 def _lock(project: Project, upgrade: tuple[str, ...]) -> None:
-    pins = locked_pins(project.fleet, project.locks)
-    names = tuple(name if name in ALL else normalised(name) for name in upgrade)
-    locked_names: set[str] = set()
-    for layer in pins.values():
-        locked_names.update(pin.name for pin in layer)
+    names = ALL if ALL[0] in upgrade else tuple(map(normalised, upgrade))
+    known = {*ALL, BUILDER}
+    for pins in locked_pins(project.fleet, project.locks).values():
+        known.update(pin.name for pin in pins)
     for system in systems(project.fleet):
-        locked_names |= {deb.name for deb in project.locks.debs(system.scope.system_lock)}
-    if unknown := [name for name in names if name not in {*locked_names, *ALL, BUILDER}]:
+        known.update(deb.name for deb in project.locks.debs(system.scope.system_lock))
+    unknown = [name for name in names if name not in known]
+    if unknown:
         raise UsageError(
             f"no lock holds {', '.join(unknown)}",
             "`slimbake lock --upgrade` without a name takes all",
         )
     here = machine()
-    locked = lock(project.fleet, here, console, ALL if ALL[0] in names else names)
+    locked = lock(project.fleet, here, console, names)
     for name in locked:  # before what pipelines install, which may be refused
         click.echo(f"bake/locks/{name}")
     tool = lock_tool(project, here, console)

@@ -73,19 +73,20 @@ def command(
     # An image needs no manifest; where there is one, its folder keeps what was read.
     workspace = Workspace(file.parent if file.is_file() else None, console)
     images = {}
-    services: tuple[str, ...] = ()
+    services = []
     for name in names:
         if "/" in name or ":" in name:
             images[name] = _identity(name)
         else:
-            services += (name,)
-    project = read(file) if services or not names else None
-    if project:
-        references = image_names(project.plan, registry, tag)
+            services.append(name)
+    project = None
+    if services or not names:
+        project = read(file)
         # All variants are recorded.
-        chosen = select(project.plan, project.plan.service_names if recorded else services)
-        services_images = {name: references[name] for name in chosen}
-        images |= held_images(services_images, optional=not services)
+        chosen = select(project.plan, project.plan.service_names if recorded else tuple(services))
+        references = image_names(project.plan, registry, tag)
+        images_of = {name: references[name] for name in chosen}
+        images |= held_images(images_of, optional=not services)
     surveyed = survey(images, workspace)
     sizes = report.sizes_json(surveyed)
     if recorded:

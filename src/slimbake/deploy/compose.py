@@ -22,13 +22,14 @@ from slimbake.docker.beside import OwnServices, own_services
 from slimbake.docker.compose import ComposeProject, ContainerState, require_compose
 from slimbake.errors import CheckError, SetupError, UsageError
 from slimbake.externals.beside import beside_images, lacking, pull
+from slimbake.host.files import write_atomically
 from slimbake.plan.model import Running
 from slimbake.project import Project
 from slimbake.release.inputs import outdated
 from slimbake.render import Generated
 from slimbake.render.compose import COMPOSE_FILE, compose, literal, mount
 from slimbake.render.documents import Override, document
-from slimbake.render.generated import Drift, drift, repair
+from slimbake.render.generated import drift
 
 LAST_WORDS = 20  # lines
 EVERY = 0.5  # seconds between two looks
@@ -101,7 +102,8 @@ def _start(together: ComposeProject, services: Sequence[str]) -> None:
                 if name in states and not states[name].error:
                     ran[name] = states[name]
             _expect_well(together, ran)
-        messages, hints = [], []
+        messages = []
+        hints = []
         for name, port in ports.items():
             user = docker.publishing(port)
             messages.append(f"{name}: port {port} of this machine is in use by {user}")
@@ -110,8 +112,9 @@ def _start(together: ComposeProject, services: Sequence[str]) -> None:
                 key = "`publish:` in the manifest"
             hints.append(f"end that, or give {name} another port: {key}")
         if not ports:
-            messages = [error.message]
-            hints = [error.hint] if error.hint else []
+            messages.append(error.message)
+            if error.hint:
+                hints.append(error.hint)
         hints.append("`slimbake down` removes what was started")
         raise SetupError("\n".join(messages), "\n".join(hints)) from None
 
@@ -202,8 +205,9 @@ def _written_project(project: Project) -> ComposeProject:
 
 def _unwritten_project(project: Project) -> ComposeProject:
     dotenv = project.root / ".env"
-    has_values = any(service.environment for service in project.plan.services)
-    env_files = (dotenv,) if has_values and dotenv.is_file() else ()
+    env_files: tuple[Path, ...] = ()
+    if dotenv.is_file() and any(service.environment for service in project.plan.services):
+        env_files = (dotenv,)
     return ComposeProject(project.plan.project, (project.root / COMPOSE_FILE,), env_files)
 
 
@@ -231,39 +235,35 @@ def _compose_project(
 
     needs = {service.service: service.start.beside for service in services if service.start.beside}
     own = _own_services(project, needs, console)
-    fleet = set()
-    for running in project.plan.services:
-        fleet |= {running.service, running.host}
+    fleet = {*project.plan.service_names, *project.plan.variants}
     beside = own.needed(itertools.chain(*needs.values()), fleet)
     added = own.joined(beside)
     created_volumes = _created_volumes(project, together.name, added["volumes"])
 
-    # A volume replaces `type: image`, which old engines lack.
-    plan = mounted(project.plan, images, names)
-    weights_volume_of = {running.service: running.weights_volume for running in plan.services}
     variables = {name: literal(text) for name, text in environment.items()}
     _expect_shared(project.root, code, images)
-    for service in services:
-        entry: dict[str, Any] = {
-            "image": literal(images[service.service]),
-            "pull_policy": "never",
-            "environment": dict(variables),
-            "volumes": _mounts(service, code.get(service.service), weights_volume_of),
-        }
-        if service.start.beside:
-            entry["environment"] = {**own.variables(service.host), **variables}
+    # A volume replaces `type: image`, which old engines lack.
+    for service in mounted(project.plan, images, names).running(names):
         # Of the fleet, a service waits only for services that this call starts.
         depends_on: dict[str, Any] = {}
         for name, condition in project.plan.awaited(service, names).items():
             depends_on[name] = {"condition": condition}
+        given = dict(variables)
         if service.start.beside:
+            given = {**own.variables(service.host), **variables}
             depends_on |= own.awaits(service.host, own.needed(service.start.beside, fleet))
+        entry: dict[str, Any] = {
+            "image": literal(images[service.service]),
+            "pull_policy": "never",
+            "environment": given,
+            "volumes": _mounts(service, code.get(service.service)),
+        }
         if depends_on or service.depends_on:
             entry["depends_on"] = Override(depends_on)
         added["services"][service.service] = entry
-        volume = weights_volume_of[service.service]
-        if volume:
-            added["volumes"][volume] = {"name": volume, "external": True}
+        if service.weights_volume:
+            volume = {"name": service.weights_volume, "external": True}
+            added["volumes"][service.weights_volume] = volume
 
     with tempfile.NamedTemporaryFile("w", prefix="slimbake-", suffix=".yaml") as file:
         file.write(document(added))
@@ -287,17 +287,14 @@ def _created_volumes(
     return created
 
 
-def _mounts(
-    service: Running, code: Path | None, weights_volume_of: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _mounts(service: Running, code: Path | None) -> list[dict[str, Any]]:
     """What a service mounts for this call: a folder with its code, and its weights."""
     mounts: list[dict[str, Any]] = []
     if code is not None:
         source = literal(str(code))
         mounts.append({"type": "bind", "source": source, "target": "/app", "read_only": True})
-    volume = weights_volume_of[service.service]
-    if volume:
-        mounts.append(mount("volume", volume))
+    if service.weights_volume:
+        mounts.append(mount("volume", service.weights_volume))
     return mounts
 
 
@@ -362,7 +359,8 @@ def restart(project: Project, services: Collection[str], console: Console) -> No
 def written(project: Project) -> None:
     """Write the compose file, where it is missing or stale."""
     file = Generated(COMPOSE_FILE, b"".join(compose(project.plan)))
-    repair(Drift(drift((file,), project.root).write, ()), project.root)
+    for stale in drift((file,), project.root).write:
+        write_atomically(project.root / stale.path, stale.content)
 
 
 def variables(given: Iterable[str]) -> dict[str, str]:
@@ -396,6 +394,12 @@ def _awaited(
     well_since: float | None = None
     while True:
         containers = together.states()
+        removed = [name for name in (*services, *beside) if name not in containers]
+        if removed:
+            raise CheckError(
+                f"the container of {', '.join(removed)} was removed while slimbake waited for it",
+                "`slimbake up` starts it again",
+            )
         states = {service: containers[service] for service in (*services, *beside)}
         _expect_well(together, states, beside)
         starting = {name: state for name, state in states.items() if state.health == "starting"}
@@ -432,7 +436,8 @@ def _expect_well(
     together: ComposeProject, states: Mapping[str, ContainerState], beside: Sequence[str] = ()
 ) -> None:
     """Raise CheckError for services that died or are unhealthy, with the last lines of their logs."""
-    messages, logs = [], []
+    messages = []
+    logs = []
     for name, state in states.items():
         if state.code or state.health == "unhealthy":
             messages.append(_why_ill(name, state, together))

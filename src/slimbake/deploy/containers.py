@@ -44,11 +44,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
 
     `python`: the context value of that external. An image with a Dockerfile of its own has what its
     base image has, as has one on an image of `from`: tools of another system on top of it would
-    break it. Returns the exit code.
-    Raises SetupError where such an image has no shell.
+    break it. Returns the exit code. Raises SetupError where such an image has no shell.
     """
     docker.image_ids({service: image})
-    running = _running(plan, service)
+    (running,) = plan.running([service])
     if running.own_dockerfile or running.image:
         return _debug_own(running, image, arguments)
     options = mounting(running)
@@ -67,7 +66,10 @@ def debug(plan: Plan, service: str, image: str, python: str, arguments: Sequence
 
 def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
     program, *rest = arguments or ("/bin/sh",)
-    options = ((f"--user={service.user}",) if service.user else ()) + mounting(service)
+    options = []
+    if service.user:
+        options.append(f"--user={service.user}")
+    options += mounting(service)
     code = docker.run_foreground(*options, f"--entrypoint={program}", image, *rest)
     if code == _NOT_FOUND and not arguments:
         why = "its Dockerfile is not slimbake's, which would know how to add one"
@@ -83,22 +85,21 @@ def _debug_own(service: Running, image: str, arguments: Sequence[str]) -> int:
 def record_reference(plan: Plan, service: str, image: str, root: Path) -> str:
     """What a service's smoke says of its own image as a reference for parity: JSON."""
     target = plan.target(f"{service}-smoke")
-    running = _running(plan, service)
+    (running,) = plan.running([service])
     source = content(root / target.context, target.smoke_files[0]).decode("latin-1")
+    options = ["--network=none", *surroundings(running)]
+    program = ["smoke", "--reference"]
+    if running.user:
+        options += ["--user=0:0", *_TO_BECOME_NONROOT]
+        program.append("--as-nonroot")
+    options += [f"--env={key}={value}" for key, value in target.checked_with]
     return docker.container_output(
-        "--network=none",
-        *surroundings(running),
-        *(("--user=0:0", *_TO_BECOME_NONROOT) if running.user else ()),
-        *(f"--env={key}={value}" for key, value in target.checked_with),
+        *options,
         f"--entrypoint={running.python}",
         image,
-        *from_stdin("smoke", "--reference", *(("--as-nonroot",) if running.user else ())),
+        *from_stdin(*program),
         stdin=with_check_pyz(json.dumps(source)),
     )
-
-
-def _running(plan: Plan, service: str) -> Running:
-    return next(running for running in plan.services if running.service == service)
 
 
 # Removes from the engine what slimbake made for one project, known by its labels.
@@ -112,7 +113,8 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     What another folder of the same project has built stays, as long as that folder is there. An
     image that a container still runs stays.
     """
-    here, images = checkout(root), docker.project_images(project)
+    here = checkout(root)
+    images = docker.project_images(project)
     gone = [
         *docker.remove_owned(docker.orphaned),
         *remove_volumes(project),
@@ -120,12 +122,14 @@ def prune(project: str, root: Path, everything: bool) -> tuple[str, ...]:
     ]
     for names in images.values():
         others = {name for name in names if _of_another(name, here)}
-        ours = (
-            name
-            for name in names
-            if name not in others and (name.startswith(OURS) or (everything and not others))
-        )
-        gone += [name for name in ours if "<none>" not in name and docker.remove_image(name)]
+        for name in names:
+            if name in others or "<none>" in name:
+                continue
+            released = not name.startswith(OURS)
+            if released and (others or not everything):
+                continue
+            if docker.remove_image(name):
+                gone.append(name)
     return tuple(gone)
 
 

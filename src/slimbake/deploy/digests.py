@@ -58,8 +58,8 @@ def deploy_files(
 
 
 def _fault(name: str, error: RefusedError) -> str:
-    place = error.place or (0, 0)
-    return str(Problem(name, *place, "", error.message, error.hint))
+    line, column = error.place or (0, 0)  # 0: the file as a whole
+    return str(Problem(name, line, column, "", error.message, error.hint))
 
 
 def _read(plan: Plan, root: Path, name: str, registry: str) -> DeployFile:
@@ -70,11 +70,12 @@ def _read(plan: Plan, root: Path, name: str, registry: str) -> DeployFile:
     text = decoded(data)
     # Names are compared as addresses: `docker.io/one/api` is `one/api`.
     targets: dict[str, list[Target]] = {}
-    for target_name in plan.with_weights(tuple(s.service for s in plan.services)):
+    for target_name in plan.with_weights(plan.service_names):
         target = plan.target(target_name)
         targets.setdefault(endpoint(f"{registry}/{target.repository}").url, []).append(target)
     beginning = endpoint(f"{registry}/-").url.removesuffix("-")
-    images, strangers = [], []
+    images = []
+    strangers = []
     for image in named_images(text):
         address = endpoint(image.repository).url
         if address in targets:
@@ -100,11 +101,9 @@ def _target(image: NamedImage, targets: Sequence[Target]) -> str:
         names = ", ".join(target.name for target in targets)
         message = f"{image.text} may be any of {names}"
         raise RefusedError(message, f"name one by a tag: {tags}", image.place)
-    longest_first = sorted(targets, key=lambda target: len(target.suffix), reverse=True)
-    for target in longest_first:
-        if image.tag.endswith(target.suffix):
-            return target.name
-    return longest_first[-1].name
+    # The first variant has no suffix, with which every tag ends.
+    named = [target for target in targets if image.tag.endswith(target.suffix)]
+    return max(named, key=lambda target: len(target.suffix)).name
 
 
 def new_texts(
@@ -113,12 +112,12 @@ def new_texts(
     """Each file's text with the digests of a release. `names`: target -> REPOSITORY:TAG. Raises
     UsageError with every value that cannot be replaced, each with its place.
     """
-    texts, faults = {}, []
+    texts = {}
+    faults = []
     for file in files:
-        changes = [
-            (image, names[target].rpartition(":")[2], digests[target])
-            for image, target in file.images
-        ]
+        changes = []
+        for image, target in file.images:
+            changes.append((image, names[target].rpartition(":")[2], digests[target]))
         try:
             texts[file.name] = with_digests(file.text, changes)
         except RefusedError as error:

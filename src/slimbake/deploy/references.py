@@ -22,6 +22,7 @@ from slimbake.config.words import unquoted
 _TEMPLATE = "it looks like a template: name the file that has its values, such as values.yaml"
 _LAID_OUT = "write the image on one line"
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor and a tag, before a value
+_LINE_END = re.compile(r"[\r\n]|\Z")
 _Entry = tuple[ScalarNode, ScalarNode]
 _Entries = Mapping[str, _Entry]  # of a mapping, those whose value is a text
 
@@ -82,13 +83,12 @@ def named_images(text: str) -> tuple[NamedImage, ...]:
             found.append(_of_kustomize(entries, mapping.flow_style))
         elif "repository" in entries:
             found.append(_of_helm(entries, mapping.flow_style))
-    images = [image for image in found if image]
-    return tuple(sorted(images, key=lambda image: image.place))
+    return tuple(sorted(filter(None, found), key=lambda image: image.place))
 
 
 def _mappings(documents: Sequence[Node | None]) -> Iterator[tuple[MappingNode, bool]]:
     """Each mapping of the documents once, and whether it is an entry of a list `images:`."""
-    seen = set[int]()
+    seen: set[int] = set()  # an anchor's node has several places
     waiting = [(document, False) for document in documents]
     while waiting:
         node, is_entry = waiting.pop()
@@ -165,7 +165,10 @@ def _of_parts(
     """An image that several keys name; None where that is no name of an image."""
     if not IMAGE.fullmatch(repository):
         return None
-    tag, _, digest = values["tag"].value.partition("@") if "tag" in values else ("", "", "")
+    tag = ""
+    digest = ""
+    if "tag" in values:
+        tag, _, digest = values["tag"].value.partition("@")
     if "digest" in values:
         digest = values["digest"].value
     return NamedImage(
@@ -185,7 +188,9 @@ def with_digests(text: str, changes: Sequence[tuple[NamedImage, str, str]]) -> s
 
     Raises RefusedError, with the place, for an image that cannot be replaced where it stands.
     """
-    edits = {edit for image, *new in changes for edit in _edits(text, image, *new)}
+    edits: set[_Edit] = set()
+    for image, tag, digest in changes:
+        edits.update(_edits(text, image, tag, digest))
     pieces = []
     last = _Edit(-1, 0, "", Position(1, 1))
     for edit in sorted(edits):
@@ -246,19 +251,23 @@ def _insertion(text: str, image: NamedImage, after: _Entry, key: str, value: str
     """Another entry of a mapping, laid out as the one before it."""
     key_before, value_before = after
     end = value_before.end_mark.index
-    quote = '"' if key_before.style == '"' else ""
-    entry = f"{quote}{key}{quote}: {quote}{value if quote else _plain(value)}{quote}"
+    entry = f"{key}: {_plain(value)}"
+    if key_before.style == '"':  # as in JSON
+        entry = f'"{key}": "{value}"'
     if image.in_braces:
         return _Edit(end, end, f", {entry}", image.place)
     if value_before.style in ("|", ">"):
         raise RefusedError("the name of an image in a block of text", _LAID_OUT, image.place)
-    line_end = re.compile(r"[^\r\n]*").match(text, end)
-    at = line_end.end() if line_end else end
+    line_end = _LINE_END.search(text, end)
+    if line_end:
+        end = line_end.start()
     newline = "\r\n" if "\r\n" in text else "\n"
     indent = " " * key_before.start_mark.column
-    return _Edit(at, at, f"{newline}{indent}{entry}", image.place)
+    return _Edit(end, end, f"{newline}{indent}{entry}", image.place)
 
 
 def _plain(value: str) -> str:
     """A value without quotes, where every reader of YAML takes it for a text."""
-    return value if unquoted(value) == value else f'"{value}"'
+    if unquoted(value) == value:
+        return value
+    return f'"{value}"'

@@ -20,7 +20,7 @@ from slimbake.deploy import compose
 from slimbake.errors import ManifestError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, Parts, without
 from slimbake.lock.locks import expect_fresh
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.project import Project, reread
 from slimbake.release.inputs import image_accounts, image_fingerprints
 from slimbake.release.place import BakeRequest
@@ -55,44 +55,46 @@ def sources(project: Project) -> dict[str, Source]:
     accounts = image_accounts(seen(project, QUIET), generated)
     whole = image_fingerprints(plan, accounts)
     mounts = not own_templates(root)  # other stages may stand in a template of the user's own
-    services = {service.service for service in plan.services}
-    return {
-        (name := account.target): _source(plan.target(name), account, whole.get(name, ""), mounts)
-        for account in accounts
-        if account.target in services
-    }
+    services = set(plan.service_names)
+    found = {}
+    for account in accounts:
+        name = account.target
+        if name in services:
+            found[name] = _source(plan.target(name), account, whole.get(name, ""), mounts)
+    return found
 
 
 def _source(target: Target, account: Account, fingerprint: str, mounts: bool) -> Source:
     code = next((entry for entry in account.inputs if entry.kind == "context"), None)
     if code is None:
         return Source(fingerprint)
-    recipe = target.recipe
-    mountable = bool(
-        mounts
-        and account.fingerprint
-        and recipe
-        and recipe.template == "service.Dockerfile.j2"
-        and recipe.code
-        and not (recipe.steps or recipe.copies)
-        and (recipe.early or not recipe.folders)
-        and _PLAIN.issuperset(_kinds(code.parts).values())
-    )
+    mountable = mounts and bool(account.fingerprint) and _is_mountable(target.recipe, code.parts)
     return Source(fingerprint, without(account, code), code.parts, mountable)
 
 
+def _is_mountable(recipe: Recipe | None, code: Parts) -> bool:
+    """Whether the folder of the code has nothing but this code in an image."""
+    if recipe is None or not recipe.code or recipe.steps or recipe.copies:
+        return False
+    if not recipe.early:  # some folder of it is a volume
+        return False
+    return _PLAIN.issuperset(_kinds(code).values())
+
+
 def _kinds(code: Parts) -> dict[str, str]:
-    return {name: what.partition(" ")[0] for name, what in code}
+    return {name: content.partition(" ")[0] for name, content in code}
 
 
 def copy_code(context: Path, code: Parts, folder: Path) -> None:
     """Copy files and folders of a build context, with the modes that they have in an image."""
     for name, kind in _kinds(code).items():
         path = folder / name
-        (path if kind == "folder" else path.parent).mkdir(parents=True, exist_ok=True)
-        if kind != "folder":
-            shutil.copyfile(context / name, path)
-            path.chmod(0o755 if kind == "program" else 0o644)
+        if kind == "folder":
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(context / name, path)
+        path.chmod(0o755 if kind == "program" else 0o644)
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class Watched:
     names: Callable[[Plan], Mapping[str, str]]  # what images are called
     environment: Mapping[str, str]
     console: Console
-    _baked: bool = False  # once, well or not
+    _baked: bool = False  # once, whether or not it passed
     _seen: dict[str, Source] = field(default_factory=dict)  # at the last look
     _running: dict[str, Source] = field(default_factory=dict)  # as containers have it
 
@@ -114,36 +116,42 @@ class Watched:
         `release` and `compose.up` do, and StaleFiles at once where a person has to lock.
         """
         expect_fresh(lock for lock in project.stale_for(services) if not lock.new)
-        first, self._baked = not self._baked, True
-        now = {} if first else sources(project)
-        changed = [
-            name
-            for name in services
-            if first
-            or (name in now and not (now[name].fingerprint and now[name] == self._seen.get(name)))
-        ]
+        now: dict[str, Source] = {}
+        changed = list(services)
+        if self._baked:
+            now = sources(project)
+            changed = [name for name in services if self._has_changed(name, now)]
+        self._baked = True
         if not changed:
             return
         if paths := sorted(paths):
             self.console.say(f"{some(paths, 1)} changed: {', '.join(changed)}")
         self._seen |= now
-        edited = tuple(name for name in services if self._only_code(name, now))
-        behind = (name for name in services if name in changed or name not in self._running)
-        if rest := tuple(name for name in behind if name not in edited):
-            self._bake(project, rest)
+        edited = []
+        rest = []
+        for name in services:
+            if self._only_code(name, now):
+                edited.append(name)
+            elif name in changed or name not in self._running:
+                rest.append(name)
+        if rest:
+            self._bake(project, tuple(rest))
         if edited:
-            self._sync(project, edited, now)
+            self._sync(project, tuple(edited), now)
+
+    def _has_changed(self, name: str, now: Mapping[str, Source]) -> bool:
+        """Whether a service is not made of what it was at the last look, or may not be."""
+        if name not in now:
+            return False
+        return not now[name].fingerprint or now[name] != self._seen.get(name)
 
     def _only_code(self, name: str, now: Mapping[str, Source]) -> bool:
-        was = self._running.get(name)
-        return bool(
-            was
-            and was.mountable
-            and name in now
-            and now[name].mountable
-            and was.rest == now[name].rest
-            and was.code != now[name].code
-        )
+        """Whether nothing but the code of a service differs from what its container has."""
+        old = self._running.get(name)
+        new = now.get(name)
+        if not old or not new or not (old.mountable and new.mountable):
+            return False
+        return old.rest == new.rest and old.code != new.code
 
     def _bake(self, project: Project, services: tuple[str, ...]) -> None:
         released = release(project, replace(self.request, targets=services), self.console)
@@ -152,17 +160,19 @@ class Watched:
         failed = frozenset(services) - released.names.keys()
         good = []
         for name in services:
-            needed = {other.service for other in project.plan.starting((name,), services)}
             self._running.pop(name, None)
-            if name not in failed and not needed & failed:
+            needed = {other.service for other in project.plan.starting((name,), services)}
+            if failed.isdisjoint((name, *needed)):
                 good.append(name)
                 self._seen[name] = self._running[name] = now.get(name, Source())
                 if self._running[name].mountable:
                     self._lay(project, name)
         if good:
             # Others that they depend on keep the code that they have.
-            mounting = (name for name, source in self._running.items() if source.mountable)
-            code = {name: self._folder(project, name).resolve() for name in mounting}
+            code = {}
+            for name, source in self._running.items():
+                if source.mountable:
+                    code[name] = self._folder(project, name).resolve()
             names = self.names(project.plan)
             compose.up(project, tuple(good), names, self.environment, self.console, code)
         released.expect_all()
@@ -182,7 +192,10 @@ class Watched:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         for path in folder.iterdir():  # the folder itself is mounted
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         context = project.root / project.plan.target(service).context
         copy_code(context, self._running[service].code, folder)
 
@@ -213,8 +226,8 @@ def _text(error: Exception) -> str:
     """An error as the command line prints it."""
     if isinstance(error, ManifestError):
         return "\n".join((*error.lines(), error.message))
-    hints = getattr(error, "hint", "").splitlines()
-    return "\n".join((f"slimbake: {error}", *(f"  {hint}" for hint in hints)))
+    hints = [f"  {line}" for line in getattr(error, "hint", "").splitlines()]
+    return "\n".join((f"slimbake: {error}", *hints))
 
 
 def changes_of(root: Path) -> Iterator[frozenset[str]]:
@@ -240,11 +253,12 @@ def changes_of(root: Path) -> Iterator[frozenset[str]]:
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            yield frozenset(
-                path.removeprefix(prefix)
-                for kind, path in changes
-                if kind is not watchfiles.Change.modified or not Path(path).is_dir()
-            )
+            paths = set()
+            for kind, path in changes:
+                # A folder changes with each file in it.
+                if kind is not watchfiles.Change.modified or not Path(path).is_dir():
+                    paths.add(path.removeprefix(prefix))
+            yield frozenset(paths)
     except OSError as error:
         raise SetupError(
             f"{root} cannot be watched: {error}",

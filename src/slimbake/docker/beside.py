@@ -224,34 +224,42 @@ def beside(
     the files `variables`, then of `host`, a service of the compose file; later ones count. Raises
     SetupError where Compose cannot read a file, and NotBeside for what does not start.
     """
-    compose_services = own_services(file) if file.is_file() else OwnServices({"services": {}})
-    repository = file if file.is_dir() else file.parent
+    compose_services = OwnServices({"services": {}})
+    dotenv = file / ".env"
+    if not file.is_dir():
+        dotenv = file.with_name(".env")
+    if file.is_file():
+        compose_services = own_services(file)
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
         of_host = compose_services.variables(host)
         others = {key: value for key, value in environment.items() if key not in of_host}
-        dotenv = repository / ".env"
         container_variables = variables_of(variables, Path(folder), others, dotenv) | of_host
+        options = [f"--network={name}_default"]
+        for key, value in container_variables.items():
+            options.append(f"--env={key}={value}".replace("$$", "$"))
         path = Path(folder, "compose.json")
         path.write_text(json.dumps(_together(compose_services, services, fleet)), "utf-8")
         project = ["compose", f"--project-name={name}", f"--file={path}"]
         if fleet and dotenv.is_file():
             project.append(f"--env-file={dotenv}")
         try:
-            try:
-                call(*project, "up", "--detach", "--wait", "--quiet-pull")
-            except SetupError as error:
-                output = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
-                needs = ", ".join((*services, *(neighbour.host for neighbour in fleet)))
-                raise NotBeside(
-                    f"what its start check needs did not start: {needs}",
-                    f"{error.hint.splitlines()[-1]}\n{output}",
-                ) from None
-            options = [f"--network={name}_default"]
-            for key, value in container_variables.items():
-                options.append(f"--env={key}={value}".replace("$$", "$"))
+            _start(project, (*services, *(neighbour.host for neighbour in fleet)))
             yield tuple(options)
         finally:
             call(*project, "down", "--volumes", "--remove-orphans", "--timeout=1")
+
+
+def _start(project: Sequence[str], names: Sequence[str]) -> None:
+    """Start a Compose project. Raises NotBeside, with the names of what it is for."""
+    try:
+        call(*project, "up", "--detach", "--wait", "--quiet-pull")
+    except SetupError as error:
+        reason = error.hint.rpartition("\n")[2]
+        output = call(*project, "logs", f"--tail={LAST_LINES}").replace(CLEAR, "")
+        raise NotBeside(
+            f"what its start check needs did not start: {', '.join(names)}",
+            f"{reason}\n{output}",
+        ) from None
 
 
 def _together(

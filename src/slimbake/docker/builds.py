@@ -109,20 +109,21 @@ def build(
     """Build a Dockerfile; `output`: as buildx takes it, of its last stage.
 
     `contexts`: name -> folder or image, as bake takes them; there is no other context. `platform`:
-    where it is not the builder's own. Raises
-    SetupError with the lines that our programs printed, else with the build's last output.
+    where it is not the builder's own. Raises SetupError with the lines that our programs printed,
+    else with the build's last output.
     """
-    named = (f"--build-context={name}={value}" for name, value in contexts.items())
-    given = (f"--build-arg={key}={value}" for key, value in arguments.items())
-    marks = (f"--label={key}={value}" for key, value in labels.items())
+    options = ["--provenance=false", f"--output={output}"]
+    options += [f"--build-context={name}={value}" for name, value in contexts.items()]
+    options += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    options += [f"--label={key}={value}" for key, value in labels.items()]
+    if platform:
+        options.append(f"--platform={platform}")
     with tempfile.TemporaryDirectory(prefix="slimbake-build-") as folder:
         Path(folder, "Dockerfile").write_text(dockerfile)
-        options = [*named, *given, *marks, "--provenance=false", f"--output={output}"]
-        options += [f"--platform={platform}"] if platform else []
         try:
             call("buildx", "build", *options, folder)
         except SetupError as error:
-            printed = (line.partition(" ")[2] for line in error.hint.splitlines())
+            printed = [line.partition(" ")[2] for line in error.hint.splitlines()]
             lines = [line for line in printed if "slimbake: " in line]
             text = "\n".join(lines[-4:]) or f"the build failed\n{error.hint[-2000:]}"
             raise SetupError(text) from None

@@ -65,17 +65,15 @@ def of_this_process(owner: str) -> bool:
 def remove_owned(by: Callable[[str], bool]) -> list[str]:
     """Remove the containers and networks of such owners; their names."""
     removed = []
-    for listing, name, remove in (
+    for listing, field, remove in (
         (("ps", "--all"), "Names", _REMOVE),
         (("network", "ls"), "Name", ("network", "rm")),
     ):
-        rows = _quiet(
-            *(*listing, f"--filter=label={OWNER}"),
-            f'--format={{{{.ID}}}} {{{{.{name}}}}} {{{{.Label "{OWNER}"}}}}',
-        ).splitlines()
-        removed += [
-            n for id_, n, owner in map(str.split, rows) if by(owner) and _quiet(*remove, id_)
-        ]
+        form = f'--format={{{{.ID}}}} {{{{.{field}}}}} {{{{.Label "{OWNER}"}}}}'
+        for row in _quiet(*listing, f"--filter=label={OWNER}", form).splitlines():
+            id_, name, owner = row.split()
+            if by(owner) and _quiet(*remove, id_):
+                removed.append(name)
     return removed
 
 
@@ -113,17 +111,22 @@ def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float | 
             )
         )
         stack.callback(running.kill)
-        # Who writes more than that gets SIGPIPE.
-        texts = pool.map(
-            lambda each: (each.read(MOST), each.close())[0], (running.stdout, running.stderr)
-        )
-        ended = pool.submit(running.wait, seconds)
-        code = None if ended.exception() else ended.result()
+        assert running.stdout and running.stderr  # noqa: S101 - for the type checker
+        texts = pool.map(_first_bytes, (running.stdout, running.stderr))
+        code = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = running.wait(seconds)
         starved = "true" in _quiet("inspect", "--format={{.State.OOMKilled}}", name)
     stdout, stderr = (text.decode(errors="replace") for text in texts)
     if code == NOT_RUN:
         raise SetupError("the engine could not run a container", stderr.strip())
     return Contained(code, stdout, stderr, starved)
+
+
+def _first_bytes(stream: IO[bytes]) -> bytes:
+    """What may be read of a stream; who writes more gets SIGPIPE."""
+    with stream:
+        return stream.read(MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,9 @@ class Detached:
         pid = int(number)
         if not is_of_group(pid, id_):
             pid = 0
-        return (None if status in {"created", "running"} else int(code)), pid
+        if status in {"created", "running"}:
+            return None, pid
+        return int(code), pid
 
     def last_lines(self, number: int = 12) -> list[str]:
         """What it has written last."""
@@ -197,10 +202,13 @@ def copied(image: str, path: str) -> Iterator[IO[bytes] | None]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as running:
-            there = running.stdout.peek(1)  # type: ignore[union-attr]
-            yield running.stdout if there else None
-            # Where the reader came to the end of what is there, that is all only if Docker says so.
-            if there and not running.stdout.read(1) and running.wait():  # type: ignore[union-attr]
+            stream = running.stdout
+            if not stream or not stream.peek(1):  # type: ignore[attr-defined]
+                yield None
+                return
+            yield stream
+            # Where the reader came to its end, that is all only if Docker says so.
+            if not stream.read(1) and running.wait():
                 raise SetupError(f"docker cp of {path} broke off")
     finally:
         _quiet(*_REMOVE, container)
@@ -219,14 +227,10 @@ def container_output(*arguments: str, stdin: str = "") -> str:
 
 def run_foreground(*arguments: str) -> int:
     """Run a container on this process's own stdin, stdout and stderr; its exit code."""
-    return subprocess.run(
-        [
-            *("docker", "run", "--rm", "--interactive"),
-            *(("--tty",) if sys.stdin.isatty() and sys.stdout.isatty() else ()),
-            *arguments,
-        ],
-        check=False,
-    ).returncode
+    options = ["--rm", "--interactive"]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        options.append("--tty")
+    return subprocess.run(["docker", "run", *options, *arguments], check=False).returncode
 
 
 def running(condition: str) -> list[str]:
@@ -236,4 +240,6 @@ def running(condition: str) -> list[str]:
 
 def publishing(port: str) -> str:
     """Who has this port of the engine's machine: a container by its name, or another program."""
-    return next((f"the container {name}" for name in running(f"publish={port}")), "another program")
+    for name in running(f"publish={port}"):
+        return f"the container {name}"
+    return "another program"

@@ -193,9 +193,10 @@ def remedy(absent: Absent) -> str:
 
 def _plugin(info: Mapping[str, Any], name: str) -> str:
     """The version of a plugin of the client; "" where it has none."""
-    plugins = info.get("ClientInfo", {}).get("Plugins") or []
-    shown = (plugin.get("Version", "") for plugin in plugins if plugin.get("Name") == name)
-    return next(shown, "")
+    for plugin in info.get("ClientInfo", {}).get("Plugins") or []:
+        if plugin.get("Name") == name:
+            return str(plugin.get("Version", ""))
+    return ""
 
 
 def _builder() -> tuple[str, frozenset[str], str]:
@@ -206,8 +207,9 @@ def _builder() -> tuple[str, frozenset[str], str]:
         time.sleep(attempt)  # another buildx may be writing its state, or was killed while it did
         shown = process.execute(["docker", "buildx", "inspect"], timeout=process.LOOK)
         if match := re.search(r"^Driver:\s*(\S+)", shown.stdout, re.MULTILINE):
-            # `linux/amd64*` is one that somebody chose for this builder.
-            lines = re.findall(r"^Platforms:\s*(.+)$", shown.stdout, re.MULTILINE)
-            platforms = (name for line in lines for name in line.replace("*", "").split(","))
-            return match[1], frozenset(filter(None, map(str.strip, platforms))), ""
+            platforms: set[str] = set()
+            for line in re.findall(r"^Platforms:\s*(.+)$", shown.stdout, re.MULTILINE):
+                # `linux/amd64*` is one that somebody chose for this builder.
+                platforms.update(name.strip(" *") for name in line.split(","))
+            return match[1], frozenset(platforms - {""}), ""
     return "", frozenset(), shown.last_lines() or "no answer"

@@ -24,7 +24,8 @@ def image_volume(image: str, project: str) -> str:
     `image`: its name or id; one of a registry, by its digest, is pulled. `project`: whose `prune`
     removes the volume. Raises SetupError with Docker's own words.
     """
-    id_ = engine_image.id if (engine_image := find_image(image)) else pull_image(image, "")
+    engine_image = find_image(image)
+    id_ = engine_image.id if engine_image else pull_image(image, "")
     name = f"slimbake-{id_.removeprefix('sha256:')[:24]}"
     with exclusively(name, QUIET):
         # One that was killed while it copied has left the container, too.
@@ -47,11 +48,8 @@ def image_volume(image: str, project: str) -> str:
 def remove_volumes(project: str) -> list[str]:
     """Remove those of a project that no container has; their names."""
     filters = (f"--filter=label={PROJECT}={project}", f"--filter=label={IMAGE}")
-    return [
-        name
-        for name in call("volume", "ls", "--quiet", *filters).split()
-        if succeeds("volume", "rm", name)
-    ]
+    names = call("volume", "ls", "--quiet", *filters).split()
+    return [name for name in names if succeeds("volume", "rm", name)]
 
 
 def _discard(name: str) -> None:
@@ -69,8 +67,10 @@ def _fill(stream: IO[bytes], container: str) -> None:
         for member in tar:
             blob = member.name.startswith("blobs/") or member.name.endswith("/layer.tar")
             content = tar.extractfile(member) if blob else None
-            # its other blobs are JSON
-            if content and (first := content.read(1)) not in (b"", b"{"):
+            if content is None:
+                continue
+            first = content.read(1)
+            if first not in (b"", b"{"):  # its other blobs are JSON
                 _copy(first, content, container)
 
 

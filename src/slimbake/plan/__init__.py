@@ -79,29 +79,32 @@ def _groups(fleet: Fleet, targets: Sequence[Target]) -> tuple[Group, ...]:
         if service.variant:
             services_of.setdefault(service.variant, []).append(service)
 
-    groups = {
-        "default": [service.name for service in services_of["default"]],
+    groups: dict[str, list[str]] = {
+        "default": [],
         "bases": _default_bases(targets, services_of["default"]),
     }
-    kinds = [kind for kind in CHECKS if kind != "inventory"]  # built with what they check
     check_of = {(target.kind, target.service): target.name for target in targets}
     for name, services in services_of.items():
         prefix = "" if name == "default" else f"{name}-"
         names = [service.name for service in services]
-        mounted: dict[str, None] = {}
-        for service in services:
-            if service.weights and service.mounts:
-                mounted[service.weights.scope.name] = None
-        groups[name] = [*names, *mounted]
-        for kind in kinds:
-            checks = [check_of[kind, name] for name in names if (kind, name) in check_of]
-            groups[f"{prefix}{kind}"] = checks
-    return tuple(Group(name=name, targets=tuple(found)) for name, found in groups.items() if found)
+        mounted = filter(None, map(_mounted_weights, services))
+        groups[name] = list(dict.fromkeys((*names, *mounted)))
+        for kind in CHECKS:
+            if kind == "inventory":  # built with what it checks
+                continue
+            checks = [check_of.get((kind, service), "") for service in names]
+            groups[f"{prefix}{kind}"] = list(filter(None, checks))
+    found = []
+    for name, members in groups.items():
+        if members:
+            found.append(Group(name=name, targets=tuple(members)))
+    return tuple(found)
 
 
 def _default_bases(targets: Sequence[Target], services: Iterable[Service]) -> list[str]:
     """The runtimes and bases of these services, and all others that are no copy for a variant."""
-    needed_names = {target.name for target in needed(targets, [s.name for s in services])}
+    names = [service.name for service in services]
+    needed_names = {target.name for target in needed(targets, names)}
     bases = []
     for target in targets:
         is_base = target.kind in ("runtime", "base")
@@ -116,9 +119,6 @@ def _running(service: Service) -> Running:
     if service.dockerfile:
         image = ""
         env = service.env
-    weights = ""
-    if service.weights and service.mounts:
-        weights = service.weights.scope.name
     return Running(
         service=service.name,
         host=service.entry,
@@ -132,8 +132,15 @@ def _running(service: Service) -> Running:
         own_dockerfile=bool(service.dockerfile),
         image=image,
         env=env,
-        weights=weights,
+        weights=_mounted_weights(service),
     )
+
+
+def _mounted_weights(service: Service) -> str:
+    """The target of the image of weights that a service mounts; "" for none."""
+    if service.weights and service.mounts:
+        return service.weights.scope.name
+    return ""
 
 
 def _with_platforms(targets: Sequence[Target], fleet: tuple[str, ...]) -> tuple[Target, ...]:

@@ -98,16 +98,10 @@ def layers(plan: Plan, service: str, count: int = 0) -> tuple[str, ...]:
 
 
 def _own_layers(target: Target, recipe: Recipe) -> list[str]:
-    """The layers that a base or a service adds, in the order of the templates of those names."""
+    """The layers that a base or a service adds: those of packages first, then its own."""
     names = [link.target for link in recipe.chain]
-    adds = [
-        bool(recipe.system),
-        bool(recipe.bytecode),
-        bool(recipe.local),
-        *(True for _ in recipe.copies),
-        bool(recipe.folders) and recipe.early,
-        target.kind == "service" and recipe.code,
-        *(True for _ in recipe.steps),
-        bool(recipe.folders) and not recipe.early,
-    ]
-    return names + [target.name] * sum(adds)
+    own = (recipe.system, recipe.bytecode, recipe.local, recipe.folders)
+    count = sum(map(bool, own)) + len(recipe.copies) + len(recipe.steps)
+    if target.kind == "service" and recipe.code:
+        count += 1
+    return names + [target.name] * count

@@ -192,8 +192,11 @@ class Target:
     @property
     def needs(self) -> tuple[str, ...]:
         """The targets that this one is linked to, in order."""
-        linked = [value for _, value in self.contexts if value.startswith(LINK)]
-        return tuple([value.removeprefix(LINK) for value in linked])
+        names = []
+        for _, value in self.contexts:
+            if value.startswith(LINK):
+                names.append(value.removeprefix(LINK))
+        return tuple(names)
 
     @property
     def holds(self) -> tuple[str, ...]:

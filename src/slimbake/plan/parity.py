@@ -25,12 +25,9 @@ from slimbake.plan.targets import (
 )
 
 LIMITS: dict[str, dict[str, float]] = {
-    precision: dict(zip(KEYS, bounds, strict=True))
-    for precision, bounds in {
-        "fp32": (0.99999, 0.999999, 0.995, 1.0, 0.0001, 0.001),
-        "fp16": (0.999, 0.9999, 0.99, 0.9, 0.005, 0.01),
-        "int8": (0.99, 0.995, 0.97, 0.0, 0.02, 0.06),
-    }.items()
+    "fp32": dict(zip(KEYS, (0.99999, 0.999999, 0.995, 1.0, 0.0001, 0.001), strict=True)),
+    "fp16": dict(zip(KEYS, (0.999, 0.9999, 0.99, 0.9, 0.005, 0.01), strict=True)),
+    "int8": dict(zip(KEYS, (0.99, 0.995, 0.97, 0.0, 0.02, 0.06), strict=True)),
 }
 """What a precision is held to where the manifest says nothing; docs/how-to/onnx.md has the figures."""
 
@@ -121,7 +118,7 @@ def _parity(service: Service, reference: str) -> Target:
     parity, weights = service.parity, service.weights
     assert parity and weights and weights.export  # noqa: S101 - for the type checker
     limits = LIMITS[weights.export.precision] | dict(parity.limits)
-    dockerfile, recipe = check_file("parity", service)
+    dockerfile, recipe = check_file("parity", service.mounts)
     return Target(
         name=f"{service.name}-parity",
         kind="parity",

@@ -6,7 +6,8 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import filter as filter_names
+from functools import cache
 from pathlib import PurePosixPath
 
 from slimbake.config.model import BuildStep, Container, FileCopy, OwnStage, Pairs, once, values_of
@@ -36,7 +37,7 @@ from slimbake.fleet.model import (
 )
 from slimbake.host.dockerignore import literal
 from slimbake.host.sources import Source
-from slimbake.layers.model import Layer, Layering
+from slimbake.layers.model import Layer, Layering, Link
 from slimbake.plan.model import (
     LINK,
     REFERENCE,
@@ -314,8 +315,12 @@ def checks(services: Sequence[Service]) -> dict[str, list[str]]:
 
     One folder may be the context of several services, and one context may lie in another.
     """
-    checks_of: dict[str, list[str]] = {service.context: [] for service in services}
-    for path in {path for service in services for path in service.checks}:
+    checks_of: dict[str, list[str]] = {}
+    paths: set[str] = set()
+    for service in services:
+        checks_of[service.context] = []
+        paths.update(service.checks)
+    for path in paths:
         folder = path
         while folder != ".":
             folder = posixpath.dirname(folder) or "."
@@ -330,20 +335,7 @@ def service(
     """The image of a service. `checks`: as the function of that name gives them; they are no code."""
     local = _local(service)
     chain = layering.chains.get(service.scope.name, ())
-    recipe = Recipe(
-        template="service.Dockerfile.j2",
-        system=service.system,
-        system_lock=_system_lock(service),
-        chain=chain,
-        bytecode=service.bytecode.more,
-        local=local,
-        lock=_lock(service),
-        code=service.has_code,
-        env=service.env,
-        **values_of(service, Container),
-        copies=tuple(PlannedCopy(_origin(copy), copy.source, copy.to) for copy in service.copy),
-        steps=tuple(_step(number, step, service) for number, step in enumerate(service.build, 1)),
-    )
+    recipe = _recipe(service, chain, local)
     own_dockerfile = service.dockerfile is not None
     needs_builder = bool(local or recipe.code or recipe.bytecode) and not own_dockerfile
     contexts = (
@@ -355,6 +347,7 @@ def service(
         *_build_contexts(service, fleet),
         *service.contexts,
     )
+    promise = (PROMISE, _promise(fleet, service.scope.name))
     return Target(
         name=service.scope.name,
         kind="service",
@@ -367,17 +360,32 @@ def service(
         recipe=None if own_dockerfile else recipe,
         contexts=once(contexts),
         args=once(_arguments(service)),
-        labels=labels(
-            fleet,
-            service.name,
-            (*service.labels, (PROMISE, _promise(fleet, service.scope.name))),
-        ),
+        labels=labels(fleet, service.name, (*service.labels, promise)),
         repository=service.entry,
         suffix=_suffix(service),
         platforms=service.platforms,
         secrets=service.secrets,
         online=bool(recipe.system) or any(step.network for step in recipe.steps),
         ignore=_ignore(service, fleet, checks[service.context]),
+    )
+
+
+def _recipe(service: Service, chain: tuple[Link, ...], local: Pairs) -> Recipe:
+    copies = [PlannedCopy(_origin(copy), copy.source, copy.to) for copy in service.copy]
+    steps = [_step(number, step, service) for number, step in enumerate(service.build, 1)]
+    return Recipe(
+        template="service.Dockerfile.j2",
+        system=service.system,
+        system_lock=_system_lock(service),
+        chain=chain,
+        bytecode=service.bytecode.more,
+        local=local,
+        lock=_lock(service),
+        code=service.has_code,
+        env=service.env,
+        **values_of(service, Container),
+        copies=tuple(copies),
+        steps=tuple(steps),
     )
 
 
@@ -471,20 +479,18 @@ def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
     return tuple(contexts)
 
 
-# The Dockerfile and recipe of each check, made once for all services of a large fleet: by the
-# check's name, and whether it mounts weights.
-_CHECKS = {}
-for _name in ("smoke", "smoke-own", "parity"):
-    for _mounts, _file in ((False, _name), (True, f"{_name}-weights")):
-        _recipe = Recipe(template=f"{_name}.Dockerfile.j2", mounts_weights=_mounts)
-        _CHECKS[_name, _mounts] = (_dockerfile(_file), _recipe)
-_INVENTORY_FILE = _dockerfile("inventory")
-_INVENTORY = Recipe(template="inventory.Dockerfile.j2")
+@cache  # one object for all services of a large fleet
+def check_file(name: str, mounts_weights: bool = False) -> tuple[str, Recipe]:
+    """The Dockerfile of a check, and what lays it out."""
+    file = f"{name}-weights" if mounts_weights else name
+    recipe = Recipe(template=f"{name}.Dockerfile.j2", mounts_weights=mounts_weights)
+    return _dockerfile(file), recipe
 
 
 def smoke(service: Service) -> Target:
     # Neither the Python nor the user of an image with a Dockerfile of its own is known.
-    dockerfile, recipe = check_file("smoke-own" if service.dockerfile else "smoke", service)
+    name = "smoke-own" if service.dockerfile else "smoke"
+    dockerfile, recipe = check_file(name, service.mounts)
     arguments = [(SMOKE, service.smoke or "")]
     if service.reference:
         arguments.append((REFERENCE, service.reference))
@@ -509,11 +515,6 @@ def smoke(service: Service) -> Target:
     )
 
 
-def check_file(name: str, service: Service) -> tuple[str, Recipe]:
-    """The Dockerfile of a check of a service, and what lays it out."""
-    return _CHECKS[name, service.mounts]
-
-
 def mounted_context(service: Service) -> Pairs:
     """The context of a check whose step mounts the weights of a service."""
     return _weights_context(service.weights if service.mounts else None)
@@ -527,6 +528,7 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
     has none, since that may do anything with files, but its bases have.
     """
     layer_of = {layer.name: layer for layer in layering.layers}
+    dockerfile, recipe = check_file(INVENTORY)
     for target in targets:
         if target.kind not in ("base", "service") or not target.recipe:
             continue
@@ -547,8 +549,8 @@ def inventories(targets: Sequence[Target], layering: Layering) -> Iterator[Targe
             service=target.service,
             python=target.python,
             context=PROGRAMS,
-            dockerfile=_INVENTORY_FILE,
-            recipe=_INVENTORY,
+            dockerfile=dockerfile,
+            recipe=recipe,
             contexts=(FROM_INSIDE, ("image", f"{LINK}{target.name}")),
             args=once(tuple(map(once, arguments))),
             platforms=target.platforms,
@@ -692,8 +694,5 @@ def _keeps(pattern: str) -> bool:
     """Whether a line of a .dockerignore keeps something that NOT_CODE names, such as `!.streamlit`."""
     if not pattern.startswith("!"):
         return False
-    ignored = [line.removeprefix("**/") for line in NOT_CODE]
-    for name in pattern.removeprefix("!").strip("/").split("/"):
-        if any(fnmatchcase(name, line) for line in ignored):
-            return True
-    return False
+    names = pattern.removeprefix("!").strip("/").split("/")
+    return any(filter_names(names, line.removeprefix("**/")) for line in NOT_CODE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ from slimbake.catalogue import Rule
 from slimbake.config.naming import BAKE, LAYERS, PROGRAMS
 from slimbake.layers.model import Layer
 from slimbake.lock.text import requirement_lines
-from slimbake.plan.model import Plan, Target
+from slimbake.plan.model import Plan
 from slimbake.render import quoting
 from slimbake.render.compose import COMPOSE_FILE, compose
 from slimbake.render.workflow import TEMPLATES, UPGRADE, workflow
@@ -66,15 +66,20 @@ def render(
         yield Generated.of(path, text)
     shared = {BAKE_FILE}  # several services have one Dockerfile for their smokes
     for target in plan.targets:
-        for path, text in _layer_file(plan, target).items():
-            yield Generated.of(path, text)
-        if target.recipe and target.dockerfile not in shared:
-            shared.add(target.dockerfile)
-            template = environment.get_template(target.recipe.template)
-            text = template.render(plan=plan, target=target)
-            yield Generated.of(target.dockerfile, text)
-            for path, text in _ignore_file(plan, target).items():
-                yield Generated.of(path, text)
+        if target.recipe is None:
+            continue
+        layer = target.recipe.layer
+        if layer:
+            yield Generated.of(f"{LAYERS}/{layer.name}.json", _layer_text(plan, layer))
+        if target.dockerfile in shared:
+            continue
+        shared.add(target.dockerfile)
+        template = environment.get_template(target.recipe.template)
+        text = template.render(plan=plan, target=target)
+        yield Generated.of(target.dockerfile, text)
+        if target.ignore:
+            text = _ignore_text(plan, target.ignore)
+            yield Generated.of(f"{target.dockerfile}.dockerignore", text)
 
 
 def _pipeline(plan: Plan, environment: jinja2.Environment, own_repository: bool) -> dict[str, str]:
@@ -85,11 +90,12 @@ def _pipeline(plan: Plan, environment: jinja2.Environment, own_repository: bool)
     # Braces in pairs are GitHub's own there.
     braces = environment.overlay(variable_start_string="<%", variable_end_string="%>")
     values = workflow(plan, own_repository)
-    texts = {
-        path: braces.get_template(template).render(plan=plan, workflow=values)
-        for path, template in chosen.items()
-    }
-    return {path: text for path, text in texts.items() if text.strip()}
+    texts = {}
+    for path, template in chosen.items():
+        text = braces.get_template(template).render(plan=plan, workflow=values)
+        if text.strip():
+            texts[path] = text
+    return texts
 
 
 def bare_files(plan: Plan) -> dict[str, str]:
@@ -110,19 +116,17 @@ def _rules_lines(rules: tuple[Rule, ...]) -> str:
     return ",".join(f"\n  {_json(rule.as_json())}" for rule in rules)
 
 
-def _layer_file(plan: Plan, target: Target) -> dict[str, str]:
-    layer = target.recipe.layer if target.recipe else None
-    return {f"{LAYERS}/{layer.name}.json": _layer_text(plan, layer)} if layer else {}
-
-
 def _layer_text(plan: Plan, layer: Layer) -> str:
     """What a layer is made of, and how: JSON, with a line for each wheel and each rule."""
-    requirements = [line for pin in layer.pins for line in requirement_lines(pin)]
+    about = f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`."
+    requirements: list[str] = []
+    for pin in layer.pins:
+        requirements += [f"\n  {_json(line)}" for line in requirement_lines(pin)]
     fields = [
-        f'"about": {_json(f"{MARK} from {plan.manifest}: edit that, then run `slimbake generate`.")}',
+        f'"about": {_json(about)}',
         f'"key": {_json(layer.key)}',
         f'"bytecode": {_json(layer.bytecode)}',
-        '"requirements": [' + ",".join(f"\n  {_json(line)}" for line in requirements) + "]",
+        f'"requirements": [{",".join(requirements)}]',
         f'"rules": [{_rules_lines(layer.rules)}]',
     ]
     if layer.built_for:
@@ -130,23 +134,21 @@ def _layer_text(plan: Plan, layer: Layer) -> str:
     return "{" + ",\n ".join(fields) + "}\n"
 
 
-def _ignore_file(plan: Plan, target: Target) -> dict[str, str]:
-    if not target.ignore:
-        return {}
-    lines = (
-        f"# {MARK} from {quoting.comment(plan.manifest)}: what of the context is not sent to the build.",
-        *target.ignore,
-    )
-    return {f"{target.dockerfile}.dockerignore": "\n".join(lines) + "\n"}
+def _ignore_text(plan: Plan, lines: Iterable[str]) -> str:
+    manifest = quoting.comment(plan.manifest)
+    head = f"# {MARK} from {manifest}: what of the context is not sent to the build."
+    return "\n".join((head, *lines)) + "\n"
 
 
 def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
+    def load(name: str) -> tuple[str, str, None] | None:
+        if name not in templates:
+            return None
+        return templates[name], name, None  # an error names the template as its file
+
     # A template is data: it reads what it is given, and reaches nothing of Python.
     environment = SandboxedEnvironment(
-        # Named as files, so that an error tells in which template it arose.
-        loader=jinja2.FunctionLoader(
-            lambda name: (templates[name], name, None) if name in templates else None
-        ),
+        loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,

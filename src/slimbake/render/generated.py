@@ -14,9 +14,9 @@ from pathlib import Path
 import jinja2
 
 from slimbake.config import MANIFEST_SCHEMA
-from slimbake.config.naming import BAKE, DOCKERFILES, PROGRAMS, SCHEMA
+from slimbake.config.naming import DOCKERFILES, PROGRAMS, SCHEMA
 from slimbake.errors import UsageError
-from slimbake.host.files import LARGEST, content, is_half, staged, write_all
+from slimbake.host.files import LARGEST, content, is_half, staged
 from slimbake.host.limits import limited
 from slimbake.inside import packed, zipapp
 from slimbake.plan.model import CHECKS, Plan
@@ -27,8 +27,6 @@ _INSTALLED = Path(__file__).parents[1] / "_data"
 # The folder with slimbake's own `templates/`, `docker-bake.hcl.j2` and `libs/slimbake-export`: in the
 # package once it is installed, else the checkout.
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3]
-# Lists of modules that an earlier slimbake wrote, and how they begin.
-_LISTS, _LIST_MARK = f"{BAKE}/warm", b"# The modules of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,6 @@ class Updated:
 
 class TemplateFault(UsageError):
     """A template is wrong, or names something that it is not given."""
-
-
-def generate(plan: Plan, root: Path) -> tuple[Generated, ...]:
-    """All files of a plan, by path. Raises as `laid_out`."""
-    return tuple(sorted(laid_out(plan, root), key=lambda file: file.path))
 
 
 def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
@@ -91,8 +84,8 @@ def laid_out(plan: Plan, root: Path) -> Iterator[Generated]:
                     )
         for file in files:
             if file.path in PIPELINES:
-                there = _content(root, file.path).decode("utf-8", "replace")
-                file = Generated.of(file.path, with_pins(file.text, there))
+                old = _content(root, file.path).decode("utf-8", "replace")
+                file = Generated.of(file.path, with_pins(file.text, old))
             yield file
     yield schema()
 
@@ -108,15 +101,11 @@ def _faults(texts: Mapping[str, str]) -> Iterator[None]:
         place = _place(error, texts)
         if not place:
             raise
-        message = (
-            f"there is no template '{error}'"
-            if isinstance(error, jinja2.TemplateNotFound)
-            else str(error) or type(error).__name__
-        )
-        raise TemplateFault(
-            f"{place}: {message}",
-            "templates are given `plan` and `target`",
-        ) from None
+        message = str(error) or type(error).__name__
+        if isinstance(error, jinja2.TemplateNotFound):
+            message = f"there is no template '{error}'"
+        hint = "templates are given `plan` and `target`"
+        raise TemplateFault(f"{place}: {message}", hint) from None
 
 
 def schema() -> Generated:
@@ -170,35 +159,33 @@ def _differing(files: Iterable[Generated], root: Path, paths: set[str]) -> Itera
     """Those that are not on disk as they are here; `paths` gets the path of each."""
     for file in files:
         paths.add(file.path)
-        there = _content(root, file.path)
-        if there == file.content:
+        old = _content(root, file.path)
+        if old == file.content:
             continue
-        if there and not _is_ours(there):
+        if old and not _is_ours(old):
+            hint = "move it away"
+            if file.path in PIPELINES:
+                hint += ", or remove `ci:` from the manifest"
+            if file.path.endswith("Dockerfile"):
+                hint += ", or name it as the service's `dockerfile:`"
             raise UsageError(
-                f"{file.path} is not slimbake's: its first line does not say '{MARK}'",
-                "move it away"
-                + ", or remove `ci:` from the manifest" * (file.path in PIPELINES)
-                + ", or name it as the service's `dockerfile:`" * file.path.endswith("Dockerfile"),
+                f"{file.path} is not slimbake's: its first line does not say '{MARK}'", hint
             )
         yield file
 
 
 def _obsolete(root: Path, paths: Collection[str]) -> Iterator[str]:
     """Our files on disk that are none of these."""
-    for path in (BAKE_FILE, *PIPELINES, *sorted(p for p in _there(root) if p not in paths)):
+    for path in (BAKE_FILE, *PIPELINES, *sorted(_present(root))):
         file = root / path
-        ours = path not in paths and file.is_file() and not file.is_symlink()
-        if ours and _is_ours(_content(root, path)):
-            yield path
-    for file in sorted((root / _LISTS).glob("*.txt")):
-        path = f"{_LISTS}/{file.name}"
-        if not file.is_file() or file.is_symlink():
+        if path in paths or not file.is_file() or file.is_symlink():
             continue
-        if _content(root, path).startswith(_LIST_MARK):
+        if _is_ours(_content(root, path)):
             yield path
 
 
-def _there(root: Path) -> Iterator[str]:
+def _present(root: Path) -> Iterator[str]:
+    """The files in folders of ours."""
     for folder in (DOCKERFILES, PROGRAMS):
         for top, _, names in os.walk(root / folder):
             relative = os.path.relpath(top, root)
@@ -207,34 +194,29 @@ def _there(root: Path) -> Iterator[str]:
                     yield f"{relative}/{name}"
 
 
-def repair(difference: Drift, root: Path) -> None:
-    """Write what differs, each file whole or not at all, and remove what is no longer generated."""
-    write_all({root / file.path: file.content for file in difference.write})
-    for path in difference.remove:
-        # What a killed process had not made whole went when its file was written.
-        (root / path).unlink(missing_ok=True)
-
-
 def _templates(root: Path) -> dict[str, str]:
-    paths = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
-    texts = {path.name: path.read_text("utf-8") for path in paths}
-    for path in (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2"):
+    texts = {path.name: path.read_text("utf-8") for path in _template_files(SHIPPED)}
+    for path in _template_files(root):
         if path.is_file():
             texts[path.name] = _own_template(root, path.relative_to(root))
     return texts
 
 
+def _template_files(root: Path) -> tuple[Path, ...]:
+    return (*(root / "templates").glob("*.j2"), root / "docker-bake.hcl.j2")
+
+
 def own_templates(root: Path) -> frozenset[str]:
     """The names of shipped templates that a repository replaces with others of its own."""
-    shipped = (*(SHIPPED / "templates").glob("*.j2"), SHIPPED / "docker-bake.hcl.j2")
-    folders = {path: root / path.relative_to(SHIPPED) for path in shipped}
-    return frozenset(
-        path.name
-        for path, replacement in folders.items()
-        if replacement != path
-        and replacement.is_file()
-        and content(root, replacement.relative_to(root)) != path.read_bytes()
-    )
+    names = set()
+    for shipped in _template_files(SHIPPED):
+        path = shipped.relative_to(SHIPPED)
+        own = root / path
+        if own == shipped or not own.is_file():
+            continue
+        if content(root, path) != shipped.read_bytes():
+            names.add(shipped.name)
+    return frozenset(names)
 
 
 def _own_template(root: Path, path: Path) -> str:

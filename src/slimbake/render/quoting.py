@@ -1,6 +1,4 @@
-"""One quoting function per language: any text arrives as that text and nothing
-else.
-"""
+"""One quoting function per language: any text arrives as that text and nothing else."""
 
 from __future__ import annotations
 
@@ -58,9 +56,11 @@ def seen_from(path: str, folder: str) -> str:
     """A path relative to `folder`, both relative to the root: bake looks for a Dockerfile from its
     context.
     """
-    names, above = path.split("/"), [] if folder == "." else folder.split("/")
-    shared = len(posixpath.commonprefix((names, above)))
-    return "/".join((*[".."] * (len(above) - shared), *names[shared:]))
+    names = path.split("/")
+    folders = [] if folder == "." else folder.split("/")
+    shared = len(posixpath.commonprefix((names, folders)))
+    ups = [".."] * (len(folders) - shared)
+    return "/".join((*ups, *names[shared:]))
 
 
 def yaml(text: str) -> str:

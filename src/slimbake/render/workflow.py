@@ -1,4 +1,4 @@
-"""What the pipelines of GitHub and GitLab say of a plan. Services stand in the matrix, never in the
+"""What the pipelines of GitHub and GitLab say of a plan. Services are in the matrix, never in the
 file.
 """
 
@@ -55,8 +55,14 @@ class Workflow:
 def workflow(plan: Plan, own_repository: bool) -> Workflow:
     """Decide what a pipeline depends on. `own_repository`: in slimbake's own repository."""
     host = plan.registry.partition("/")[0]
-    login = host if "." in host or ":" in host or host == "localhost" else ""
-    secrets = {s.name for target in plan.targets for s in target.secrets if s.source == "env"}
+    login = ""
+    if "." in host or ":" in host or host == "localhost":
+        login = host
+    secrets = set()
+    for target in plan.targets:
+        for secret in target.secrets:
+            if secret.source == "env":
+                secrets.add(secret.name)
     return Workflow(
         install=_OWN if own_repository else (f"{_LOCKED} --requirement {TOOL}",),
         pushes=plan.registry != plan.project,
@@ -69,9 +75,9 @@ def workflow(plan: Plan, own_repository: bool) -> Workflow:
     )
 
 
-def with_pins(text: str, there: str) -> str:
-    """A pipeline with the pins of the file that is there: Dependabot and Renovate change them, and
-    a pin that is no full commit or digest does not count.
+def with_pins(text: str, old: str) -> str:
+    """A pipeline with the pins of the old file: Dependabot and Renovate change them, and a pin that
+    is no full commit or digest does not count.
     """
-    pins = dict(_PIN.findall(there))
+    pins = dict(_PIN.findall(old))
     return _PIN.sub(lambda match: f"{match[1]}{pins.get(match[1], match[2])}", text)

@@ -20,7 +20,7 @@ from slimbake.errors import SetupError, UsageError
 from slimbake.fingerprint.compare import TargetChange
 from slimbake.lock.text import lock_text
 from slimbake.project import load
-from slimbake.render.generated import drift, generate, repair
+from slimbake.render.generated import laid_out, update
 
 MANIFEST = """\
 project: atlas
@@ -38,7 +38,7 @@ NEWER = lock_text([pinned("httpx", "2")])
 
 def commit(root: Path) -> str:
     """Generate what the manifest says, and commit everything."""
-    repair(drift(generate(load(root / "services.yaml").plan, root), root), root)
+    update(laid_out(load(root / "services.yaml").plan, root), root)
     return commit_all(root)
 
 

@@ -239,8 +239,13 @@ ILL = (
             "db ended with exit code 1\ndb said",
             "`docker logs x`: ",
         ),
+        (
+            [{"api": WELL, "job": ENDED}, {"api": WELL}],
+            "the container of job was removed while slimbake waited for it",
+            "`slimbake up` starts it again",
+        ),
     ],
-    ids=["after it was healthy", "without health", "all that are ill", "beside them"],
+    ids=["after it was healthy", "without health", "all that are ill", "beside them", "removed"],
 )
 def test_what_dies_is_named_with_its_last_words(
     awaited: Any, looks: list[dict[str, ContainerState]], message: str, hint: str

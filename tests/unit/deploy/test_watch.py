@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.fleets import fleet, service, unlocked
+from tests.unit.fleets import fleet, planned, service, unlocked
 
+from slimbake.config.model import BuildStep, FileCopy
 from slimbake.console import Console
 from slimbake.deploy import compose
 from slimbake.deploy import watch as watching
@@ -109,6 +110,8 @@ def test_code_is_copied_and_other_edits_are_baked(played: Played, containers: Wa
     assert played.build(containers, "web")[0] == ("bake", ("web",))
     played.rest["job"] = "2"
     assert played.build(containers, "web", "job")[0] == ("bake", ("job",))
+    played.code["web"] = "link"
+    assert played.build(containers, "web")[0] == ("bake", ("web",)), "a link is not mounted"
 
 
 def test_what_its_checks_refuse_is_not_started(played: Played, containers: Watched) -> None:
@@ -173,6 +176,30 @@ def test_one_line_says_what_changed(played: Played, containers: Watched, said: l
     played.rest = {"web": "2", "job": "2"}
     containers.update(played.project, ("web", "job"), ("b", "a"))
     assert said == ["a and 1 more changed: web, job"]
+
+
+CODE = (("app.py", "file 1"), ("data", "folder"), ("run", "program 2"))
+MOUNTED: dict[str, tuple[dict[str, Any], Any, bool]] = {
+    "code": ({}, CODE, True),
+    "a volume elsewhere": ({"volumes": (("data", "/data"),)}, CODE, True),
+    "a volume in the code": ({"volumes": (("data", "/app/data"),)}, CODE, False),
+    "a step that writes into the code": ({"build": (BuildStep(run=("make",)),)}, CODE, False),
+    "files that are copied": (
+        {"copy": (FileCopy(source="/a", to="/b", image="python"),)},
+        CODE,
+        False,
+    ),
+    "a Dockerfile of its own": ({"dockerfile": "web/Dockerfile"}, CODE, False),
+    "a link in the code": ({}, (*CODE, ("link", "link to a")), False),
+}
+
+
+@pytest.mark.parametrize(("said", "code", "mounted"), MOUNTED.values(), ids=MOUNTED)
+def test_code_is_mounted_where_an_image_has_nothing_else_there(
+    said: dict[str, Any], code: Any, mounted: bool
+) -> None:
+    recipe = planned(service("web", **said)).target("web").recipe
+    assert watching._is_mountable(recipe, code) is mounted
 
 
 # --- the loop

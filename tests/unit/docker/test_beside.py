@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from tests.unit.docker.conftest import Program
 
-from slimbake.docker.beside import Neighbour, OwnServices, beside, own_services, variables_of
+from slimbake.docker import beside as beside_module
+from slimbake.docker.beside import (
+    Neighbour,
+    NotBeside,
+    OwnServices,
+    beside,
+    own_services,
+    variables_of,
+)
 from slimbake.errors import SetupError
 
 DB: dict[str, Any] = {
@@ -165,3 +173,20 @@ def test_a_check_beside_the_fleet_needs_no_compose_file(program: Program, tmp_pa
     assert written["services"]["queue"]["image"] == "sha256:1"
     assert written["volumes"] == {"weights-1": {"external": True}}
     assert f"--env-file={tmp_path / '.env'} up --detach --wait" in program.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("pulling\ndependency failed to start", "dependency failed to start"), ("", "")],
+)
+def test_what_does_not_start_beside_a_check_is_named_with_the_last_words(
+    words: str, reason: str, program: Program, tmp_path: Path
+) -> None:
+    path = tmp_path / "compose.json"
+    project = ["compose", f"--file={path}"]
+    program.answer(f"compose --file={path} up", stderr=words, code=1)
+    program.answer(f"compose --file={path} logs", "db said\n")
+    with pytest.raises(NotBeside) as caught:
+        beside_module._start(project, ("db", "queue"))
+    assert caught.value.message == "what its start check needs did not start: db, queue"
+    assert caught.value.hint == f"{reason}\ndb said\n"

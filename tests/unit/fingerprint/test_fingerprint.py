@@ -22,7 +22,7 @@ from slimbake.lock.model import Pin, locked_scopes
 from slimbake.lock.text import lock_text
 from slimbake.plan.model import Plan
 from slimbake.release.command import Surroundings
-from slimbake.render.generated import SHIPPED, drift, generate, repair
+from slimbake.render.generated import SHIPPED, laid_out, update
 
 NOWHERE = Workspace(None)
 DIGESTS = {"python": "sha256:1", "builder": "sha256:1", "uv": "sha256:2"}
@@ -72,7 +72,7 @@ def repository(
         (root / "bake/locks" / f"{target.name}.txt").write_text(text)
         if target.recipe is None:
             (root / target.dockerfile).write_text("FROM base\nCOPY . /\n")
-    for each in generate(decided, root):
+    for each in laid_out(decided, root):
         (root / each.path).parent.mkdir(parents=True, exist_ok=True)
         (root / each.path).write_bytes(each.content)
     return decided, root
@@ -141,7 +141,7 @@ EVERYTHING = {target.name for target in plan_of(FLEET, locks_of(FLEET)).targets}
 def test_generated_files_are_taken_as_they_would_be_where_they_are_given(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)
-    files = {each.path: each for each in generate(decided, root)}
+    files = {each.path: each for each in laid_out(decided, root)}
     shutil.rmtree(root / "bake/dockerfiles", ignore_errors=True)
     (root / "docker-bake.hcl").write_text("old")
     after = fingerprints(decided, root, NOWHERE, AROUND, files=files)
@@ -206,11 +206,11 @@ def test_each_input_changes_what_depends_on_it(
 def test_the_order_in_which_services_start_is_in_no_image(tmp_path: Path) -> None:
     decided, root = repository(tmp_path)
     before = fingerprints(decided, root, NOWHERE, AROUND)
-    files = {each.path: each.content for each in generate(decided, root)}
+    files = {each.path: each.content for each in laid_out(decided, root)}
     order = (("embed", "service_healthy"),)
     services = (replace(SERVICES[0], depends_on=order), *SERVICES[1:])
     waiting, _ = repository(tmp_path, resolve(written(*services, bases=BASES)))
-    new = {each.path: each.content for each in generate(waiting, root)}
+    new = {each.path: each.content for each in laid_out(waiting, root)}
     assert {path for path in new if new[path] != files[path]} == {"bake/compose.yaml"}
     after = fingerprints(waiting, root, NOWHERE, AROUND)
     assert differing(after, before) <= {"inside"}
@@ -233,7 +233,7 @@ def test_a_bake_template_of_one_s_own_counts_for_every_target(tmp_path: Path) ->
     before = fingerprints(decided, root, NOWHERE, AROUND)
     template = (SHIPPED / "docker-bake.hcl.j2").read_text("utf-8")
     (root / "docker-bake.hcl.j2").write_text(f'variable "MINE" {{ default = "1" }}\n{template}')
-    repair(drift(generate(decided, root), root), root)
+    update(laid_out(decided, root), root)
     own = fingerprints(decided, root, NOWHERE, AROUND)
     given = fingerprints(decided, root, NOWHERE, AROUND, {"MINE": "2"})
     assert differing(own, before) == EVERYTHING

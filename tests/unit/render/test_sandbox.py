@@ -6,7 +6,7 @@ import pytest
 from tests.unit.fleets import fleet, plan_of, service
 
 from slimbake.adopt.add import FOLDER, Skeleton
-from slimbake.render.generated import TemplateFault, generate
+from slimbake.render.generated import TemplateFault, laid_out
 
 FLEET = fleet(service("api", command=("python", "-m", "api")))
 ESCAPES = {
@@ -37,7 +37,7 @@ def test_a_template_reaches_nothing_of_python(
     (tmp_path / where).parent.mkdir(exist_ok=True)
     (tmp_path / where).write_text(f"# x\n{ESCAPES[escape]}\n")
     with pytest.raises(TemplateFault):
-        generate(plan_of(FLEET), tmp_path)
+        list(laid_out(plan_of(FLEET), tmp_path))
     assert not (tmp_path / "escaped").exists()
 
 
