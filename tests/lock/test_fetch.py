@@ -156,33 +156,20 @@ def test_a_disk_too_small_stops_a_fetch_at_once(repo: Repo, index: Index, small:
     assert list(small.rglob("*.whl")) == []
 
 
-def test_a_disk_that_fills_up_leaves_no_partial_file(repo: Repo, index: Index, small: Path) -> None:
-    index.publish(
-        "large",
-        "large-1-py3-none-any.whl",
-        wheel_bytes("large", "1", files={"large.bin": bytes(50_000)}),
-    )
+@pytest.mark.parametrize("local", [False, True], ids=["downloaded", "copied from a folder"])
+def test_a_disk_that_fills_up_leaves_no_partial_file(
+    local: bool, repo: Repo, index: Index, small: Path, tmp_path: Path
+) -> None:
+    files = {"torch.bin": bytes(50_000)}
+    if local:
+        make_wheel(tmp_path / "folder", "torch", "2.0+cpu", files=files)
+        repo.monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "folder"))
+    else:
+        content = wheel_bytes("torch", "2.0+cpu", files=files)
+        index.publish("torch", "torch-2.0+cpu-py3-none-any.whl", content)
+        repo.monkeypatch.setenv("UV_INDEX", f"{index.url}/cpu")
     repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
     # Another process takes what was free when it was looked at.
-    repo.monkeypatch.setattr(
-        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6)
-    )
-    (small / "other").write_bytes(bytes(30_000))
-    repo.lock("[large]")
-    done = repo.run("lock", "--fetch")
-    assert done.code == 7
-    assert "the wheelhouse needs 0.1 MB more" in done.stderr
-    assert [path for path in small.rglob("*large*") if path.is_file()] == []
-    (small / "other").unlink()
-    assert repo.run("lock", "--fetch").code == 0
-
-
-def test_a_disk_that_fills_up_while_a_folder_s_wheel_is_copied_leaves_nothing_half_written(
-    repo: Repo, index: Index, small: Path, tmp_path: Path
-) -> None:
-    make_wheel(tmp_path / "folder", "torch", "2.0+cpu", files={"torch.bin": bytes(50_000)})
-    repo.monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "folder"))
-    repo.monkeypatch.setenv("SLIMBAKE_WHEELHOUSE", str(small))
     repo.monkeypatch.setattr(
         shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6)
     )
@@ -192,6 +179,8 @@ def test_a_disk_that_fills_up_while_a_folder_s_wheel_is_copied_leaves_nothing_ha
     assert done.code == 7
     assert "the wheelhouse needs 0.1 MB more" in done.stderr
     assert [path for path in small.rglob("*torch*") if path.is_file()] == []
+    (small / "other").unlink()
+    assert repo.run("lock", "--fetch").code == 0
 
 
 def test_a_wheelhouse_that_cannot_be_written_is_said(locked: Repo, tmp_path: Path) -> None:
@@ -218,6 +207,9 @@ def test_a_wheel_of_a_folder_is_taken_by_its_hash(repo: Repo, tmp_path: Path) ->
     first = make_wheel(folder, "torch", "2.0+cpu").read_bytes()
     repo.monkeypatch.setenv("UV_FIND_LINKS", str(folder))
     torch(repo)
+    sha256 = hashlib.sha256(first).hexdigest()
+    pin = f"# {name} {len(first)}\ntorch==2.0+cpu \\\n    --hash=sha256:{sha256}\n"
+    assert pin in repo.locked()["base-ml.txt"]
     assert repo.run("lock").code == 0
     assert repo.run("lock", "--fetch").code == 0
     assert repo.held()[name].read_bytes() == first

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.index import Index
 from tests.lock.conftest import Repo
-from tests.wheels import make_wheel, wheel_bytes
+from tests.wheels import wheel_bytes
 
 from slimbake.console import QUIET, Console
 from slimbake.console.tracker import Tracker
@@ -179,15 +179,6 @@ def test_what_stands_on_a_base_without_a_solution_waits_for_it(repo: Repo, web: 
     assert sorted(repo.locked()) == ["b.txt", "base-other.txt", "externals.txt", "inputs.json"]
 
 
-def test_a_package_of_cuda_leaves_the_other_locks(repo: Repo, index: Index, web: None) -> None:
-    index.add("triton", "1")
-    repo.fleet("[]", a="[triton]", b="[leaf]")
-    done = repo.run("lock")
-    assert done.code == 2
-    assert "a asks for 1 CUDA package" in done.stderr
-    assert done.stderr.endswith("1 problem in services.yaml\nlocked all the same: b, base-web\n")
-
-
 def test_a_bake_locks_what_its_services_need_and_nothing_else(
     repo: Repo, web: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,36 +304,6 @@ def test_an_index_that_does_not_answer_is_no_conflict(repo: Repo) -> None:
         "uv could not resolve the requirements" in done.stderr
         and "`slimbake doctor`" in done.stderr
     )
-
-
-# --- torch
-
-
-@pytest.fixture
-def folder(repo: Repo, tmp_path: Path) -> Path:
-    """A folder with the CPU build of torch, as this machine has it; the index has the other one."""
-    make_wheel(tmp_path / "wheels", "torch", "2.0+cpu")
-    repo.index.add("torch", "2.0", ["nvidia-cudnn-cu12"])
-    repo.index.add("nvidia-cublas-cu12", "12.1")
-    repo.index.add("nvidia-cudnn-cu12", "9")
-    repo.monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
-    return tmp_path / "wheels"
-
-
-def ml(repo: Repo, more: str = "[]") -> None:
-    base = "bases:\n  ml: {requirements: [torch], torch: cpu}\n"
-    service = f"services:\n  rank: {{base: ml, context: rank, requirements: {more}, start: none}}\n"
-    repo.write(base + service, {"rank/app.py": ""})
-
-
-def test_a_wheel_of_a_folder_is_pinned_by_its_hash(repo: Repo, folder: Path) -> None:
-    ml(repo)
-    repo.done("lock")
-    wheel = (folder / "torch-2.0+cpu-py3-none-any.whl").read_bytes()
-    assert (
-        f"# torch-2.0+cpu-py3-none-any.whl {len(wheel)}\ntorch==2.0+cpu \\\n"
-        f"    --hash=sha256:{hashlib.sha256(wheel).hexdigest()}\n"
-    ) in repo.locked()["base-ml.txt"]
 
 
 # --- stale, edited, upgraded

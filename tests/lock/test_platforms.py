@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from tests.index import Index
@@ -11,6 +12,7 @@ from .conftest import Repo
 MACHINES = {"amd": "x86_64", "arm": "aarch64"}
 AMD, ARM = (f'platform_machine == "{machine}"' for machine in MACHINES.values())
 BOTH = "platforms: [linux/amd64, linux/arm64]\n"
+ONE = "platforms: [linux/amd64]\n"
 
 
 def publish(
@@ -64,36 +66,60 @@ def test_a_change_of_another_service_moves_no_pin(repo: Repo) -> None:
     assert (pins(repo, "a"), pins(repo, "b")) == (FAST, {"leaf==1"})
 
 
-def test_a_new_requirement_of_the_service_keeps_the_pins_of_each_platform(
-    repo: Repo, index: Index
-) -> None:
-    services(repo, {"a": "[fast]"})
-    repo.done("lock")
-    publish(index, "fast", "4", "amd", ["dep"])
-    publish(index, "fast", "3", "arm", ["dep"])
-    services(repo, {"a": "[fast, leaf]"})
-    repo.done("lock")
-    assert pins(repo, "a") == {*FAST, "leaf==1"}
+def fast(asked: str, **said: str) -> dict[str, Any]:
+    """A service that requires this, and more of the fleet."""
+    return {"asked": {"a": asked}, **said}
 
 
-def test_an_upgrade_of_one_package_keeps_the_others_on_each_platform(
-    repo: Repo, index: Index
+UPGRADED = {"fast==4@amd", "fast==3@arm", "dep==2@amd", "dep==1@arm"}
+MOVES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...], str, set[str]]] = {
+    "a new requirement": (fast("[fast]"), fast("[fast, leaf]"), (), "a", {*FAST, "leaf==1"}),
+    "an upgrade of another": (
+        *(fast("[fast, core<2]"),) * 2,
+        ("--upgrade", "core"),
+        "a",
+        {*FAST, "core==1.5"},
+    ),
+    "an upgrade": (*(fast("[fast]"),) * 2, ("--upgrade", "fast"), "a", UPGRADED),
+    "arm64 goes": (fast("[fast]"), fast("[fast]", platforms=ONE), (), "a", {"fast==2", "dep==2"}),
+    "amd64 goes": (
+        fast("[fast]"),
+        fast("[fast]", platforms=ONE.replace("amd64", "arm64")),
+        (),
+        "a",
+        {"fast==1", "dep==1"},
+    ),
+    "a base goes": (
+        fast("[leaf]", base="[fast]"),
+        fast("[leaf, fast]"),
+        (),
+        "a",
+        {*FAST, "leaf==1"},
+    ),
+    "a new base": (fast("[fast]"), fast("[]", base="[fast]"), (), "base-web", FAST),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "name", "expected"), MOVES.values(), ids=MOVES
+)
+def test_newer_versions_move_a_pin_only_where_that_is_asked_for(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    words: tuple[str, ...],
+    name: str,
+    expected: set[str],
+    repo: Repo,
+    index: Index,
 ) -> None:
-    services(repo, {"a": "[fast, core<2]"})
+    services(repo, **before)
     repo.done("lock")
     index.add("core", "1.5")
     publish(index, "fast", "4", "amd", ["dep"])
-    repo.done("lock", "--upgrade", "core")
-    assert pins(repo, "a") == {*FAST, "core==1.5"}
-
-
-def test_an_upgrade_moves_a_package_on_each_platform(repo: Repo, index: Index) -> None:
-    services(repo, {"a": "[fast]"})
-    repo.done("lock")
-    publish(index, "fast", "4", "amd", ["dep"])
     publish(index, "fast", "3", "arm", ["dep"])
-    repo.done("lock", "--upgrade", "fast")
-    assert pins(repo, "a") == {"fast==4@amd", "fast==3@arm", "dep==2@amd", "dep==1@arm"}
+    services(repo, **after)
+    repo.done("lock", *words)
+    assert pins(repo, name) == expected
 
 
 def test_a_service_takes_what_its_base_has_on_each_platform(repo: Repo) -> None:
@@ -130,7 +156,7 @@ def test_what_the_base_has_on_one_platform_the_service_has_on_the_other(
 
 
 def test_a_second_platform_moves_nothing_of_the_first(repo: Repo, index: Index) -> None:
-    services(repo, {"a": "[fast, core]"}, platforms="platforms: [linux/amd64]\n")
+    services(repo, {"a": "[fast, core]"}, platforms=ONE)
     repo.done("lock")
     assert pins(repo, "a") == {"fast==2", "dep==2", "core==2"}
     publish(index, "fast", "4", "amd", ["dep"])
@@ -138,42 +164,6 @@ def test_a_second_platform_moves_nothing_of_the_first(repo: Repo, index: Index) 
     services(repo, {"a": "[fast, core]"})
     repo.done("lock")
     assert pins(repo, "a") == {*FAST, "core==2"}
-
-
-@pytest.mark.parametrize(
-    ("platform", "expected"),
-    [("amd64", {"fast==2", "dep==2"}), ("arm64", {"fast==1", "dep==1"})],
-)
-def test_a_platform_that_goes_takes_its_pins_alone(
-    platform: str, expected: set[str], repo: Repo, index: Index
-) -> None:
-    services(repo, {"a": "[fast]"})
-    repo.done("lock")
-    publish(index, "fast", "4", "amd", ["dep"])
-    publish(index, "fast", "3", "arm", ["dep"])
-    services(repo, {"a": "[fast]"}, platforms=f"platforms: [linux/{platform}]\n")
-    repo.done("lock")
-    assert pins(repo, "a") == expected
-
-
-def test_services_keep_the_pins_of_a_base_that_is_gone(repo: Repo, index: Index) -> None:
-    services(repo, {"a": "[leaf]"}, base="[fast]")
-    repo.done("lock")
-    publish(index, "fast", "4", "amd", ["dep"])
-    publish(index, "fast", "3", "arm", ["dep"])
-    services(repo, {"a": "[leaf, fast]"})
-    repo.done("lock")
-    assert pins(repo, "a") == {*FAST, "leaf==1"}
-
-
-def test_a_new_base_has_the_pins_of_the_services_on_it(repo: Repo, index: Index) -> None:
-    services(repo, {"a": "[fast]", "b": "[fast, leaf]"})
-    repo.done("lock")
-    publish(index, "fast", "4", "amd", ["dep"])
-    publish(index, "fast", "3", "arm", ["dep"])
-    services(repo, {"a": "[]", "b": "[leaf]"}, base="[fast]")
-    repo.done("lock")
-    assert (pins(repo, "base-web"), pins(repo, "b")) == (FAST, {"leaf==1"})
 
 
 def test_sources_are_built_where_there_is_no_wheel(repo: Repo, index: Index) -> None:

@@ -95,11 +95,6 @@ def test_an_index_and_each_of_its_images_are_signed(tmp_path: Path, held: Regist
     assert sboms["jobs-gpu.linux_arm64.cdx.json"] == "of arm"
 
 
-def test_all_variants_are_listed_as_they_are_released(tmp_path: Path, held: Registry) -> None:
-    found = json.loads(run(tmp_path, held).stdout)
-    assert {e["service"] for e in found["images"]} == {"api", "jobs", "jobs-gpu"}
-
-
 def test_what_has_no_tag_is_said_and_the_rest_is_listed(tmp_path: Path, held: Registry) -> None:
     del held.manifests["1.2"]
     done = run(tmp_path, held)
@@ -114,8 +109,10 @@ def test_without_an_account_it_ends_with_how_to_log_in(tmp_path: Path, held: Reg
     assert "docker login" in caught.value.hint
 
 
-@pytest.mark.parametrize("tag", ["1+2", "1/2", "-1+2", "1:2"])
-def test_what_a_tag_may_not_have_is_replaced(tmp_path: Path, held: Registry, tag: str) -> None:
+@pytest.mark.parametrize("tag", ["1-2", "1+2", "1/2", "-1+2", "1:2"])
+def test_all_variants_are_listed_and_what_a_tag_may_not_have_is_replaced(
+    tmp_path: Path, held: Registry, tag: str
+) -> None:
     for suffix in ("", "-gpu"):
         held.manifests[f"1-2{suffix}"] = held.manifests[f"1.2{suffix}"]
     found = json.loads(run(tmp_path, held, tag=tag).stdout)

@@ -57,6 +57,7 @@ def one(on: str = "web", *specs: str, **said: Any) -> Fleet:
 
 A = service("a", base="web", requirements=asks("httpx", packages=(COMMON,)))
 ONE = one()
+OVERRIDDEN = replace(asks("httpx", packages=(COMMON,)), overrides=("idna>=3",))
 OTHERS = {
     "python": digests(one(python="3.12")),
     "a package's project file": digests(
@@ -69,6 +70,7 @@ OTHERS = {
         one(bases=(BaseEntry("web", requirements=asks("fastapi>1")), *BASES[::2]))
     ),
     "the platforms": digests(one(platforms=("linux/arm64",))),
+    "an override": digests(fleet(replace(A, requirements=OVERRIDDEN), bases=BASES)),
 }
 
 
@@ -159,9 +161,3 @@ def test_a_lock_of_debian_packages_depends_on_the_image_of_its_python() -> None:
 
     assert asked(of3_11="x:1", of3_13="y:1") == asked(of3_11="x:2", of3_13="y:1")
     assert asked(of3_11="x:1", of3_13="y:1") != asked(of3_11="x:1", of3_13="y:2")
-
-
-def test_an_override_is_part_of_what_a_lock_depends_on() -> None:
-    plain = service("a", requirements=asks("httpx"))
-    overridden = service("a", requirements=replace(asks("httpx"), overrides=("idna>=3",)))
-    assert digests(fleet(plain)) != digests(fleet(overridden))
