@@ -31,11 +31,13 @@ def records(paths: Iterable[Path]) -> tuple[Record, ...]:
     """The records in these files and folders. Raises UsageError for a file that is none."""
     files: list[Path] = []
     for path in paths:
-        files += sorted(path.glob("**/*.json")) if path.is_dir() else [path]
+        if path.is_dir():
+            files += sorted(path.glob("**/*.json"))
+        else:
+            files.append(path)
     hint = "`slimbake ci job` writes such files"
-    return tuple(
-        read_json(file, parse_record, hint) for file in files if file.name != f"{PLAN}.json"
-    )
+    jobs = [file for file in files if file.name != f"{PLAN}.json"]
+    return tuple(read_json(file, parse_record, hint) for file in jobs)
 
 
 def record_file(workspace: Workspace, name: str) -> Path:

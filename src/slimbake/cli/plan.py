@@ -40,7 +40,8 @@ def command(services: tuple[str, ...], file: Path, as_json: bool, since: str | N
     plan = read(file).plan
     targets = plan.needed(plan.with_checks(select(plan, services)))
     if since:
-        _changes(file, since, {target.name for target in targets} if services else set(), as_json)
+        names = {target.name for target in targets}
+        _changes(file, since, names if services else set(), as_json)
     elif as_json:
         print_json({**asdict(plan), "targets": [asdict(target) for target in targets]})
     else:

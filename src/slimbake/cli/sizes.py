@@ -82,11 +82,12 @@ def command(
     project = None
     if services or not names:
         project = read(file)
-        # All variants are recorded.
-        chosen = select(project.plan, project.plan.service_names if recorded else tuple(services))
+        if recorded:  # all variants, too
+            services = list(project.plan.service_names)
+        chosen = select(project.plan, tuple(services))
         references = image_names(project.plan, registry, tag)
         images_of = {name: references[name] for name in chosen}
-        images |= held_images(images_of, optional=not services)
+        images |= held_images(images_of, optional=not services or recorded)
     surveyed = survey(images, workspace)
     sizes = report.sizes_json(surveyed)
     if recorded:

@@ -97,7 +97,9 @@ class OwnServices:
         for name in self.services:
             if manifest_name(name) in names_of:
                 names_of[manifest_name(name)].append(name)
-        key_of = {host: names[0] if names else host for host, names in names_of.items()}
+        key_of = {}
+        for host, names in names_of.items():
+            key_of[host] = names[0] if names else host
 
         entries = {}
         for host, neighbour in neighbours.items():

@@ -179,8 +179,11 @@ def detached(name: str, arguments: Sequence[str]) -> Iterator[Detached]:
         )
         if done.returncode == NOT_RUN:
             raise SetupError("the engine could not run a container", done.stderr.strip())
-        why = done.stderr.strip().rpartition("\n")[2]
-        yield Detached(name, f"cannot be run: {why}" if done.returncode else "")
+        refused = ""
+        if done.returncode:
+            last_line = done.stderr.strip().rpartition("\n")[2]
+            refused = f"cannot be run: {last_line}"
+        yield Detached(name, refused)
     finally:
         _quiet(*_REMOVE, name)
 

@@ -208,5 +208,6 @@ def registry_answer(name: str, seconds: float) -> tuple[str, str]:
     try:
         return str(json.loads(call(*arguments, timeout=seconds))["digest"]), ""
     except (SetupError, ValueError, KeyError) as error:
-        absent = re.search("not found|does not exist", getattr(error, "hint", ""))
-        return "", "has no such image" if absent else "cannot be reached"
+        if re.search("not found|does not exist", getattr(error, "hint", "")):
+            return "", "has no such image"
+        return "", "cannot be reached"

@@ -149,11 +149,11 @@ def asked_of(scope: Scope, fleet: Fleet, text: Callable[[str], str]) -> str:
 
 def weights_texts(fleet: Fleet) -> dict[str, str]:
     """The locks of weights that lie in the repository, as they are now."""
-    return {
-        weight.scope.lock: weights_text(fleet.root, weight.value)
-        for weight in fleet.weights
-        if weight.source == "path" and not weight.export
-    }
+    texts = {}
+    for weights in fleet.weights:
+        if weights.source == "path" and not weights.export:
+            texts[weights.scope.lock] = weights_text(fleet.root, weights.value)
+    return texts
 
 
 def systems(fleet: Fleet) -> Iterator[System]:

@@ -34,10 +34,10 @@ def source_of(text: str) -> Source | None:
 
 
 def _order(pin: Pin) -> tuple[object, ...]:
-    wheels = [
-        (wheel.file, -1 if wheel.bytes is None else wheel.bytes, wheel.sha256)
-        for wheel in pin.wheels
-    ]
+    wheels = []
+    for wheel in pin.wheels:
+        size = -1 if wheel.bytes is None else wheel.bytes
+        wheels.append((wheel.file, size, wheel.sha256))
     return pin.name, pin.version, wheels, pin.via, pin.marker
 
 
@@ -51,14 +51,18 @@ def _text(pin: Pin) -> str:
         lines.append(f"# {', '.join(reasons)}")
     if pin.built:
         # A comment: no index has the wheel, and the scope's build gets it from a stage of its own.
-        marked = f" ; {pin.marker}" if pin.marker else ""
-        lines.append(f"{BUILT}{pin.built}: {pin.name}=={pin.version}{marked}")
-        return "".join(f"{line}\n" for line in lines)
+        lines.append(f"{BUILT}{pin.built}: {_requirement(pin)}")
     for wheel in pin.wheels:
         size = "-" if wheel.bytes is None else str(wheel.bytes)
         lines.append(f"# {wheel.file} {size}")
     lines += requirement_lines(pin)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _requirement(pin: Pin) -> str:
+    if not pin.marker:
+        return f"{pin.name}=={pin.version}"
+    return f"{pin.name}=={pin.version} ; {pin.marker}"
 
 
 def requirement_lines(pin: Pin) -> list[str]:
@@ -67,8 +71,7 @@ def requirement_lines(pin: Pin) -> list[str]:
     """
     if pin.built:
         return []
-    marked = f" ; {pin.marker}" if pin.marker else ""
-    lines = [f"{pin.name}=={pin.version}{marked}", *(f"    --hash={value}" for value in pin.hashes)]
+    lines = [_requirement(pin), *(f"    --hash={value}" for value in pin.hashes)]
     return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
 
 
@@ -90,11 +93,17 @@ def parse_pins(text: str) -> tuple[Pin, ...]:
     """
     pins = []
     for package in lock_entries(text):
-        wheels = tuple(
-            Wheel(file, None if size == "-" else int(size), sha256)
-            for (file, size), sha256 in zip(package.files, package.hashes, strict=True)
+        wheels = []
+        for (file, shown), sha256 in zip(package.files, package.hashes, strict=True):
+            size = None if shown == "-" else int(shown)
+            wheels.append(Wheel(file, size, sha256))
+        pin = Pin(
+            package.name,
+            package.version,
+            tuple(wheels),
+            package.via,
+            package.marker,
+            package.origin,
         )
-        pins.append(
-            Pin(package.name, package.version, wheels, package.via, package.marker, package.origin)
-        )
+        pins.append(pin)
     return tuple(sorted(pins, key=_order))

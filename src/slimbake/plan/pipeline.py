@@ -19,15 +19,19 @@ def pipeline(fleet: Fleet) -> Pipeline:
     A manifest without `ci` has no pipeline, but the lanes all the same: `slimbake ci plan` prints
     the jobs of any fleet.
     """
-    ci = fleet.manifest.ci or Ci()
+    manifest = fleet.manifest
+    ci = manifest.ci or Ci()
     provider = ci.provider or "github"
-    cache = ci.cache or ("registry" if fleet.manifest.registry else "none")
+    scanner = manifest.scan.scanner if manifest.scan else ""
+    cache = ci.cache
+    if not cache:
+        cache = "registry" if manifest.registry else "none"
     return Pipeline(
-        provider=provider if fleet.manifest.ci else "none",
+        provider=provider if manifest.ci else "none",
         branch=ci.branch,
         cache=cache,
         upgrade=ci.upgrade if provider == "github" else "",
-        scanner=fleet.manifest.scan.scanner if fleet.manifest.scan else "",
+        scanner=scanner,
         sign=ci.sign,
         lanes=_lanes(fleet, {HOST: ANY[provider], **dict(ci.runners)}),
     )
@@ -64,7 +68,9 @@ def caches(plan: Plan, lane: str, push: bool) -> dict[str, str]:
         f"{cache},mode=max,image-manifest=true,oci-mediatypes=true,"
         f"compression={plan.compression.type},ignore-error=true"
     )
-    return {"CACHE_FROM": cache, "CACHE_TO": written if push else ""}
+    if not push:
+        written = ""
+    return {"CACHE_FROM": cache, "CACHE_TO": written}
 
 
 def image_tag(name: str) -> str:

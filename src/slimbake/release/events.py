@@ -188,7 +188,8 @@ class Steps:
         """
         match = _NAME.match(name)
         if not match:
-            return BuildStep(only if name.startswith(EXPORTS) else "", name, "")
+            target = only if name.startswith(EXPORTS) else ""
+            return BuildStep(target, name, "")
         text = match["text"]
         target, stage = self._place(name, only)
         if target not in self._names:
@@ -234,6 +235,7 @@ def _instructions(dockerfile: str) -> list[str]:
 LAST_LINES = 20
 
 _ROOM = "`slimbake prune` frees what slimbake holds; `slimbake doctor` shows the disk"
+_CERTIFICATE = "the index has a certificate of its own: set SSL_CERT_FILE to your bundle"
 _PRUNED = "parent snapshot sha256:"  # how containerd names a layer that it does not have
 
 _ADVICE = (
@@ -267,14 +269,8 @@ _ADVICE = (
     ("exit code: 137", "it was killed, as where memory ran out: give the engine or builder more"),
     ("exit code: 132", "it needs an instruction that this CPU does not have: build on a newer one"),
     ("no such host", "a name cannot be resolved: see `slimbake doctor`"),
-    (
-        "invalid peer certificate",
-        "the index has a certificate of its own: set SSL_CERT_FILE to your bundle",
-    ),
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "the index has a certificate of its own: set SSL_CERT_FILE to your bundle",
-    ),
+    ("invalid peer certificate", _CERTIFICATE),
+    ("CERTIFICATE_VERIFY_FAILED", _CERTIFICATE),
     ("No solution found", "the lock and the index disagree: `slimbake lock`"),
     ('exec: "python"', "the image has no `python` on its PATH"),
     ("Cannot connect to the Docker daemon", "the engine ended: start it again"),

@@ -58,8 +58,9 @@ def outdated(project: Project, images: Mapping[str, str], console: Console) -> t
     stale = {lock.name for lock in project.stale_locks}
     names = []
     for name, fingerprint in fingerprints.items():
-        changed = accounts_now and now.get(name) != fingerprint
-        if changed or not stale.isdisjoint(project.lock_names((name,))):
+        if (accounts_now and now.get(name) != fingerprint) or not stale.isdisjoint(
+            project.lock_names((name,))
+        ):
             names.append(name)
     return tuple(names)
 

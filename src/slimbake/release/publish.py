@@ -36,7 +36,7 @@ def sboms(site: Site, images: tuple[BuiltImage, ...], platform: str = "") -> Doc
         if not is_ours(target):
             site.console.say(f"{image.name}: no SBOM, since its Dockerfile is its own")
             continue
-        for built in [platform] if platform else _platforms(site, image.name):
+        for built in _platforms(site, image.name, platform):
             jobs[f"{image.name} {built}".rstrip()] = (image, built)
 
     def write(job: tuple[BuiltImage, str]) -> str:
@@ -90,8 +90,10 @@ def publish(
     return pushed
 
 
-def _platforms(site: Site, service: str) -> tuple[str, ...]:
-    """The platforms of a service's image; "" for the only one."""
+def _platforms(site: Site, service: str, platform: str) -> tuple[str, ...]:
+    """The platforms of a service's image; "" for the only one. `platform`: as `sboms` has it."""
+    if platform:
+        return (platform,)
     platforms = built_for(site.plan, (site.plan.target(service),))
     if len(platforms) < 2:
         return ("",)

@@ -17,6 +17,7 @@ from slimbake.host.process import execute
 from slimbake.release.on_registry import OnRegistry, attached_sboms
 from slimbake.release.place import BuiltImage
 from slimbake.release.publish import Documents
+from slimbake.release.sbom import file_name
 from slimbake.release.site import Site
 
 _INSTALL = {
@@ -120,8 +121,9 @@ def _refusal(site: Site, scan: Scan, subject: _Subject) -> str:
 def _scanned(root: Path, scan: Scan, subject: _Subject, text: str) -> tuple[int, str]:
     """The exit code and the output of a scan of an SBOM; without one, of the engine's image."""
     with tempfile.TemporaryDirectory(prefix="slimbake-scan-") as folder:
-        file = Path(folder, f"{subject.service}.{'cdx.json' if text else 'tar'}")
+        file = Path(folder, f"{subject.service}.tar")
         if text:
+            file = Path(folder, file_name(subject.service))
             file.write_text(text, "utf-8")
         else:
             with docker.saved([subject.image]) as stream, file.open("wb") as out:
@@ -133,7 +135,8 @@ def _scanned(root: Path, scan: Scan, subject: _Subject, text: str) -> tuple[int,
 
 def _command(scan: Scan, file: Path, is_sbom: bool) -> tuple[str, ...]:
     if scan.scanner == "grype":
-        return ("grype", f"{'sbom' if is_sbom else 'docker-archive'}:{file}", *scan.arguments)
+        kind = "sbom" if is_sbom else "docker-archive"
+        return ("grype", f"{kind}:{file}", *scan.arguments)
     if is_sbom:
         return ("trivy", "sbom", *scan.arguments, str(file))
     return ("trivy", "image", *scan.arguments, "--input", str(file))

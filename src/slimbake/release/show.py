@@ -52,7 +52,8 @@ class Board:
         if "failed" in states:
             return "failed"
         finished = self._complete or self._progress.finished(name)
-        if finished and not self._complete and name in self._exported and not row.put_out:
+        put_out = self._complete or name not in self._exported or row.put_out
+        if finished and not put_out:
             return "exports"
         if "running" in states:
             return "running"
@@ -105,7 +106,7 @@ class Plain:
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
-        self._said: dict[str, None] = {}  # what checks said
+        self._said: set[str] = set()  # what checks said
         self._last = time.monotonic()
         self._lock = threading.Lock()  # `tick` is called from another thread
 
@@ -140,9 +141,11 @@ class Plain:
         name = vertex.step.target or "bake"
         if change.line:
             line = f"{name}: {change.line}"
-            if not change.line.startswith(("smoke:", "parity:", "control:")) or line in self._said:
+            if not change.line.startswith(("smoke:", "parity:", "control:")):
                 return ""
-            self._said[line] = None
+            if line in self._said:
+                return ""
+            self._said.add(line)
             return line
         if vertex.state == "failed":
             return f"{name}: {vertex.step.title} failed after {vertex.seconds:.1f} s"

@@ -118,15 +118,15 @@ def alone(service: Running, plan: Plan) -> dict[str, Any]:
 
 def _health(health: Healthcheck) -> dict[str, Any]:
     """The health check of a service; what it leaves open is as the image has it."""
-    settings = {
-        "disable": health.off,
-        "test": ["CMD", *map(literal, health.test)] if health.test else [],
-        "interval": health.interval,
-        "timeout": health.timeout,
-        "start_period": health.start_period,
-        "start_interval": "1s" if health.test else "",
-        "retries": health.retries,
-    }
+    settings: dict[str, Any] = {"disable": health.off}
+    if health.test:
+        settings["test"] = ["CMD", *map(literal, health.test)]
+    settings["interval"] = health.interval
+    settings["timeout"] = health.timeout
+    settings["start_period"] = health.start_period
+    if health.test:
+        settings["start_interval"] = "1s"
+    settings["retries"] = health.retries
     return {key: value for key, value in settings.items() if value}
 
 

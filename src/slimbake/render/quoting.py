@@ -94,4 +94,8 @@ def comment(text: str) -> str:
     """A text for the rest of a comment line: what could end the line is shown as `?`."""
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else "?"

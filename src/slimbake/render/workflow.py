@@ -63,8 +63,11 @@ def workflow(plan: Plan, own_repository: bool) -> Workflow:
         for secret in target.secrets:
             if secret.source == "env":
                 secrets.add(secret.name)
+    install: tuple[str, ...] = (f"{_LOCKED} --requirement {TOOL}",)
+    if own_repository:
+        install = _OWN
     return Workflow(
-        install=_OWN if own_repository else (f"{_LOCKED} --requirement {TOOL}",),
+        install=install,
         pushes=plan.registry != plan.project,
         login=login,
         own_token=login == GITHUB_REGISTRY,

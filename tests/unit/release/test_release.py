@@ -115,63 +115,65 @@ def test_names_are_no_inputs(machine: Played, monkeypatch: pytest.MonkeyPatch) -
     assert found == {"COMPRESSION"}
 
 
-def test_over_a_budget_no_tag_moves_not_even_of_what_is_there(machine: Played) -> None:
-    machine.sizes = {"two": 9 * MB}
+ENDS = "two: its command ended with exit code 1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        ({"sizes": {"two": 9 * MB}}, CheckError, "over budget; no tag has moved\n  two: "),
+        (
+            {"dead": {"two": ENDS}},
+            CheckError,
+            f"^the start check of two failed; its tag stays where it was\n  {ENDS}$",
+        ),
+        ({"unlabelled": ("two",)}, SetupError, "two was made from other locks"),
+    ],
+    ids=["over its budget", "does not start", "no SBOM"],
+)
+def test_where_one_fails_no_tag_moves_not_even_of_what_is_there(
+    fault: dict[str, Any], error: type[Exception], words: str, machine: Played
+) -> None:
+    vars(machine).update(fault)
     machine.has("one")
-    with pytest.raises(CheckError, match="over budget; no tag has moved\n  two: "):
+    with pytest.raises(error, match=words):
         run(machine)
     assert machine.built == ["two", "three"]
     assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
 
 
-def test_an_sbom_that_cannot_be_made_keeps_everything_from_being_pushed(machine: Played) -> None:
-    machine.unlabelled = ("two",)
-    with pytest.raises(SetupError, match="two was made from other locks"):
-        run(machine, missing=False)
-    assert machine.built == list(SERVICES)
-    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
-
-
-def test_with_keep_going_what_is_there_is_tagged_no_matter_what_fails(machine: Played) -> None:
-    machine.broken = failing("two")
+@pytest.mark.parametrize(
+    ("fault", "error", "words", "measured"),
+    [
+        ({"broken": failing("two")}, BuildError, "two does not build", ["three"]),
+        (
+            {"sizes": {"two": 9 * MB}},
+            CheckError,
+            r"two: uncompressed 9\.0 MB, its budget is 8\.0 MB",
+            ["two", "three"],
+        ),
+        ({"dead": {"two": ENDS}}, CheckError, ENDS, ["two", "three"]),
+    ],
+    ids=["does not build", "over its budget", "does not start"],
+)
+def test_with_keep_going_only_what_fails_is_left_out(
+    fault: dict[str, Any],
+    error: type[Exception],
+    words: str,
+    measured: list[str],
+    machine: Played,
+) -> None:
+    vars(machine).update(fault)
     machine.has("one")
     done = run(machine, keep_going=True)
     assert machine.tagged("v2") == ["one", "three"]
     assert [*done.failures] == ["two"]
-    with pytest.raises(BuildError, match="two does not build") as caught:
+    assert [image.target for image in done.on_registry] == ["one"]
+    assert [image.name for image in done.measurement.images] == measured
+    assert done.checks.keys() == {"three"}
+    with pytest.raises(error, match=words) as caught:
         done.expect_all()
-    assert caught.value.hint == "tagged all the same: one, three\nnot tagged: two"
-
-
-def test_with_keep_going_only_what_is_over_its_budget_is_left_out(machine: Played) -> None:
-    machine.sizes = {"two": 9 * MB}
-    machine.has("three")
-    done = run(machine, keep_going=True)
-    assert machine.tagged("v2") == ["one", "three"]
-    assert [*done.failures] == ["two"]
-    assert [image.target for image in done.on_registry] == ["three"]
-    assert [image.name for image in done.measurement.images] == ["one", "two"]
-    with pytest.raises(CheckError, match=r"two: uncompressed 9\.0 MB, its budget is 8\.0 MB"):
-        done.expect_all()
-
-
-def test_what_does_not_start_gets_no_tag(machine: Played) -> None:
-    machine.dead = {"two": "two: its command ended with exit code 1"}
-    with pytest.raises(CheckError) as caught:
-        run(machine)
-    assert caught.value.message == (
-        "the start check of two failed; its tag stays where it was\n"
-        "  two: its command ended with exit code 1"
-    )
-    assert (machine.tags, machine.tagged("v2"), machine.pushed) == ([], [], {})
-
-
-def test_with_keep_going_only_what_does_not_start_is_left_out(machine: Played) -> None:
-    machine.dead = {"two": "it ends"}
-    done = run(machine, keep_going=True)
-    assert machine.tagged("v2") == ["one", "three"]
-    assert [*done.failures] == ["two"]
-    assert done.checks.keys() == {"one", "three"}
+    assert getattr(caught.value, "hint", "") == "tagged all the same: one, three\nnot tagged: two"
 
 
 @pytest.mark.parametrize("first", [BuildError, CheckError])

@@ -61,12 +61,6 @@ def test_shared_images_are_built_once_and_listed_by_digest(machine: Played, tmp_
     assert all(found[name].startswith(f"{machine.server.name}/{name}@sha256:") for name in SHARED)
 
 
-def test_exported_models_and_references_are_pushed_and_listed(machine: Played) -> None:
-    first = run(machine, "rank")
-    exports = ["weights-a-model-onnx-fp32", "reference-a-model-a"]
-    assert machine.built == list(first) == ["runtime", "base-web", "base-ml-onnx", *exports]
-
-
 def test_a_failed_export_is_reported_and_others_are_pushed(machine: Played) -> None:
     machine.broken = failing("weights-a-model-onnx-fp32")
     found = run(machine, "rank")

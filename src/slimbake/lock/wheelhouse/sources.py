@@ -43,10 +43,10 @@ def _described(source: Source, machine: Machine, store: Store) -> Source:
     size = None if source.git else file.path.stat().st_size
     if source.wheel:
         return replace(source, bytes=size)
-    subfolder = source.address.partition("subdirectory=")[2].partition("&")[0]
-    return replace(
-        source, bytes=size, requires=requires(file.path, "" if source.git else subfolder)
-    )
+    subfolder = ""
+    if not source.git:
+        subfolder = source.address.partition("subdirectory=")[2].partition("&")[0]
+    return replace(source, bytes=size, requires=requires(file.path, subfolder))
 
 
 def held(source: Source, store: Store) -> Held | None:
@@ -60,8 +60,9 @@ def bring(source: Source, machine: Machine, store: Store) -> Held:
 
     `source.found` says where the file of an index is. Raises SetupError.
     """
-    if there := held(source, store):
-        return there
+    file = held(source, store)
+    if file:
+        return file
     if source.git:
         address, commit, subfolder = source.repository
         target = store.path(f"{COMMIT}{commit}", source.file)
@@ -127,9 +128,9 @@ def _literal(node: ast.expr) -> list[str]:
         return []
     if isinstance(value, str):
         return value.split("\n")
-    return (
-        [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
-    )
+    if isinstance(value, list | tuple):
+        return [item for item in value if isinstance(item, str)]
+    return []
 
 
 def _member(archive: Path, name: str) -> str | None:
@@ -155,13 +156,15 @@ def locate(sources: list[Source], source_of: Mapping[str, Source]) -> dict[str, 
     """Sources by name, with where they are now. Raises SetupError where an index has other files."""
     placed = {}
     for source in sources:
-        there = source_of.get(source.name)
+        offered = source_of.get(source.name)
         # Without a SHA-256 it is compared when it is downloaded.
-        if there is None or there.sha256 not in {source.sha256, ""}:
-            has = f"{there.file} with sha256 {there.sha256}" if there else "no sources of it"
+        if offered is None or offered.sha256 not in {source.sha256, ""}:
+            has = "no sources of it"
+            if offered:
+                has = f"{offered.file} with sha256 {offered.sha256}"
             raise SetupError(
                 f"{source.file}: the index now has {has}, the lock {source.sha256}",
                 f"if you trust the index: `slimbake lock --upgrade {source.name}`",
             )
-        placed[source.name] = replace(source, found=there.found)
+        placed[source.name] = replace(source, found=offered.found)
     return placed
