@@ -75,8 +75,7 @@ def plan(file: Path, since: str, gitlab: Path | None) -> None:
     if since:
         unchanged = unchanged_since(project, since, console)
     else:
-        registry = os.environ.get("REGISTRY") or plan.registry
-        unchanged = unchanged_images(project, plan.service_names, registry, console)
+        unchanged = unchanged_images(project, plan.service_names, _registry(plan), console)
     jobs = matrix(plan, plan.service_names, unchanged)
     if gitlab:
         write_atomically(gitlab, child(_gitlab(project), jobs).encode())
@@ -118,14 +117,24 @@ def _job_option(function: F) -> F:
     )(function)
 
 
+def _registry(plan: Plan) -> str:
+    return os.environ.get("REGISTRY") or plan.registry
+
+
+def _tag() -> str:
+    return image_tag(os.environ.get("TAG") or "latest")
+
+
 def _request(plan: Plan, job: Job, targets: tuple[str, ...], push: bool) -> BakeRequest:
     """What a job asks for; with several lanes, each pushes under tags of its own."""
     os.environ |= {**caches(plan, job["lane"], push), **os.environ}
-    tag = image_tag(os.environ.get("TAG") or "latest")
+    tag = _tag()
+    if job["platform"]:
+        tag += f"-{job['lane']}"
     return BakeRequest(
         targets=targets,
-        registry=os.environ.get("REGISTRY") or plan.registry,
-        tag=f"{tag}-{job['lane']}" if job["platform"] else tag,
+        registry=_registry(plan),
+        tag=tag,
         push=push,
         missing=push,
         take_layers=True,
@@ -187,8 +196,7 @@ def tag(file: Path, sboms: Path | None) -> None:
     gives a digest another name.
     """
     project = read(file)
-    tag, registry = os.environ.get("TAG") or "latest", os.environ.get("REGISTRY")
-    images = tagged(project, registry or project.plan.registry, image_tag(tag), console)
+    images = tagged(project, _registry(project.plan), _tag(), console)
     attached = attached_sboms(images, str(machine().ca_bundle or ""))
     entries = list(subjects(images, attached))
     for subject in entries:

@@ -174,18 +174,10 @@ def held_images(names: Mapping[str, str], *, optional: bool) -> dict[str, str]:
     """
     from slimbake import docker
 
-    if not optional:
-        return docker.image_ids(names)
-    ids = {}
-    missing = []
-    for name, image_name in names.items():
-        image = docker.find_image(image_name)
-        if image:
-            ids[name] = image.id
-        else:
-            missing.append(name)
+    ids = docker.found_ids(names) if optional else {}
     if not ids:
         return docker.image_ids(names)
+    missing = [name for name in names if name not in ids]
     if missing:
         console.say(f"left out, as they were not baked yet: {', '.join(missing)}")
     return ids

@@ -20,6 +20,7 @@ from slimbake.docker.containers import (
 from slimbake.docker.images import (
     engine_image,
     find_image,
+    found_ids,
     held_images,
     image_ids,
     merge_images,
@@ -41,6 +42,7 @@ __all__ = [
     "container_output",
     "engine_image",
     "find_image",
+    "found_ids",
     "held_images",
     "image_ids",
     "merge_images",

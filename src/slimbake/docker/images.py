@@ -68,18 +68,22 @@ def image_ids(names: Mapping[str, str]) -> dict[str, str]:
 
     Raises SetupError that lists the services whose image the engine does not have.
     """
-    ids = {}
-    missing = []
-    for service, name in names.items():
-        image = find_image(name)
-        if image:
-            ids[service] = image.id
-        else:
-            missing.append(service)
+    ids = found_ids(names)
+    missing = [service for service in names if service not in ids]
     if missing:
         raise SetupError(
             f"the engine has no image of: {', '.join(missing)}", "`slimbake bake` builds them"
         )
+    return ids
+
+
+def found_ids(names: Mapping[str, str]) -> dict[str, str]:
+    """The ids of those of these images that the engine has. `names`: as of `image_ids`."""
+    ids = {}
+    for service, name in names.items():
+        image = find_image(name)
+        if image:
+            ids[service] = image.id
     return ids
 
 

@@ -16,12 +16,12 @@ def wheel_files(pin: Pin, store: Store) -> frozenset[str]:
     Raises SetupError for a wheel that cannot be read.
     """
     for wheel in pin.wheels:
-        for path in (store.root / "sha256").glob(f"*/{wheel.file}"):
-            try:
-                with open_zip(path) as archive:
-                    return frozenset(archive.namelist())
-            except zipfile.BadZipFile as error:
-                raise SetupError(
-                    f"{wheel.file} is no wheel: {error}", "take another version"
-                ) from None
+        held = store.held(wheel.sha256, wheel.file, wheel.bytes)
+        if not held:
+            continue
+        try:
+            with open_zip(held.path) as archive:
+                return frozenset(archive.namelist())
+        except zipfile.BadZipFile as error:
+            raise SetupError(f"{wheel.file} is no wheel: {error}", "take another version") from None
     return frozenset()
