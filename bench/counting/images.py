@@ -77,7 +77,7 @@ def pairs(
         site = site.stocked(names)
         result = bake(site, names, BakeOptions())
         optimised = {i.name: i.image for i in built_in_engine(result.left, result)}
-        bare = {i.name: i.image for i in bare_images(site, names, checks=False)}
+        bare = {i.name: i.image for i in bare_images(site, names)}
         yield {name: Pair(bare[name], optimised[name]) for name in names}, site.workspace
 
 

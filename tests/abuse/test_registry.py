@@ -118,7 +118,7 @@ def digests(server: Registry, slimbake: Slimbake, root: Path) -> None:
 
 def missing(server: Registry, slimbake: Slimbake, root: Path) -> None:
     plan = load(root / "services.yaml").plan
-    found = on_registry(plan, ["one"], {"one": FINGERPRINT}, server.name, QUIET, seconds=20)
+    found = on_registry(plan, ["one"], {"one": FINGERPRINT}, server.name, QUIET)
     if not found:
         raise SlimbakeError("it is built, to be sure")
 

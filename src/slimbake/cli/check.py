@@ -195,7 +195,7 @@ def _reference(project: Project, services: tuple[str, ...]) -> None:
     with hold(project, console, project.plan.with_weights(chosen)) as prepared:
         site = prepared.stocked(chosen)
         plan = weights_mounted(site, chosen)
-        for image in bare_images(site, chosen, checks=False):
+        for image in bare_images(site, chosen):
             text = record_reference(plan, image.name, image.image, root)
             write_atomically(files[image.name], text.encode())
             click.echo(files[image.name].relative_to(root))

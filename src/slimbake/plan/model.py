@@ -496,11 +496,9 @@ needing: Links = attrgetter("needs")
 holding: Links = attrgetter("holds")
 
 
-def needed(
-    targets: Sequence[Target], names: Iterable[str], links: Links = needing
-) -> tuple[Target, ...]:
-    """Return the targets named and all that they are linked to, in the order of `targets`."""
-    reached = _reached({target.name: target for target in targets}, names, links)
+def needed(targets: Sequence[Target], names: Iterable[str]) -> tuple[Target, ...]:
+    """Return the targets named and all that they need, in the order of `targets`."""
+    reached = _reached({target.name: target for target in targets}, names, needing)
     return tuple(target for target in targets if target.name in reached)
 
 

@@ -14,10 +14,8 @@ from slimbake.render import bare_files
 BARE = "bare"  # in the workspace: what steps that make layers are to do
 
 
-def bare_images(
-    site: Site, services: tuple[str, ...], *, checks: bool = True, platform: str = ""
-) -> tuple[BuiltImage, ...]:
-    """Build these services without optimisation, and run their checks. They are never pushed.
+def bare_images(site: Site, services: tuple[str, ...]) -> tuple[BuiltImage, ...]:
+    """Build these services without optimisation and checks. They are never pushed.
 
     Raises as `bake` does.
     """
@@ -27,16 +25,16 @@ def bare_images(
         site.workspace.write_text(f"{BARE}/{name}", text)
     # none where no service has packages
     sets = (f"inside.contexts.layers={FOLDER}/{BARE}",) if texts else ()
-    options = BakeOptions(names=names, sets=sets, platform=platform, compression="uncompressed")
-    result = bake(site, services, options, checks=checks)
+    options = BakeOptions(names=names, sets=sets, compression="uncompressed")
+    result = bake(site, services, options, checks=False)
     return built_in_engine(result.left, result)
 
 
-def weights_mounted(site: Site, services: tuple[str, ...], platform: str = "") -> Plan:
+def weights_mounted(site: Site, services: tuple[str, ...]) -> Plan:
     """The plan with the volumes that these services mount, for which their images are built."""
     names = site.plan.with_weights(services)[len(services) :]
     if not names:
         return site.plan
-    result = bake(site, names, BakeOptions(platform=platform), checks=False)
+    result = bake(site, names, BakeOptions(), checks=False)
     images = {image.name: image.image for image in built_in_engine(result.left, result)}
     return mounted(site.plan, images, services)

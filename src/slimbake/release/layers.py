@@ -19,15 +19,15 @@ from slimbake.plan.model import Target
 from slimbake.registry import ImageRepository
 from slimbake.registry.documents import Descriptor, StoredManifest, platform_manifests
 from slimbake.registry.errors import RegistryError
-from slimbake.release.on_registry import ask_each, say_doubts
+from slimbake.release.on_registry import SECONDS, ask_each, say_doubts
 from slimbake.release.place import BakeRequest
 from slimbake.release.site import Site, built_for
 from slimbake.render.generated import own_templates
 
 REPOSITORY = "slimbake-layers"
 LABEL = "slimbake.layer"
-SECONDS = 600.0
-"""For publishing: to another registry, layers are copied."""
+_COPYING = 600.0
+"""Seconds for publishing: to another registry, layers are copied."""
 
 
 def found_layers(site: Site, targets: Iterable[str], request: BakeRequest) -> dict[str, str]:
@@ -51,7 +51,8 @@ def found_layers(site: Site, targets: Iterable[str], request: BakeRequest) -> di
     def read(target: str, repository: ImageRepository) -> str:
         return _digest_under(repository, keys[target], platform)
 
-    answers = ask_each(dict.fromkeys(keys, layers_repository), read, site.around.ca_bundle)
+    repositories = dict.fromkeys(keys, layers_repository)
+    answers = ask_each(repositories, read, site.around.ca_bundle, SECONDS)
     say_doubts(answers, site.console)
     found = {}
     for target, digest in answers.items():
@@ -142,9 +143,9 @@ def publish_layers(
     for name, (repository_name, _) in images.items():
         if not new.isdisjoint(layers(site.plan, name)):
             repositories[name] = repository_name
-    answers: dict[str, object] = dict(ask_each(repositories, read, ca_bundle))
+    answers: dict[str, object] = dict(ask_each(repositories, read, ca_bundle, SECONDS))
     layers_repository = _repository(site, request)
-    answers |= ask_each(dict.fromkeys(pieces, layers_repository), put, ca_bundle, SECONDS)
+    answers |= ask_each(dict.fromkeys(pieces, layers_repository), put, ca_bundle, _COPYING)
     errors = {answer.message for answer in answers.values() if isinstance(answer, RegistryError)}
     for message in sorted(errors):
         site.console.say(f"warning: layers are not at {layers_repository} for others: {message}")

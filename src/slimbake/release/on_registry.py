@@ -59,9 +59,7 @@ def on_registry(
     fingerprints: Mapping[str, str],
     registry: str,
     console: Console,
-    *,
     ca_bundle: str = "",
-    seconds: float = SECONDS,
 ) -> tuple[OnRegistry, ...]:
     """The images of these services and bases that a registry has, in order, read and checked.
 
@@ -77,7 +75,7 @@ def on_registry(
     def read(target: str, repository: ImageRepository) -> StoredManifest | None:
         return _checked(repository, fingerprints[target])
 
-    answers = ask_each(repositories, read, ca_bundle, seconds)
+    answers = ask_each(repositories, read, ca_bundle, SECONDS)
     say_doubts(answers, console)
     images = []
     for name, answer in answers.items():
@@ -108,7 +106,7 @@ def released_images(
 
     images = []
     faults = []
-    for target, answer in ask_each(repositories, read, ca_bundle).items():
+    for target, answer in ask_each(repositories, read, ca_bundle, SECONDS).items():
         if isinstance(answer, StoredManifest):
             images.append(OnRegistry(target, repositories[target], answer))
         elif answer:
@@ -137,7 +135,7 @@ def attached_sboms(images: Iterable[OnRegistry], ca_bundle: str = "") -> dict[st
         return texts
 
     sboms = {}
-    for name, answer in ask_each(_repositories(by_name), read, ca_bundle).items():
+    for name, answer in ask_each(_repositories(by_name), read, ca_bundle, SECONDS).items():
         if isinstance(answer, RegistryError):
             raise answer
         sboms[name] = answer
@@ -180,7 +178,7 @@ def retag(images: Iterable[OnRegistry], names: Mapping[str, str], ca_bundle: str
         repository.put(names[target].rpartition(":")[2], by_name[target].document)
 
     lines = ["images that the registry has could not be tagged"]
-    for name, answer in ask_each(_repositories(by_name), put, ca_bundle).items():
+    for name, answer in ask_each(_repositories(by_name), put, ca_bundle, SECONDS).items():
         if isinstance(answer, RegistryError):
             lines.append(f"{names[name]}: {answer}")
     if len(lines) > 1:
@@ -206,7 +204,7 @@ def ask_each(
     repositories: Mapping[str, str],
     ask: Callable[[str, ImageRepository], T],
     ca_bundle: str,
-    seconds: float = SECONDS,
+    seconds: float,
 ) -> dict[str, T | RegistryError]:
     """What a registry answers for each image, or why it gives no answer that can be used.
 

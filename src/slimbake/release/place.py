@@ -132,7 +132,6 @@ class BuildPlace:
         site: Site,
         images: tuple[BuiltImage, ...],
         names: Mapping[str, str],
-        request: BakeRequest,
         host: Host,
     ) -> dict[str, StoredManifest]:
         """Have the registry know these images, which were checked, under their names; what it then

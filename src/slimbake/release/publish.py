@@ -75,7 +75,7 @@ def publish(
     pushed = {}
     repositories = {}
     with contextlib.closing(Host(endpoint(names[images[0].name]), site.around.ca_bundle)) as host:
-        manifests = place.push(site, images, names, request, host)
+        manifests = place.push(site, images, names, host)
         with site.console.tracked("attach SBOMs", manifests) as work:
             for name, document in manifests.items():
                 repository_name = names[name].rpartition(":")[0]

@@ -175,9 +175,7 @@ def offered(
     doubts.
     """
     ca_bundle = site.around.ca_bundle
-    images = on_registry(
-        site.plan, targets, fingerprints, registry, site.console, ca_bundle=ca_bundle
-    )
+    images = on_registry(site.plan, targets, fingerprints, registry, site.console, ca_bundle)
     if images:
         site.console.say(f"on the registry: {', '.join(image.target for image in images)}")
     return images
@@ -330,7 +328,7 @@ def _beside(
         fingerprints,
         request.registry,
         site.console,
-        ca_bundle=site.around.ca_bundle,
+        site.around.ca_bundle,
     )
     return {image.target: image.reference for image in images}
 

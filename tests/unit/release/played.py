@@ -106,7 +106,6 @@ class Played:
         site: Site,
         images: tuple[BuiltImage, ...],
         names: Mapping[str, str],
-        request: BakeRequest,
         host: Host,
     ) -> dict[str, StoredManifest]:
         self.server.blobs[CONFIG_DIGEST] = CONFIG

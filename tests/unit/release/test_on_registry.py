@@ -68,9 +68,7 @@ def release(
     return digest
 
 
-def look(
-    server: Registry, *names: str, seconds: float = 20
-) -> tuple[tuple[OnRegistry, ...], list[str]]:
+def look(server: Registry, *names: str) -> tuple[tuple[OnRegistry, ...], list[str]]:
     """What is found of services whose fingerprints are all the same, and what is said."""
     said: list[str] = []
     names = names or ("b",)
@@ -81,14 +79,13 @@ def look(
         dict.fromkeys(names, FINGERPRINT),
         f"{server.name}/a",
         Console(said.append),
-        seconds=seconds,
     )
     return found, said
 
 
-def ask(server: Registry, *names: str, **how: Any) -> tuple[dict[str, str], list[str]]:
+def ask(server: Registry, *names: str) -> tuple[dict[str, str], list[str]]:
     """The same, of each image its digest."""
-    found, said = look(server, *names, **how)
+    found, said = look(server, *names)
     return {image.target: image.digest for image in found}, said
 
 
@@ -171,10 +168,11 @@ def test_a_lasting_bad_moment_is_a_doubt(
 
 @pytest.mark.parametrize("how", ["never", "dripping"])
 def test_a_registry_that_does_not_come_to_an_end_is_left(
-    server: Registry, how: Literal["never", "dripping"]
+    server: Registry, how: Literal["never", "dripping"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("slimbake.release.on_registry.SECONDS", 0.3)
     server.faults["GET"] = itertools.repeat(Fault(how=how))
-    found, said = ask(server, "one", "two", seconds=0.3)
+    found, said = ask(server, "one", "two")
     assert found == {}
     assert said == ["built to be sure: one, two: the registry gives no answer within 0.3 s"]
 

@@ -218,7 +218,7 @@ def send(machine: Played, held: Site, **said: Any) -> dict[str, Any]:
     request = asking(machine, **said)
     images = (BuiltImage(name="api", image=digest("api")),)
     names = {"api": f"{request.registry}/api:v1"}
-    return dict(BuildPlace().push(held, images, names, request, host(machine)))
+    return dict(BuildPlace().push(held, images, names, host(machine)))
 
 
 def test_an_image_that_the_registry_lost_is_an_error(machine: Played, engine: Engine) -> None:
