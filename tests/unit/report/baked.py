@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from slimbake import docker
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part, Taken
 from slimbake.images.sizes import Image, MeasuredLayer
@@ -71,7 +70,7 @@ def bake(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for diff in PACKAGES:
         workspace.write(f"layers/{diff.removeprefix('sha256:')}", asdict(contents(diff)))
     images = {image.name: SimpleNamespace(id=image.digest) for image in IMAGES}
-    monkeypatch.setattr(docker, "find_image", lambda name: images.get(_short(name)))
+    monkeypatch.setattr("slimbake.docker.images.find_image", lambda name: images.get(_short(name)))
 
 
 def _short(reference: str) -> str:
