@@ -49,21 +49,6 @@ FAILING = {
         """,
         "load has AssertionError in a thread, which it does not notice",
     ),
-    "fails in a destructor": (
-        "class A:\n    def __del__(self): assert False\ndef load(): A()",
-        "load has AssertionError in a destructor, which it does not notice",
-    ),
-    "has a child that dies by a signal": (
-        """
-        import multiprocessing, os, signal
-        def check(): os.kill(os.getpid(), signal.SIGKILL)
-        def load():
-            process = multiprocessing.get_context("fork").Process(target=check)
-            process.start()
-            process.join()
-        """,
-        "load has a process that ended with exit code -9, which it does not notice",
-    ),
     # It returns something that has not run.
     "is a coroutine that fails": ("async def load(): assert False", "load failed"),
     "fails after its first await": (
@@ -75,18 +60,6 @@ FAILING = {
         "returned <generator object load",
     ),
     "returns a lazy map": ("def load(): return map(lambda x: 1 / x, [0])", "returned <map object"),
-    "forgets to await": (
-        "async def check(): assert False\ndef load(): check()",
-        "load has check(), which nobody awaits",
-    ),
-    "forgets to await what it awaits in": (
-        "async def check(): assert False\nasync def load(): check()",
-        "load has check(), which nobody awaits",
-    ),
-    "forgets to await a coroutine of a package": (
-        "import asyncio\ndef load(): asyncio.sleep(0)",
-        "load has sleep(), which nobody awaits",
-    ),
     "cancels itself": (
         "import asyncio\nasync def load():\n    asyncio.current_task().cancel()\n    await asyncio.sleep(1)",
         "load failed",
@@ -110,10 +83,6 @@ FAILING = {
     # It defines nothing.
     "is empty": ("", "defines none of"),
     "defines levels of None": ("imports = load = parity = None", "defines none of"),
-    "asserts a tuple": (
-        "def load(): assert (1 + 1 == 3, 'numbers are off')",
-        "SyntaxError: assertion is always true",
-    ),
     "is no Python": ("def load(: pass", "could not be run"),
     "recurses without end": ("def load(): load()", "load failed"),
     "prints what slimbake prints": (
@@ -201,78 +170,6 @@ UNSEEN = {
             thread.join()
         """,
 }
-# Tests of unittest that fail, and nobody reads the result.
-TESTS = {
-    "tests of a main that goes on": """
-        import unittest
-        class Test(unittest.TestCase):
-            def test(self): self.assertEqual(1, 2)
-        def load(): unittest.main(__name__, argv=["smoke"], exit=False)
-        """,
-    "tests whose set-up fails": """
-        import unittest
-        class Test(unittest.TestCase):
-            def setUp(self): assert False
-            def test(self): pass
-        def load(): unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(Test))
-        """,
-    "a part of a test": """
-        import unittest
-        class Test(unittest.TestCase):
-            def test(self):
-                for number in (1, 2):
-                    with self.subTest(number=number): assert number == 1
-        def load(): Test("test").run()
-        """,
-    "tests that cannot be loaded": """
-        import unittest
-        def load(): unittest.TestLoader().loadTestsFromName("nothing_there")
-        """,
-}
-# Processes of multiprocessing that fail, and nobody reads how they ended.
-PROCESSES = {
-    "fails": """
-        import multiprocessing
-        def check(): assert False
-        def load():
-            process = multiprocessing.Process(target=check)
-            process.start()
-            process.join()
-        """,
-    "fails later": """
-        import multiprocessing, time
-        def check(): time.sleep(0.2); raise SystemExit(4)
-        def load():
-            process = multiprocessing.get_context("fork").Process(target=check)
-            process.start()
-            while process.is_alive(): time.sleep(0.01)
-        """,
-    "fails and nobody waits": """
-        import multiprocessing, time
-        class Check(multiprocessing.Process):
-            def run(self): {}["key"]
-        def load():
-            Check().start()
-            time.sleep(5)
-        """,
-    "is one of the service's": """
-        import multiprocessing, pathlib
-        pathlib.Path("service.py").write_text(
-            "import multiprocessing\\ndef work(): 1 / 0\\n"
-            "def serve():\\n    p = multiprocessing.Process(target=work)\\n    p.start()\\n    p.join()\\n"
-        )
-        import service
-        def load(): service.serve()
-        """,
-    "finds no check where it begins": """
-        import multiprocessing
-        def check(): pass
-        def load():
-            process = multiprocessing.get_context("spawn").Process(target=check)
-            process.start()
-            process.join()
-        """,
-}
 
 
 @pytest.fixture
@@ -316,20 +213,6 @@ def test_what_fails_where_nobody_looks_is_an_error(name: str, judge: Judge) -> N
     assert "smoke: load has AssertionError in a " in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", TESTS)
-def test_tests_that_fail_where_nobody_looks_are_an_error(name: str, judge: Judge) -> None:
-    done = judge(TESTS[name])
-    assert done.returncode != 0, done.stderr
-    assert "smoke: load has tests that " in done.stderr, done.stderr
-
-
-@pytest.mark.parametrize("name", PROCESSES)
-def test_a_process_that_fails_where_nobody_looks_is_an_error(name: str, judge: Judge) -> None:
-    done = judge(PROCESSES[name])
-    assert done.returncode != 0, done.stderr
-    assert "smoke: load has a process that ended with exit code " in done.stderr, done.stderr
-
-
 def test_a_long_result_is_cut(judge: Judge) -> None:
     done = judge("def load(): return '\u202e' * 10_000_000")
     assert done.returncode == 1 and "returned '" + "\\u202e" * 3 in done.stderr
@@ -357,10 +240,8 @@ def test_a_smoke_that_checks_is_believed(judge: Judge) -> None:
 
 def test_a_failure_that_is_read_is_none(judge: Judge) -> None:
     text = """
-        import asyncio, concurrent.futures, multiprocessing, sys, threading, time, unittest
+        import asyncio, concurrent.futures, sys, threading
         def fail(): raise ValueError
-        class Test(unittest.TestCase):
-            def test(self): self.assertRaises(ValueError, fail)
         def threads():
             thread = threading.Thread(target=sys.exit, args=(3,))
             thread.start()
@@ -373,27 +254,8 @@ def test_a_failure_that_is_read_is_none(judge: Judge) -> None:
                 assert isinstance(pool.submit(fail).exception(), ValueError)
                 try: [*pool.map(lambda _: fail(), [1])]
                 except ValueError: pass
-        def processes():
-            process = multiprocessing.Process(target=fail)
-            process.start()
-            process.join()
-            assert process.exitcode == 1
-            process.close()
-            for name in ("terminate", "kill"):
-                process = multiprocessing.Process(target=time.sleep, args=(60,))
-                process.start()
-                getattr(process, name)()
-                process.join()
-            process = multiprocessing.Process(target=abs, args=(1,))
-            process.start()
-            process.join()
-            process.close()
-            multiprocessing.Process(target=time.sleep, args=(60,), daemon=True).start()
-            with concurrent.futures.ProcessPoolExecutor(1) as pool:
-                assert isinstance(pool.submit(fail).exception(), ValueError)
         async def load():
-            threads(); futures(); processes()
-            unittest.main(__name__, argv=["smoke"], exit=False)
+            threads(); futures()
             try: await asyncio.to_thread(fail)
             except ValueError: pass
         """
@@ -404,17 +266,14 @@ def test_a_failure_that_is_read_is_none(judge: Judge) -> None:
 def test_what_goes_wrong_inside_a_package_is_its_own_affair(judge: Judge) -> None:
     text = """
         import json, threading
-        package = {}
-        exec(compile("async def later(): ...\\ndef call(): later()", "package.py", "exec"), package)
         def load():
             thread = threading.Thread(target=json.loads, args=("",))
             thread.start()
             thread.join()
-            package["call"]()
         """
     done = judge(text)
     assert done.returncode == 0, done.stderr
-    assert "JSONDecodeError" in done.stderr and "later' was never awaited" in done.stderr
+    assert "JSONDecodeError" in done.stderr
 
 
 @pytest.mark.parametrize("level", ["1", "2"])

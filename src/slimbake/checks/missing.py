@@ -25,7 +25,9 @@ _UNSET = re.compile(
 
 
 def lacking(lines: Sequence[str], service: Running) -> str:
-    """What to do where a service's last words miss a module or a library; "" where they do not."""
+    """What to do where a service's last words miss a module, a library or a shell; "" where they
+    do not.
+    """
     return (
         missing_module(lines, service)
         or missing_library(lines, service)

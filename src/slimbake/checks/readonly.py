@@ -38,7 +38,7 @@ def unwritable(lines: Iterable[str]) -> str:
     path = folder = posixpath.normpath(named)
     if posixpath.splitext(path)[1]:  # a file: its folder is what can be mounted
         folder = posixpath.dirname(path)
-    # A folder that could not be made has no code that a mount would hide.
+    # Without an ending it is a folder that could not be made, so no code is in it.
     made_in_code = folder == path and folder.startswith("/app/")
     writes = (
         f"it cannot write to {path}: a container is read-only but for /tmp, `tmpfs` and `volumes`"

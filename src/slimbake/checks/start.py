@@ -103,12 +103,7 @@ def starts(
     last lines of one that takes long. Raises SetupError where the engine cannot run it.
     """
     if company.missing:
-        names = ", ".join(company.missing)
-        why = (
-            f"{service.service}: its start check needs {names}, and this engine has no image of it"
-        )
-        both = " ".join((*company.missing, service.service))
-        return StartFound(f"{why}\nbake them together: `slimbake bake {both}`")
+        return StartFound(_lacks_company(service, company))
     config = docker.engine_image(image)
     command = [*config.entrypoint, *(service.start.arguments or service.replaced or config.command)]
     if not command and service.start.how == "runs":
@@ -130,6 +125,15 @@ def starts(
     if company.beside or company.fleet:
         return _checked_beside(company, service, root, check)
     return check(["--network=none", *_variables(without_compose(service.environment).items())])
+
+
+def _lacks_company(service: Running, company: Company) -> str:
+    names = ", ".join(company.missing)
+    both = " ".join((*company.missing, service.service))
+    return (
+        f"{service.service}: its start check needs {names}, and this engine has no image of it\n"
+        f"bake them together: `slimbake bake {both}`"
+    )
 
 
 def _variables(pairs: Iterable[tuple[str, str]]) -> list[str]:
@@ -163,7 +167,7 @@ def without_compose(environment: Pairs) -> dict[str, str]:
     """
     filled = {}
     for name, written in environment:
-        parts = (_DEFAULT.sub(r"\1", part) for part in written.split("$$"))
+        parts = [_DEFAULT.sub(r"\1", part) for part in written.split("$$")]
         value = "\0".join(parts)
         if "$" not in value:
             filled[name] = value.replace("\0", "$")
@@ -203,12 +207,14 @@ def _silence(name: str, service: str, say: Callable[[str], None]) -> Iterator[No
 
     def show() -> None:
         container = Detached(name, "")
-        if container.state()[0] is None:
-            lines = container.last_lines()
-            shown = (*(f"  {line}" for line in lines), unwritable(lines))
-            wrote = "its last lines:" if lines else "it has written nothing"
-            head = f"{service}: still starting after {SILENT:g} s; {wrote}"
-            say("\n".join((head, *filter(None, shown))))
+        if container.state()[0] is not None:
+            return
+        lines = container.last_lines()
+        wrote = "its last lines:" if lines else "it has written nothing"
+        shown = [f"{service}: still starting after {SILENT:g} s; {wrote}"]
+        shown += [f"  {line}" for line in lines]
+        shown.append(unwritable(lines))
+        say("\n".join(shown).rstrip())
 
     timer = threading.Timer(SILENT, show)
     timer.daemon = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ _RECORD = re.compile(r"(?P<site>.*)/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-in
 _DEBIAN = re.compile(r"var/lib/dpkg/status\.d/(?P<name>[^/]+?)(?P<sums>\.md5sums)?")
 _PYC = re.compile(r"(?P<folder>.*/|)__pycache__/(?P<module>[^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
 _ARCHIVE = re.compile(r"usr/(?:local/)?lib/python3\d+\.zip")
-_MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)/")  # links into /usr since Debian 12
+_MERGED = re.compile(r"^(bin|sbin|lib|lib32|lib64|libx32)/")  # links into /usr since Debian 12
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,41 +44,55 @@ def owners(records: Mapping[str, str]) -> Mapping[str, Owner]:
     """
     owned: dict[str, Owner] = {}
     for path, text in records.items():
-        if match := _RECORD.fullmatch(path):
-            owner = _package(match)
-            for row in csv.reader(text.split("\n")):
-                if row:
-                    owned[
-                        posixpath.normpath(posixpath.join("/", match["site"], row[0])).lstrip("/")
-                    ] = owner
-        elif match := _DEBIAN.fullmatch(path):
+        python = _RECORD.fullmatch(path)
+        debian = _DEBIAN.fullmatch(path)
+        if python:
+            package = _package(python)
+            for name in _recorded(python["site"], text):
+                owned[name] = package
+        elif debian:
             status = records.get(path.removesuffix(".md5sums"), "")
             version = re.search(r"^Version: *(.+)$", status, re.MULTILINE)
-            owner = Owner("debian", match["name"].partition(":")[0], version[1] if version else "")
-            owned[path] = owner
-            if match["sums"]:
-                for line in text.split("\n"):
-                    named = line.partition(" ")[2].strip().lstrip("/")
-                    owned[
-                        _MERGED.sub(r"usr/\1/", named, count=1) if _MERGED.match(named) else named
-                    ] = owner
+            name = debian["name"].partition(":")[0]
+            package = Owner("debian", name, version[1] if version else "")
+            owned[path] = package
+            if debian["sums"]:
+                for name in _summed(text):
+                    owned[name] = package
     return owned
+
+
+def _recorded(site: str, record: str) -> Iterator[str]:
+    """The files that a RECORD in a folder of packages lists."""
+    for row in csv.reader(record.split("\n")):
+        if row:
+            yield posixpath.normpath(posixpath.join("/", site, row[0])).lstrip("/")
+
+
+def _summed(sums: str) -> Iterator[str]:
+    """The files that dpkg's MD5 sums list, where an image has them."""
+    for line in sums.split("\n"):
+        yield _MERGED.sub(r"usr/\1/", line.partition(" ")[2].strip().lstrip("/"), count=1)
 
 
 def owner(path: str, owned: Mapping[str, Owner]) -> Owner:
     """Whose the file at a path is; bytecode is whose its module is."""
-    if package := owned.get(path):
-        return package
-    if match := _PYC.fullmatch(path):
-        if package := owned.get(f"{match['folder']}{match['module']}.py"):
-            return package
-    elif match := _RECORD.fullmatch(path):
-        return _package(match)
+    if path in owned:
+        return owned[path]
+    bytecode = _PYC.fullmatch(path)
+    if bytecode:
+        module = f"{bytecode['folder']}{bytecode['module']}.py"
+        if module in owned:
+            return owned[module]
+    record = _RECORD.fullmatch(path)
+    if record and not bytecode:
+        return _package(record)
     if _ARCHIVE.fullmatch(path):
         return Owner("archive", f"/{path}")
-    for kind, folder in (("weights", "weights"), ("code", "app")):
-        if path.startswith(f"{folder}/"):
-            return Owner(kind, f"/{folder}")  # type: ignore[arg-type]
+    if path.startswith("weights/"):
+        return Owner("weights", "/weights")
+    if path.startswith("app/"):
+        return Owner("code", "/app")
     return Owner("directory", "/" + "/".join(path.split("/")[:-1][:2]))
 
 
@@ -118,11 +132,11 @@ class Contents:
     @classmethod
     def of_json(cls, content: Mapping[str, Any]) -> Contents:
         """From its `asdict`. Raises KeyError and TypeError for anything else."""
-        parts = tuple(
-            typed(Part, {**part, "owner": typed(Owner, part["owner"])}) for part in content["parts"]
-        )
+        parts = []
+        for part in content["parts"]:
+            parts.append(typed(Part, {**part, "owner": typed(Owner, part["owner"])}))
         taken = tuple(typed(Taken, entry) for entry in content["taken"])
-        return cls(**{**content, "parts": parts, "taken": taken})
+        return cls(**{**content, "parts": tuple(parts), "taken": taken})
 
 
 @dataclass(frozen=True, slots=True)

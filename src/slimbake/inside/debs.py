@@ -78,15 +78,24 @@ def _unknown(names: Sequence[str], of: Sequence[str]) -> dict[str, list[str]]:
     for name in sorted({*names}):
         if candidates.get(name, "(none)") != "(none)":
             continue
-        shown = apt("apt-cache", *of, "showpkg", name) if name in candidates else ""
-        lines = shown.partition("Reverse Provides:")[2].splitlines()
-        providers = sorted({line.split()[0] for line in lines if line.strip()})
+        providers = _providers(name, of) if name in candidates else []
         if len(providers) == 1:
             continue
-        packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
-        alike = [package for package in packages if package[:2] == name[:2]]
-        unknown[name] = providers[:6] or difflib.get_close_matches(name, alike)
+        unknown[name] = providers[:6] or _similar(name, of)
     return unknown
+
+
+def _providers(name: str, of: Sequence[str]) -> list[str]:
+    """The packages that provide a virtual one."""
+    shown = apt("apt-cache", *of, "showpkg", name)
+    _, _, listed = shown.partition("Reverse Provides:")
+    return sorted({line.split()[0] for line in listed.splitlines() if line.strip()})
+
+
+def _similar(name: str, of: Sequence[str]) -> list[str]:
+    """The packages whose names are most like this one."""
+    packages = sorted(apt("apt-cache", *of, "pkgnames").splitlines())
+    return difflib.get_close_matches(name, [other for other in packages if other[:2] == name[:2]])
 
 
 def resolve_debs(names: Sequence[str], of: Sequence[str]) -> list[Deb]:
@@ -175,5 +184,6 @@ def lock_debs(arguments: Sequence[str]) -> None:
 
 def fetch_locked_debs(arguments: Sequence[str]) -> None:
     """The program `fetch-debs OUT [ARCH]`; ARCH is by default this machine's."""
-    out, arch, *_ = (*arguments, "")
+    out = arguments[0]
+    arch = arguments[1] if len(arguments) > 1 else ""
     download_debs(debs_of(LOCK, arch), Path(out), arch)

@@ -1,4 +1,4 @@
-"""Remove symbols that only debuggers read from libraries, and check that nothing else changes.
+"""Removes symbols that only debuggers read from libraries, and changes nothing else.
 
 The loader maps the segments of a file and follows tables in them: `.dynsym`, the libraries that are
 needed, relocations, unwinding. `.symtab` and `.debug_*` are in no segment: linkers, debuggers and
@@ -12,7 +12,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ MAGIC = b"\x7fELF"
 # Of an image: shared libraries, and the Debian packages that have them.
 LIBRARIES = PREFIX / "libraries.txt"
 _LOAD, _DYNAMIC = 1, 2  # kinds of segments
-_DT_NEEDED, _DT_STRTAB = 1, 5
+_DT_NEEDED, DT_STRTAB = 1, 5  # kinds of entries of the dynamic section
 _NULL, _SYMTAB, _STRTAB, _NOBITS, _SYMTAB_SHNDX = 0, 2, 3, 8, 18  # kinds of sections
 _ALLOC = 2
 _DEBUG = re.compile(rb"(\.rela?)?\.(z?debug|stab|gdb_index|gnu\.(debuglto_|build\.attributes)).*")
@@ -32,7 +32,7 @@ _Bytes = bytes | mmap.mmap
 _MALFORMED = (struct.error, IndexError, ValueError, OverflowError)
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """The header of a file, and how its numbers are written."""
 
     order: str  # of bytes, as struct has it
@@ -48,12 +48,22 @@ class _Header(NamedTuple):
         return struct.unpack_from(f"{self.order}{layout}", data, place)
 
     @property
+    def places(self) -> tuple[int, int]:
+        """Where it says where the segments' headers are, and the sections'."""
+        return (0x20, 0x28) if self.wide else (0x1C, 0x20)
+
+    @property
+    def section_start(self) -> int:
+        """Where in its header a section says where it is in the file."""
+        return 0x18 if self.wide else 0x10
+
+    @property
     def word(self) -> struct.Struct:
         """A place in the file, as headers have it."""
         return struct.Struct(f"{self.order}{'Q' if self.wide else 'I'}")
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
     header: int  # the place of its header
     kind: int
     start: int  # in the file
@@ -76,28 +86,23 @@ class _Section:
     link: int
     loaded: bool  # it is part of what a process maps
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no bytes in the file."""
+        return self.kind in (_NULL, _NOBITS) or self.end <= self.start
+
 
 @dataclass(frozen=True)
 class _Elf:
     """All that the headers of a file say."""
 
-    header: _Header
+    header: Header
     places: tuple[int, ...]  # where headers say where in the file something is
-    mapped: tuple[tuple[int, int], ...]  # the parts of the file that its headers and segments are
+    # the parts of the file that a process maps, in order, each apart from the next
+    loaded: tuple[tuple[int, int], ...]
     page: int  # segments lie at multiples of this from where they would lie in memory
     sections: tuple[_Section, ...]
     end: int  # of all that the headers name
-
-    @property
-    def loaded(self) -> list[tuple[int, int]]:
-        """The parts of the file that a process maps, in order, each apart from the next."""
-        parts: list[tuple[int, int]] = []
-        for start, end in sorted(self.mapped):
-            if parts and start <= parts[-1][1]:
-                parts[-1] = parts[-1][0], max(end, parts[-1][1])
-            else:
-                parts.append((start, end))
-        return parts
 
 
 def is_elf(path: Path) -> bool:
@@ -122,19 +127,15 @@ def needed(path: Path) -> tuple[str, ...]:
 
 def _needed(data: mmap.mmap) -> Iterator[str]:
     """The entries of the dynamic section that name libraries."""
-    header = _read_header(data)
-    segments = list(_read_segments(data, header))
+    header = read_header(data)
+    segments = read_segments(data, header)
     names: list[int] = []  # their places in the table of texts
     table = None  # its address
-    row_size = 16 if header.wide else 8
-    for segment in segments:
-        if segment.kind == _DYNAMIC:
-            for place in range(segment.start, segment.end, row_size):
-                tag, value = header.unpack("iI", "qQ", data, place)
-                if tag == _DT_NEEDED:
-                    names.append(value)
-                elif tag == _DT_STRTAB and table is None:
-                    table = value
+    for _, tag, value in dynamic_entries(data, header, segments):
+        if tag == _DT_NEEDED:
+            names.append(value)
+        elif tag == DT_STRTAB and table is None:
+            table = value
     if table is None:
         return
     for segment in segments:
@@ -146,14 +147,27 @@ def _needed(data: mmap.mmap) -> Iterator[str]:
             return
 
 
-def _read_header(data: _Bytes) -> _Header:
+def dynamic_entries(
+    data: _Bytes, header: Header, segments: Iterable[Segment]
+) -> Iterator[tuple[int, int, int]]:
+    """Each entry of the dynamic section: its place in the file, its kind and its value."""
+    entry_size = 16 if header.wide else 8
+    for segment in segments:
+        if segment.kind == _DYNAMIC:
+            for place in range(segment.start, segment.end, entry_size):
+                kind, value = header.unpack("iI", "qQ", data, place)
+                yield place, kind, value
+
+
+def read_header(data: _Bytes) -> Header:
+    """The header of a file. Raises what struct does."""
     wide = data[4] == 2
     order = "<" if data[5] == 1 else ">"
     layout = f"{order}16sHHI{'QQQ' if wide else 'III'}IHHHHHH"
     fields = struct.unpack_from(layout, data)
     segments, sections = fields[5:7]
     segment_size, segment_count, section_size, section_count, names = fields[9:]
-    return _Header(
+    return Header(
         order=order,
         wide=wide,
         size=struct.calcsize(layout),
@@ -168,14 +182,17 @@ def _places(first: int, size: int, count: int) -> range:
     return range(first, first + size * count, max(size, 1))
 
 
-def _read_segments(data: _Bytes, header: _Header) -> Iterator[_Segment]:
+def read_segments(data: _Bytes, header: Header) -> list[Segment]:
+    """The segments of a file. Raises what struct does."""
+    segments = []
     for place in header.segments:
         entry = header.unpack("IIIIIIII", "IIQQQQQQ", data, place)
         if header.wide:
             kind, _, start, address, _, size, _, align = entry
         else:
             kind, start, address, _, size, _, _, align = entry
-        yield _Segment(place, kind, start, size, address, align)
+        segments.append(Segment(place, kind, start, size, address, align))
+    return segments
 
 
 def strip_elf(source: Path, target: Path) -> bool:
@@ -183,19 +200,21 @@ def strip_elf(source: Path, target: Path) -> bool:
 
     Symbols that the loader reads stay. Bytes between segments become zeros, which compress to
     nothing. Returns False, and writes nothing, if there are none of these symbols, or if anything
-    else would differ.
+    else might differ.
     """
     data = source.read_bytes()
     try:
         elf = _read(data)
+        if elf is None or elf.end > len(data) or not _is_plain(elf):
+            return False
         # A program may read its own file from the end, behind all sections.
-        if elf is None or elf.end > len(data) or data[elf.end :].strip(b"\0"):
+        if data[elf.end :].strip(b"\0"):
             return False
         removed = frozenset(_removed(elf))
         stripped = _without(data, elf, removed)
     except _MALFORMED:
         return False
-    if not removed or len(stripped) > len(data) or not same_when_loaded(data, stripped):
+    if not removed or len(stripped) > len(data):
         return False
     target.write_bytes(stripped)
     return True
@@ -214,9 +233,21 @@ def _removed(elf: _Elf) -> Iterator[int]:
             yield number
 
 
+def _is_plain(elf: _Elf) -> bool:
+    """Whether each section lies in one part of the file that a process maps, or apart from all of
+    them: then it is known where it moves.
+    """
+    for section in elf.sections:
+        if section.is_empty or _is_unmapped(elf, section):
+            continue
+        if not any(start <= section.start and section.end <= end for start, end in elf.loaded):
+            return False
+    return True
+
+
 def _is_unmapped(elf: _Elf, section: _Section) -> bool:
     """Whether a section has bytes, and none that a process maps."""
-    if section.loaded or section.kind in (_NULL, _NOBITS) or section.end <= section.start:
+    if section.loaded or section.is_empty:
         return False
     return not any(start < section.end and section.start < end for start, end in elf.loaded)
 
@@ -224,27 +255,29 @@ def _is_unmapped(elf: _Elf, section: _Section) -> bool:
 def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
     """The file without some sections: what is mapped, the other sections, the section headers.
 
-    Whole pages between parts that are mapped are left out. A removed section keeps an empty header,
-    so that no other section changes its number.
+    A removed section keeps an empty header, so that no other section changes its number.
     """
     header = elf.header
     result = bytearray()
     shifts = [(0, 0)]  # from where on the file moves, and by how many bytes
     for start, end in elf.loaded:
+        # Whole pages between two parts that are mapped are left out.
         result += bytes((start - len(result)) % elf.page)
         shifts.append((start, len(result) - start))
         result += data[start:end]
 
     def moved(place: int) -> int:
-        return place + max(shift for shift in shifts if shift[0] <= place)[1]
+        shift = 0
+        for start, by in shifts:
+            if start <= place:
+                shift = by
+        return place + shift
 
     for place in elf.places:
         (value,) = header.word.unpack_from(result, moved(place))
         header.word.pack_into(result, moved(place), moved(value))
-
     size = header.sections.step
     headers = bytearray(data[header.sections.start : header.sections.stop])
-    start_field = 0x18 if header.wide else 0x10  # of a section's place, in its header
     for number, section in enumerate(elf.sections):
         if number in removed:
             headers[number * size : (number + 1) * size] = bytes(size)
@@ -254,66 +287,11 @@ def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
             result += bytes(-len(result) % max(1, section.align))
             start = len(result)
             result += data[section.start : section.end]
-        header.word.pack_into(headers, number * size + start_field, start)
+        header.word.pack_into(headers, number * size + header.section_start, start)
     result += bytes(-len(result) % 8)
-    header.word.pack_into(result, 0x28 if header.wide else 0x20, len(result))
+    header.word.pack_into(result, header.places[1], len(result))
     result += headers
     return bytes(result)
-
-
-def same_when_loaded(before: bytes, after: bytes) -> bool:
-    """Whether a process sees no difference between two ELF files.
-
-    They may differ in symbols that no loader reads, and in where in the file something is.
-    """
-    try:
-        old, new = _read(before), _read(after)
-    except _MALFORMED:
-        return False
-    if old is None or new is None or len(old.mapped) != len(new.mapped):
-        return False
-    if not _unmapped_contents(before, old) <= _unmapped_contents(after, new):
-        return False
-    if _sections_in_segments(old) != _sections_in_segments(new):
-        return False
-    for old_part, new_part in zip(old.mapped, new.mapped, strict=True):
-        if (new_part[0] - old_part[0]) % old.page:
-            return False
-        if _contents(before, old, *old_part) != _contents(after, new, *new_part):
-            return False
-    return True
-
-
-def _unmapped_contents(data: bytes, elf: _Elf) -> set[tuple[bytes, bytes]]:
-    """Names and contents of the sections that no process maps, and that may not go."""
-    symbols = (_SYMTAB, _SYMTAB_SHNDX, _STRTAB, _NOBITS, _NULL)
-    found = set()
-    for section in elf.sections:
-        if section.loaded or section.kind in symbols or _DEBUG.fullmatch(section.name):
-            continue
-        found.add((section.name, data[section.start : section.end]))
-    return found
-
-
-def _sections_in_segments(elf: _Elf) -> list[tuple[bytes, int, int]]:
-    """The sections that are mapped: their names, in which segment they are, and where in that."""
-    found = []
-    for section in elf.sections:
-        if section.loaded and section.kind != _NOBITS and section.end > section.start:
-            for number, (start, end) in enumerate(elf.mapped):
-                if start <= section.start and section.end <= end:
-                    found.append((section.name, number, section.start - start))
-    return found
-
-
-def _contents(data: bytes, elf: _Elf, start: int, end: int) -> bytearray:
-    """A part of a file, with zeros for what says where in the file something is."""
-    contents = bytearray(data[start:end])
-    size = elf.header.word.size
-    for place in elf.places:
-        if start <= place and place + size <= end:
-            contents[place - start : place - start + size] = bytes(size)
-    return contents
 
 
 def _read(data: bytes) -> _Elf | None:
@@ -324,29 +302,38 @@ def _read(data: bytes) -> _Elf | None:
     """
     if data[:4] != MAGIC:
         return None
-    header = _read_header(data)
+    header = read_header(data)
     if not header.segments or header.names >= len(header.sections):
         return None
-    places = [0x20, 0x28] if header.wide else [0x1C, 0x20]
+    places = [*header.places]
     mapped = [(0, header.size), (header.segments.start, header.segments.stop)]
     page = 1
-    for segment in _read_segments(data, header):
+    for segment in read_segments(data, header):
         places.append(segment.header + (8 if header.wide else 4))
         if segment.size:
             mapped.append((segment.start, segment.end))
         if segment.kind == _LOAD:
             page = max(page, segment.align)
     sections = _read_sections(data, header)
-    end = header.sections.stop
-    for _, part_end in mapped:
-        end = max(end, part_end)
+    end = max(header.sections.stop, *(part_end for _, part_end in mapped))
     for section in sections:
         if section.kind not in (_NULL, _NOBITS):
             end = max(end, section.end)
-    return _Elf(header, tuple(places), tuple(mapped), page, sections, end)
+    return _Elf(header, tuple(places), _merged(mapped), page, sections, end)
 
 
-def _read_sections(data: bytes, header: _Header) -> tuple[_Section, ...]:
+def _merged(mapped: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Parts of a file in order; those that meet or overlap are one."""
+    parts: list[tuple[int, int]] = []
+    for start, end in sorted(mapped):
+        if parts and start <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], max(end, parts[-1][1]))
+        else:
+            parts.append((start, end))
+    return tuple(parts)
+
+
+def _read_sections(data: bytes, header: Header) -> tuple[_Section, ...]:
     entries = [header.unpack("IIIIIIIII", "IIQQQQIIQ", data, place) for place in header.sections]
     names = entries[header.names][4]
     sections = []

@@ -43,6 +43,8 @@ LOCATING = 3600  # seconds for uv to find what a lock names
 MEMORY = 4 << 30  # bytes that it may use for that
 PARALLEL = 8
 
+Open = Callable[[str, dict[str, str]], Answer]
+
 
 class LocatedWheel(NamedTuple):
     """A package, and where its wheel is."""
@@ -79,32 +81,41 @@ def fetch_lock(lock: str, target: Path, torch: str) -> None:
         hashes.setdefault((package.name, package.version), set()).update(package.hashes)
     ca = INSIDE / "ca.pem"
     open_ = opener(_indexes(), ca if ca.is_file() else None)
-
-    def bring(wheels: list[LocatedWheel]) -> None:
-        wheel = choose_wheel(wheels, hashes[wheels[0].package, wheels[0].version])
-        name = wheel_name(wheel.url)
-        if _in_folder(wheel.url):
-            shutil.copyfile(_path(wheel.url), target / name)
-            return
-        if not wheel.sha256:
-            download(wheel.url, target / name, hashes[wheel.package, wheel.version], open_)
-            return
-        kept = INSIDE / "cache" / "wheels" / wheel.sha256 / name
-        if not kept.is_file():
-            download(wheel.url, kept, {wheel.sha256}, open_)
-        shutil.copyfile(kept, target / name)
-
     with ThreadPoolExecutor(PARALLEL) as pool:
-        brought = [pool.submit(bring, wheels) for wheels in locate_wheels(packages, torch)]
-        for wheel in brought:
-            wheel.result()
+        fetching = []
+        for wheels in locate_wheels(packages, torch):
+            locked = hashes[wheels[0].package, wheels[0].version]
+            fetching.append(pool.submit(_fetch_wheel, wheels, locked, target, open_))
+        for fetched in fetching:
+            fetched.result()
     source = source_line(lock)
     if source and not source.get("address", "").startswith("git+"):  # another stage has a commit
-        url = source.get("address") or locate_sources(source)
-        if _in_folder(url):
-            shutil.copyfile(_path(url), target / source["file"])
-        else:
-            download(url, target / source["file"], {source["sha256"]}, open_)
+        _fetch_source(source, target / source["file"], open_)
+
+
+def _fetch_wheel(wheels: list[LocatedWheel], locked: set[str], target: Path, open_: Open) -> None:
+    """Put the locked one of these wheels into `target`. Raises FetchError."""
+    wheel = choose_wheel(wheels, locked)
+    name = wheel_name(wheel.url)
+    if _in_folder(wheel.url):
+        shutil.copyfile(_path(wheel.url), target / name)
+        return
+    if not wheel.sha256:
+        download(wheel.url, target / name, locked, open_)
+        return
+    cached = INSIDE / "cache" / "wheels" / wheel.sha256 / name
+    if not cached.is_file():
+        download(wheel.url, cached, {wheel.sha256}, open_)
+    shutil.copyfile(cached, target / name)
+
+
+def _fetch_source(source: dict[str, Any], path: Path, open_: Open) -> None:
+    """Put the sources that a lock names in place. Raises FetchError."""
+    url = source.get("address") or locate_sources(source)
+    if _in_folder(url):
+        shutil.copyfile(_path(url), path)
+    else:
+        download(url, path, {source["sha256"]}, open_)
 
 
 def _in_folder(url: str) -> bool:
@@ -198,21 +209,29 @@ def _ask(requirements: str, *options: str) -> subprocess.CompletedProcess[str]:
     for variable, name in (("SSL_CERT_FILE", "ca.pem"), ("UV_CONFIG_FILE", "uv.toml")):
         if (INSIDE / name).is_file():
             environment[variable] = str(INSIDE / name)
-    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as uv:
-        # What an index sends, uv keeps in memory.
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        with contextlib.suppress(ProcessLookupError):
-            soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
-            resource.prlimit(uv.pid, resource.RLIMIT_DATA, (soft, hard))
+        _limit_memory(uv.pid)
         try:
             stdout, stderr = uv.communicate(requirements, LOCATING)
         except subprocess.TimeoutExpired:
             uv.kill()
             raise FetchError(f"uv does not find what the lock names within {LOCATING} s") from None
     return subprocess.CompletedProcess(command, uv.returncode, stdout, stderr)
+
+
+def _limit_memory(pid: int) -> None:
+    """Limit the memory of a process to MEMORY: what an index sends, uv keeps there."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        resource.prlimit(pid, resource.RLIMIT_DATA, (soft, hard))
 
 
 def _located(package: dict[str, Any], wheel: dict[str, Any]) -> LocatedWheel:
@@ -232,49 +251,20 @@ def _indexes() -> Iterable[str]:
     return indexes
 
 
-Open = Callable[[str, dict[str, str]], Answer]
-
-
 def opener(indexes: Iterable[str], ca: Path | None) -> Open:
     """A function that opens a URL with the machine's proxies, certificates and credentials.
 
     Credentials come from the URL itself, from an index at the same host and port, or from .netrc.
     The function raises AnswerError for what is not HTTP, or leads elsewhere.
     """
-    owners = {_origin(part): part for part in map(urlsplit, indexes) if part.username}
-
-    def authorised(
-        request: urllib.request.Request, owner: SplitResult | None
-    ) -> urllib.request.Request:
-        user: tuple[str, str] | None
-        if owner:
-            user = (unquote(owner.username or ""), unquote(owner.password or ""))
-        else:
-            user = _netrc(urlsplit(request.full_url).hostname or "")
-        if user:
-            word = base64.b64encode(":".join(user).encode()).decode()
-            request.add_unredirected_header("Authorization", f"Basic {word}")
-        return request
-
-    class Redirects(urllib.request.HTTPRedirectHandler):
-        """An index may redirect to another host, which must not get this host's credentials."""
-
-        max_redirections = REDIRECTS
-
-        def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
-            before, body = arguments[:2]
-            with body:
-                follow(before.full_url, arguments[-1])
-            request = super().redirect_request(*arguments)
-            return request and authorised(request, owners.get(_origin(urlsplit(request.full_url))))
-
+    credentials = _Credentials(indexes)
     director = urllib.request.OpenerDirector()
     for handler in (  # all that opens http and https, and nothing that opens anything else
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        Redirects(),
+        _Redirects(credentials),
         _Http(ca),
     ):
         director.add_handler(handler)
@@ -284,11 +274,67 @@ def opener(indexes: Iterable[str], ca: Path | None) -> Open:
         parts = urlsplit(url)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
         request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - http(s) only
-        owner = parts if parts.username else owners.get(_origin(parts))
-        answer: Answer = director.open(authorised(request, owner), timeout=SECONDS)
+        credentials.add(request, parts)
+        answer: Answer = director.open(request, timeout=SECONDS)
         return answer
 
     return open_
+
+
+class _Credentials:
+    """Names and passwords: of addresses, of indexes, and of .netrc."""
+
+    def __init__(self, indexes: Iterable[str]) -> None:
+        self._index_of: dict[tuple[str, str], SplitResult] = {}
+        for index in indexes:
+            parts = urlsplit(index)
+            if parts.username:
+                self._index_of[_origin(parts)] = parts
+
+    def add(self, request: urllib.request.Request, address: SplitResult) -> None:
+        """Add to a request for an address what its server asks for. No redirect passes it on."""
+        user: tuple[str, str] | None
+        owner = address if address.username else self._index_of.get(_origin(address))
+        if owner:
+            user = (unquote(owner.username or ""), unquote(owner.password or ""))
+        else:
+            user = _netrc(address.hostname or "")
+        if user:
+            word = base64.b64encode(":".join(user).encode()).decode()
+            request.add_unredirected_header("Authorization", f"Basic {word}")
+
+
+def _origin(parts: SplitResult) -> tuple[str, str]:
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+
+
+def _netrc(host: str) -> tuple[str, str] | None:
+    try:
+        login = netrc.netrc().authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return None
+    if login is None:
+        return None
+    name, _, password = login
+    return name, password
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """An index may redirect to another host, which must not get this host's credentials."""
+
+    max_redirections = REDIRECTS
+
+    def __init__(self, credentials: _Credentials) -> None:
+        self._credentials = credentials
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        before, body = arguments[:2]
+        with body:
+            follow(before.full_url, arguments[-1])
+        request = super().redirect_request(*arguments)
+        if request:
+            self._credentials.add(request, urlsplit(request.full_url))
+        return request
 
 
 class _Http(urllib.request.AbstractHTTPHandler):
@@ -316,21 +362,6 @@ class _Tls(http.client.HTTPSConnection):
     response_class = Answer
 
 
-def _origin(parts: SplitResult) -> tuple[str, str]:
-    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
-
-
-def _netrc(host: str) -> tuple[str, str] | None:
-    try:
-        login = netrc.netrc().authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return None
-    if login is None:
-        return None
-    name, _, password = login
-    return name, password
-
-
 def download(
     url: str,
     path: Path,
@@ -342,39 +373,14 @@ def download(
     """Put a file in place, whole and verified, or not at all; resume after a broken connection.
 
     `accepted`: hashes of which it has one, none for any; `took` gets each number of bytes that
-    arrived; `size`: the bytes that it may have, and never more than MOST. Raises FetchError, which names the file, and OSError
-    where the disk is full.
+    arrived; `size`: the bytes that it may have, and never more than MOST. Raises FetchError, which
+    names the file, and OSError where the disk is full.
     """
     most = MOST if size is None else min(size, MOST)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                _continue(url, part, open_, took, most)
-                break
-            except AnswerError as error:
-                raise FetchError(f"{path.name}: the index {error}") from None
-            except ValueError as error:  # an address that is none
-                raise FetchError(
-                    f"{path.name}: the index answers what cannot be read: {error}"
-                ) from None
-            except urllib.error.HTTPError as error:
-                error.close()  # it holds the connection
-                if error.code < 500 and error.code not in {408, 429}:
-                    raise FetchError(
-                        f"{path.name}: the index answers {error.code} {error.reason}"
-                    ) from None
-                problem: Exception = error
-            except (OSError, HTTPException) as error:
-                if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-                problem = error
-            time.sleep(0.5 * 2**attempt)
-        else:
-            raise FetchError(
-                f"{path.name}: the index broke off {ATTEMPTS} times: {str(problem)[:SAID]}"
-            )
+        _receive(url, path.name, part, open_, took, most)
         digest = hashed(part)
         if accepted and digest not in accepted:
             wanted = " or ".join(sorted(accepted))
@@ -386,17 +392,46 @@ def download(
         part.unlink(missing_ok=True)
 
 
+def _receive(
+    url: str, name: str, part: Path, open_: Open, took: Callable[[int], None], most: int
+) -> None:
+    """Download a whole file to `part`, in several attempts. `name`: of the file, in errors."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _continue(url, part, open_, took, most)
+            return
+        except AnswerError as error:
+            raise FetchError(f"{name}: the index {error}") from None
+        except ValueError as error:  # an address that is none
+            raise FetchError(f"{name}: the index answers what cannot be read: {error}") from None
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # nothing is lacking
+                part.unlink(missing_ok=True)
+            elif error.code < 500 and error.code not in {408, 429}:
+                raise FetchError(f"{name}: the index answers {error.code} {error.reason}") from None
+            problem: Exception = error
+        except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            problem = error
+        time.sleep(0.5 * 2**attempt)
+    raise FetchError(f"{name}: the index broke off {ATTEMPTS} times: {str(problem)[:SAID]}")
+
+
 def _continue(url: str, part: Path, open_: Open, took: Callable[[int], None], most: int) -> None:
-    there = part.stat().st_size if part.exists() else 0
-    with open_(url, {"Range": f"bytes={there}-"} if there else {}) as answer:
+    """Download what `part` lacks; from its beginning where the server does not go on."""
+    before = part.stat().st_size if part.exists() else 0
+    with open_(url, {"Range": f"bytes={before}-"} if before else {}) as answer:
         answer.allow(most)
-        there = there if answer.status == 206 else 0  # else it begins again
-        with part.open("ab" if there else "wb") as file:
+        if answer.status != http.client.PARTIAL_CONTENT:
+            before = 0
+        with part.open("ab" if before else "wb") as file:
             while chunk := answer.read1(CHUNK):  # what has arrived
                 file.write(chunk)
                 took(len(chunk))
                 if file.tell() > most:
                     raise AnswerError(f"sends more than {most:,} bytes")
         length = answer.headers.get("Content-Length", "")
-        if re.fullmatch(r"[0-9]{1,18}", length) and part.stat().st_size != int(length) + there:
+        if re.fullmatch(r"[0-9]{1,18}", length) and part.stat().st_size != int(length) + before:
             raise OSError("it ended early")

@@ -52,6 +52,15 @@ def image(name: str, *layers: bytes, **said: Any) -> Made:
     return Made(layers, name=f"registry.example.com/toys/{name}:latest", **said)
 
 
+def test_only_a_folder_at_the_root_is_merged_into_usr() -> None:
+    folder = "var/lib/dpkg/status.d/"
+    sums = "0123  lib/foo.so\n0123  opt/foo/lib/bar.so"
+    owned = owners({f"{folder}foo": "Version: 1\n", f"{folder}foo.md5sums": sums})
+    assert {name for name in owned if "dpkg" not in name} == {
+        *("usr/lib/foo.so", "opt/foo/lib/bar.so")
+    }
+
+
 def test_the_bytes_of_a_package_are_its_record_and_bytecode(surveyed: Surveyed) -> None:
     found = surveyed(image("one", RUNTIME, BASE))
     rows = {

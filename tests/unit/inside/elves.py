@@ -2,6 +2,8 @@
 
 import struct
 
+from slimbake.inside.elf import read_header, read_segments
+
 SEGMENT = b"code of the library"
 
 
@@ -56,3 +58,17 @@ def elf(
         len(headers) - 1,
     )
     return header + program + content + b"".join(headers) + behind
+
+
+def mapped(content: bytes) -> list[tuple[int, bytes]]:
+    """What a process maps of a library: the address of each segment and its bytes, with zeros for
+    what says where in the file something is. Each lies as far into a page as its address does.
+    """
+    header = read_header(content)
+    segments = read_segments(content, header)
+    zeroed = bytearray(content)
+    for place in (*header.places, *(segment.header + 8 for segment in segments)):
+        zeroed[place : place + 8] = bytes(8)
+    for segment in segments:
+        assert (segment.address - segment.start) % segment.align == 0
+    return [(part.address, bytes(zeroed[part.start : part.end])) for part in segments]

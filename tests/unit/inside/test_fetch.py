@@ -69,6 +69,14 @@ def test_a_server_without_ranges(index: Index, tmp_path: Path) -> None:
     assert ranges(index) == [None, "bytes=10-"]
 
 
+def test_a_line_that_breaks_behind_the_last_byte_is_asked_from_the_beginning(
+    index: Index, tmp_path: Path
+) -> None:
+    index.breaks[NAME] = [10, 416]
+    assert fetched(index, tmp_path / NAME) == index.files[NAME]
+    assert ranges(index) == [None, "bytes=10-", None]
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
 def test_a_recovering_index_is_asked_five_times(status: int, index: Index, tmp_path: Path) -> None:
     index.breaks[NAME] = [status] * 4

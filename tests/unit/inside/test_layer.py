@@ -199,6 +199,16 @@ def test_a_user_without_a_name_gets_one(
     assert int((tmp_path / "etc/passwd").stat().st_mtime) == EPOCH or not user
 
 
+def test_a_last_line_without_an_end_stays_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts(tmp_path / "etc", monkeypatch)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:::\nweb:x:7:7:::/bin/sh")
+    layer.make_folders(["1001:0"])
+    lines = (tmp_path / "etc/passwd").read_text().splitlines()
+    assert lines[1:] == ["web:x:7:7:::/bin/sh", "app:x:1001:0::/home/app:/sbin/nologin"]
+
+
 def test_a_volume_s_folder_has_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners: dict[Path, tuple[int, int]] = {}
     monkeypatch.setattr(os, "chown", lambda path, user, group: owners.update({path: (user, group)}))

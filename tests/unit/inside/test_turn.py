@@ -1,7 +1,6 @@
 """How many checks run at once: as many as cores and memory bear."""
 
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,14 +98,6 @@ def test_one_that_runs_alone_may_need_more_than_there_is(machine: Machine) -> No
     assert waits(second)
     machine.kill(first)
     came(second)
-
-
-def test_a_program_that_a_check_starts_has_its_turn(machine: Machine) -> None:
-    machine.has(cores=1, memory=64 * GIB)
-    with turn(machine.folder):
-        assert os.environ["SLIMBAKE_TURN"]
-        came(machine.start())  # a child, which waited for ever otherwise
-    assert "SLIMBAKE_TURN" not in os.environ
 
 
 def test_without_a_folder_nothing_waits(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter, mul
+from operator import itemgetter, mul, sub
 from typing import Any
 
 NEAREST = 10
@@ -74,12 +74,11 @@ def agreement_of_embeddings(
     texts = reference["texts"]
     cosines: list[float] = []
     changes: list[float] = []
-    for mine, other in zip(vectors, reference["vectors"], strict=True):
-        cosines.append(cosine(mine, other))
-        changes.append(_relative(length(mine), length(other)))
-    worst = []
-    for place in sorted(range(len(texts)), key=cosines.__getitem__)[:WORST]:
-        worst.append(f"{cosines[place]:.6f} {shown(texts[place])}")
+    for vector, expected in zip(vectors, reference["vectors"], strict=True):
+        cosines.append(cosine(vector, expected))
+        changes.append(_relative(length(vector), length(expected)))
+    ranked = sorted(zip(cosines, texts, strict=True), key=itemgetter(0))
+    worst = [f"{value:.6f} {shown(text)}" for value, text in ranked[:WORST]]
     query_count = len(reference["queries"])
     return {
         "texts": len(texts),
@@ -126,9 +125,15 @@ def agreement_of_generations(
     reference: Mapping[str, Any], greedy: Sequence[Sequence[int]], logprobs: Sequence[Vector]
 ) -> dict[str, Any]:
     """Compare greedy ids after the prompts, and log-probabilities of the passages' ids."""
+    return {**_greedy_figures(reference["prompts"], greedy), **_likelihoods(reference, logprobs)}
+
+
+def _greedy_figures(
+    prompts: Sequence[Mapping[str, Any]], greedy: Sequence[Sequence[int]]
+) -> dict[str, Any]:
     cases = []
     id_count = equal_count = 0
-    for ids, prompt in zip(greedy, reference["prompts"], strict=True):
+    for ids, prompt in zip(greedy, prompts, strict=True):
         # After a choice between two equally likely tokens nothing can be compared.
         sure = prompt["ids"][: prompt["sure"]]
         equal = _leading(ids, sure)
@@ -137,27 +142,32 @@ def agreement_of_generations(
         case = f"{equal} of {len(sure)} tokens after {shown(prompt['text'])}"
         cases.append((equal / max(1, len(sure)), case))
     cases.sort(key=itemgetter(0))
-
-    mine: list[float] = []
-    theirs: list[float] = []
-    for answer, passage in zip(logprobs, reference["passages"], strict=True):
-        mine += answer
-        theirs += passage["logprobs"]
-    predicted = len(theirs)
-    loss = -sum(mine) / predicted
-    reference_loss = -sum(theirs) / predicted
-    squares = sum((m - t) * (m - t) for m, t in zip(mine, theirs, strict=True)) / predicted
     return {
         "prompts": len(cases),
         "ids": id_count,
         "tokens": equal_count / max(1, id_count),
+        "worst": [case for _, case in cases[:WORST]],
+    }
+
+
+def _likelihoods(reference: Mapping[str, Any], logprobs: Sequence[Vector]) -> dict[str, Any]:
+    own: list[float] = []
+    expected: list[float] = []
+    for answer, passage in zip(logprobs, reference["passages"], strict=True):
+        own += answer
+        expected += passage["logprobs"]
+    predicted = len(expected)
+    loss = -sum(own) / predicted
+    reference_loss = -sum(expected) / predicted
+    differences = list(map(sub, own, expected))
+    squares = _product(differences, differences) / predicted
+    return {
         "passages": len(logprobs),
         "predicted": predicted,
         "reference": perplexity(reference_loss),
         "service": perplexity(loss),
         "perplexity": abs(perplexity(loss - reference_loss) - 1),
         "logprobs": math.sqrt(squares) if math.isfinite(squares) else INFINITE,
-        "worst": [case for _, case in cases[:WORST]],
     }
 
 
@@ -172,9 +182,9 @@ def judge(
     """Compare figures with limits. `limits`: by key; those of other tasks do not apply."""
     different = figures["different"]
     count = f"{figures['strings'] - len(different)} of {figures['strings']} strings"
-    cases = "".join(f"\n  {shown(text)}" for text in different[:WORST])
-    ids = f"token ids are equal on {count}: {_verdict(not different)}{cases}"
-    lines = [VerdictLine(not different, ids)]
+    ids = [f"token ids are equal on {count}: {_verdict(not different)}"]
+    ids += [f"  {shown(text)}" for text in different[:WORST]]
+    lines = [VerdictLine(not different, "\n".join(ids))]
     bounds = {"length": LENGTH, **limits}
     for limit in OF_TASK[task]:
         value, bound = figures[limit.key], bounds[limit.key]
@@ -201,16 +211,18 @@ def _product(one: Vector, other: Vector) -> float:
     return product
 
 
-def _leading(mine: Sequence[int], theirs: Sequence[int]) -> int:
+def _leading(ids: Sequence[int], expected: Sequence[int]) -> int:
     """How many ids are equal before the first difference."""
     count = 0
-    for one, other in zip(mine, theirs, strict=False):
+    for one, other in zip(ids, expected, strict=False):
         if one != other:
             break
         count += 1
     return count
 
 
-def _relative(mine: float, theirs: float) -> float:
-    change = abs(mine - theirs) / theirs if theirs > 0 else INFINITE
+def _relative(value: float, expected: float) -> float:
+    if not expected > 0:
+        return INFINITE
+    change = abs(value - expected) / expected
     return change if math.isfinite(change) else INFINITE

@@ -58,7 +58,9 @@ def debian_packages(budget: Budget) -> Iterator[dict[str, str]]:
     records += _text(whole, budget).strip().split("\n\n")
     for record in records:
         fields = dict(email.message_from_string(record).items())
-        if fields.get("Package") and fields.get("Status", "installed").endswith("installed"):
+        # dpkg's own file has packages that were removed, too: `purge ok not-installed`.
+        state = fields.get("Status", "installed").split()[-1:]
+        if fields.get("Package") and state == ["installed"]:
             source, _, version = fields.get("Source", fields["Package"]).partition(" ")
             yield {
                 "name": fields["Package"],
@@ -75,6 +77,8 @@ def python_distributions(packages: Path, budget: Budget) -> Iterator[dict[str, s
     for path in (*sorted(packages.glob("*.dist-info")), *sorted(packages.glob("*/**/*.dist-info"))):
         metadata = email.message_from_string(_text(path / "METADATA", budget)[:HEAD])
         name = metadata["Name"]
+        if not name:  # what an interrupted removal has left
+            continue
         listed = f"{path.relative_to(packages)}/METADATA,"
         owners = [owner for owner, record in records.items() if listed in record]
         owner = owners[0] if owners else ""

@@ -43,18 +43,14 @@ def take_inventory(_: Sequence[str]) -> int:
         packages.add(row.package)
         if (row.package, row.name) not in removed:
             rows.append(row)
-    libraries = unanswered(ROOT)
     print(f"inventory: {len(rows):,} files of {len(packages):,} packages")
-
+    libraries = unanswered(ROOT)
+    collisions = list(overwritten(rows))
     faults = [f"{package} is not in the image" for package in sorted(own - packages)]
     faults += missing(site, rows)
-    warnings: list[str] = []
-    for collision in overwritten(rows):
-        if collision.of_code:
-            faults.append(str(collision))
-        else:
-            warnings.append(str(collision))
+    faults += [str(collision) for collision in collisions if collision.of_code]
     faults += taken(libraries, removed.values())
+    warnings = [str(collision) for collision in collisions if not collision.of_code]
     below = {str(path_of(row.name, site)) for row in rows if row.package not in own}
     # What is needed below only, the inventory there has reported.
     warnings += [str(library) for library in libraries if not below.issuperset(library.files)]

@@ -69,21 +69,23 @@ def judge(
     code = process.wait()
     noted = _read(notes)
     os.close(notes)
+    return _judged(in_time, code, noted)
+
+
+def _judged(in_time: bool, code: int, noted: Mapping[str, Any]) -> Judged:
+    """What came of a child with this exit code that has left these notes."""
     report = noted.get("report")
-    if in_time and code == 0 and noted.get("ended"):
-        return Judged(report=report)
     level = noted.get("level", "run")
-    if in_time and code > 0 and noted.get("explained"):
-        return Judged(level, "", report)
+    where = "" if level == "run" else f" in {level}"
     if not in_time:
-        why = "its time was up"
-    elif code < 0:
-        why = f"its process was ended by signal {-code}"
-    else:
-        why = f"its process ended with exit code {code}"
-    if level != "run":
-        why += f" in {level}"
-    return Judged(level if in_time else "time", why, report)
+        return Judged("time", f"its time was up{where}", report)
+    if code == 0 and noted.get("ended"):
+        return Judged(report=report)
+    if code > 0 and noted.get("explained"):
+        return Judged(level, "", report)
+    if code < 0:
+        return Judged(level, f"its process was ended by signal {-code}{where}", report)
+    return Judged(level, f"its process ended with exit code {code}{where}", report)
 
 
 def _ends_in_time(process: subprocess.Popen[bytes], limit: float) -> bool:

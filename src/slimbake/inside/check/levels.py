@@ -14,8 +14,7 @@ import os
 import sys
 import time
 import traceback
-import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -100,20 +99,14 @@ def _note(notes: int, **noted: Any) -> None:
 def _run_level(name: str, function: Callable[[], Any]) -> None:
     """Call a level, and await it if it is a coroutine. Raises LevelError for what it returns."""
     result = function()
-    if inspect.isawaitable(result):
-        result = asyncio.run(_awaited(result))
+    if inspect.iscoroutine(result):
+        result = asyncio.run(result)
     if result is not None:
         raise LevelError(f"{name} returned {ascii(result)[:200]}: a level that fails raises")
 
 
-async def _awaited(later: Awaitable[Any]) -> Any:
-    return await later
-
-
 class Smoke:
     """`imports()`, `load()` and `parity(reference)`, the cheapest first, of those that there are."""
-
-    FUNCTIONS = (("import", "imports"), ("load", "load"), ("parity", "parity"))
 
     def __init__(self, question: Mapping[str, Any]) -> None:
         self._question = question
@@ -121,28 +114,36 @@ class Smoke:
     def load(self) -> list[Level]:
         module = load_check(self._question, "smoke")
         levels: list[Level] = []
-        for level, name in self.FUNCTIONS:
+        for level, name in (("import", "imports"), ("load", "load")):
             function = getattr(module, name, None)
-            if function is None:
-                continue
-            if level == "parity":
-                if self._question["reference"] is None:
-                    stores = "`slimbake check --reference SERVICE` stores it"
-                    raise LevelError(f"parity has no {self._question['stored']}: {stores}")
-                function = partial(function, json.loads(self._question["reference"]))
-            levels.append((level, function))
+            if function is not None:
+                levels.append((level, function))
+        if getattr(module, "parity", None) is not None:
+            levels.append(("parity", partial(module.parity, self._reference())))
         if not levels:
             defined = "none of imports(), load(), parity(reference)"
             raise LevelError(f"{self._question['name']} defines {defined}")
         return levels
+
+    def _reference(self) -> Any:
+        """What parity is compared with. Raises LevelError where it was never stored."""
+        text = self._question["reference"]
+        if text is None:
+            stores = "`slimbake check --reference SERVICE` stores it"
+            raise LevelError(f"parity has no {self._question['stored']}: {stores}")
+        return json.loads(text)
 
     def passed(self, level: str, seconds: float) -> None:
         print(f"smoke: {level} passed ({seconds:.2f} s)", file=sys.__stderr__, flush=True)
 
     def end(self) -> Any:
         """The report: the files of all modules that were imported."""
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-        return sorted(file for file in files if isinstance(file, str))
+        files = set()
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str):
+                files.add(file)
+        return sorted(files)
 
     def fail(self, error: BaseException) -> None:
         """Print why a level failed."""
@@ -179,10 +180,8 @@ def load_check(question: Mapping[str, Any], module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     lines = source.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[name] = (len(source), None, lines, name)
-    with warnings.catch_warnings():  # `assert (what, "why")` never fails
-        warnings.filterwarnings("error", "assertion is always true", SyntaxWarning)
-        tree = _comparing(ast.parse(source, name))
-        code = compile(tree, name, "exec", dont_inherit=True, optimize=0)
+    tree = _comparing(ast.parse(source, name))
+    code = compile(tree, name, "exec", dont_inherit=True, optimize=0)
     exec(code, module.__dict__)  # noqa: S102 - the service's own check
     return module
 

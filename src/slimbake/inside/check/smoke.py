@@ -102,7 +102,7 @@ def remarks(report: Any, prefix: Path, name: str, seconds: float) -> Iterator[st
         for row in recorded(site):
             if row.name.endswith(MODULES):
                 modules.add(f"{site}/{row.name}")
-    imported = modules & {file for file in report or () if isinstance(file, str)}
+    imported = modules.intersection(report or ())
     if len(imported) < LITTLE * len(modules):
         counted = f"{len(imported):,} of {len(modules):,} modules"
         yield f"{EMPTY}{name} imports only {counted} of the packages of its image"

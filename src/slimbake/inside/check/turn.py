@@ -22,7 +22,6 @@ from ..step import INSIDE
 
 FOLDER = INSIDE / "turns"  # of the cache mount; where there is none, nothing waits
 NEEDS = 2 << 30  # bytes that a check is taken to need, such as one that imports torch
-_TAKEN = "SLIMBAKE_TURN"  # set for programs that a check starts, which have its turn
 _EVERY = 0.05  # seconds between two looks
 _SPARE = 1  # checks beside one for each core: some wait for files
 
@@ -41,15 +40,11 @@ def available() -> int:
 @contextlib.contextmanager
 def turn(folder: Path = FOLDER) -> Iterator[None]:
     """Wait until the machine bears one more check, and hold its place. One that runs alone may run."""
-    if _TAKEN in os.environ or not folder.is_dir():
+    if not folder.is_dir():
         yield
         return
     with _place(folder):
-        os.environ[_TAKEN] = "1"
-        try:
-            yield
-        finally:
-            del os.environ[_TAKEN]
+        yield
 
 
 def _place(folder: Path) -> IO[str]:

@@ -26,17 +26,16 @@ def verify_service(_: Sequence[str]) -> int:
     other output goes to standard error, with where a check hangs.
     """
     given = json.load(sys.stdin)
+    limit = given["limit"]
     source = given["source"].encode().decode("latin-1")
-    judged = judge({**given, "kind": "verify", "source": source}, given["limit"])
+    judged = judge({**given, "kind": "verify", "source": source}, limit)
     report = judged.report if isinstance(judged.report, dict) else {}
-    error, explained = "", True
-    if judged.failed:
-        error = str(report.get("error") or "")
-        explained = bool(error)
-        if judged.failed == "time":
-            error = f"it has not ended within {given['limit']:g} s"
-        elif not explained:
-            error = judged.why or "it failed"
+    error = str(report.get("error") or "")
+    explained = bool(error) or not judged.failed
+    if judged.failed == "time":
+        error = f"it has not ended within {limit:g} s"
+    elif not explained:
+        error = judged.why or "it failed"
     startup = report.get("startup")
     verdict = {
         "holds": not judged.failed,

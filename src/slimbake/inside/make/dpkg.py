@@ -5,6 +5,7 @@ would answer the same questions in a module like this one.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def paragraphs() -> dict[str, str]:
         first, _, _ = text.partition("\n")
         texts[first.removeprefix("Package: ")] = text
     return texts
+
+
+def is_installed(paragraph: str) -> bool:
+    """Whether a package's paragraph says that it is installed, also where it is on hold."""
+    status = re.search(r"^Status: \S+ \S+ (\S+)$", paragraph, re.MULTILINE)
+    return status is not None and status[1] == "installed"
 
 
 def copyright_file(package: str) -> Path:

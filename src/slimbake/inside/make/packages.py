@@ -91,12 +91,12 @@ def compile_more(globs: Sequence[str]) -> None:
     modules: set[Path] = set()
     for glob in globs:
         matches = matcher([glob])
-        found = {path for name, path in names.items() if matches(name)}
-        if not found:
+        matching = {path for name, path in names.items() if matches(name)}
+        if not matching:
             print(f"slimbake: warning: bytecode: {glob} matches no module")
-        modules |= found
-    without = (path for path in modules if not Path(cache_from_source(str(path))).is_file())
-    compiled(without, PACKAGES)
+        modules |= matching
+    lacking = [path for path in modules if not Path(cache_from_source(str(path))).is_file()]
+    compile_into_prefix(lacking, PACKAGES)
     normalise(tree(PREFIX))
 
 
@@ -137,7 +137,7 @@ def lay_out(
     refuse_losses(site, rows, entries_of_layer)
     if any(entry.requested for entry in entries_of_layer):
         modules.append(leave_hook(site))
-    compiled(modules, PREFIX)
+    compile_into_prefix(modules, PREFIX)
     normalise(tree(PREFIX))
 
 
@@ -174,9 +174,10 @@ def install_wheels(requirements: str, own: Sequence[Path]) -> None:
         lock = TMP / "lock.txt"
         lock.write_text(requirements)
         locked = (*OFFLINE, "--require-hashes", "--requirements", str(lock))
-        run_uv(*arguments, *locked, cache=cache, UV_LINK_MODE="hardlink")
+        run_uv(*arguments, *locked, UV_CACHE_DIR=str(cache), UV_LINK_MODE="hardlink")
     if own:
-        run_uv(*arguments, "--no-index", *map(str, own), cache=cache, UV_LINK_MODE="hardlink")
+        paths = map(str, own)
+        run_uv(*arguments, "--no-index", *paths, UV_CACHE_DIR=str(cache), UV_LINK_MODE="hardlink")
     shutil.rmtree(cache, ignore_errors=True)
 
 
@@ -230,7 +231,7 @@ def to_compile(wheel: InstalledWheel, which: str) -> Iterable[Path]:
     return ()
 
 
-def compiled(modules: Iterable[Path], root: Path) -> None:
+def compile_into_prefix(modules: Iterable[Path], root: Path) -> None:
     """Compile modules below a root into the prefix; say which do not compile."""
     failed = compile_modules(modules, root, PREFIX, PREFIX)
     if failed:

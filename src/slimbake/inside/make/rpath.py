@@ -7,23 +7,14 @@ tool to fetch and pin for one string, so it is set here.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from ..elf import DT_STRTAB, Segment, dynamic_entries, read_header, read_segments
 from ..step import StepError
 
-_DYNAMIC, _NOTE = 2, 4  # kinds of segments
-_DT_NULL, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 0, 5, 15, 29
+_NOTE = 4  # the kind of segment that has the build ID
+_DT_NULL, _DT_RPATH, _DT_RUNPATH = 0, 15, 29
 _BUILD_ID = struct.pack("<III4s", 4, 20, 3, b"GNU\0")  # how a note of 20 bytes begins
-_ENTRY = struct.Struct("<qQ")  # of the dynamic section: its kind and its value
-
-
-@dataclass(frozen=True)
-class _Segment:
-    kind: int
-    start: int  # in the file
-    address: int
-    size: int  # in the file
 
 
 def with_rpath(program: bytes, rpath: bytes) -> bytes:
@@ -36,45 +27,27 @@ def with_rpath(program: bytes, rpath: bytes) -> bytes:
     """
     if program[:6] != b"\x7fELF\x02\x01" or len(rpath) > 19:
         raise StepError("the interpreter of the Python image is no program of 64 bits")
-    data = bytearray(program)
-    segments = list(_segments(program))
+    header = read_header(program)
+    segments = read_segments(program, header)
+    entries = list(dynamic_entries(program, header, segments))
     text = _build_id(program, segments)
-    tables = [value for _, kind, value in _entries(program, segments) if kind == _DT_STRTAB]
-    place = _entry(program, segments)
+    tables = [value for _, kind, value in entries if kind == DT_STRTAB]
+    place = _entry(entries)
     if text is None or place is None or not tables:
         raise StepError(
             "the interpreter of the Python image has no room for the folder of its libraries: it has"
             " no build ID"
         )
+    data = bytearray(program)
     in_file, address = text
     data[in_file : in_file + 20] = rpath.ljust(20, b"\0")
     # The loader adds the value to the address of the table of strings, and wraps around.
-    _ENTRY.pack_into(data, place, _DT_RPATH, (address - tables[0]) % 2**64)
+    struct.pack_into("<qQ", data, place, _DT_RPATH, (address - tables[0]) % 2**64)
     return bytes(data)
 
 
-def _segments(program: bytes) -> Iterator[_Segment]:
-    (table,) = struct.unpack_from("<Q", program, 32)
-    size, count = struct.unpack_from("<HH", program, 54)
-    for number in range(count):
-        kind, _, start, address, _, length = struct.unpack_from(
-            "<IIQQQQ", program, table + number * size
-        )
-        yield _Segment(kind, start, address, length)
-
-
-def _entries(program: bytes, segments: list[_Segment]) -> Iterator[tuple[int, int, int]]:
-    """Each entry of the dynamic section: its place in the file, its kind and its value."""
-    for segment in segments:
-        if segment.kind == _DYNAMIC:
-            for place in range(segment.start, segment.start + segment.size, _ENTRY.size):
-                kind, value = _ENTRY.unpack_from(program, place)
-                yield place, kind, value
-
-
-def _entry(program: bytes, segments: list[_Segment]) -> int | None:
+def _entry(entries: Sequence[tuple[int, int, int]]) -> int | None:
     """The place of the entry that names folders of libraries, else of one that linkers leave free."""
-    entries = list(_entries(program, segments))
     for place, kind, _ in entries:
         if kind in (_DT_RPATH, _DT_RUNPATH):
             return place
@@ -82,11 +55,11 @@ def _entry(program: bytes, segments: list[_Segment]) -> int | None:
     return free[0] if len(free) > 1 else None  # the last one ends the section
 
 
-def _build_id(program: bytes, segments: list[_Segment]) -> tuple[int, int] | None:
+def _build_id(program: bytes, segments: Sequence[Segment]) -> tuple[int, int] | None:
     """The place in the file, and the address, of the build ID."""
     for segment in segments:
         if segment.kind == _NOTE:
-            found = program.find(_BUILD_ID, segment.start, segment.start + segment.size)
+            found = program.find(_BUILD_ID, segment.start, segment.end)
             if found >= 0:
                 offset = found + len(_BUILD_ID)
                 return offset, segment.address + offset - segment.start

@@ -141,22 +141,26 @@ def is_named(wheel: InstalledWheel, name: str) -> bool:
 
 def strip_symbols(wheel: InstalledWheel, rule: str) -> Iterator[LedgerEntry]:
     """Strip the shared libraries and programs of a wheel, on all cores; `rule`: by whom."""
-
-    def strip(name: str) -> tuple[str, Path] | None:
-        path = wheel.files[name]
-        target = path.with_name(f".{path.name}.stripped")
-        if not strip_elf(path, target):
-            return None
-        target.chmod(path.stat().st_mode)
-        return name, target
-
-    names = [
-        name for name, path in sorted(wheel.files.items()) if not path.is_symlink() and is_elf(path)
-    ]
+    names = []
+    for name, path in sorted(wheel.files.items()):
+        if not path.is_symlink() and is_elf(path):
+            names.append(name)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, target in filter(None, pool.map(strip, names)):
+        stripped = pool.map(_strip, [wheel.files[name] for name in names])
+        for name, target in zip(names, stripped, strict=True):
+            if target is None:
+                continue
             path = wheel.files[name]
             before = path.stat().st_size
             target.replace(path)
             after = path.stat().st_size
             yield LedgerEntry(name, before, after, rule, wheel.package, wheel.version, hashed(path))
+
+
+def _strip(path: Path) -> Path | None:
+    """A file beside this one with less symbols; None where none can go."""
+    target = path.with_name(f".{path.name}.stripped")
+    if not strip_elf(path, target):
+        return None
+    target.chmod(path.stat().st_mode)
+    return target

@@ -1,4 +1,4 @@
-"""Make the runtime from the external Python image. It runs in that image.
+"""Makes the runtime from the external Python image. It runs in that image.
 
 python3.11 /make.pyz make-runtime /out
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import itertools
 import os
 import platform
 import py_compile
@@ -19,7 +18,8 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatch
+from fnmatch import translate
+from itertools import chain
 from pathlib import Path
 
 from ..elf import LIBRARIES, is_elf
@@ -51,6 +51,8 @@ LEFT_BEHIND: Mapping[str, tuple[str, ...]] = {
     "compiled again": ("__pycache__",),
     "the same time zones again, and once more with leap seconds": ("posix", "right"),
 }
+
+_LEFT_BEHIND = re.compile("|".join(map(translate, chain.from_iterable(LEFT_BEHIND.values()))))
 
 # Modules and packages of the standard library that lie in the archive that Python looks into before
 # it looks into the folder, with -S too: the same for every fleet. Not codecs: they are parts of a
@@ -155,9 +157,8 @@ def kept_below(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield from links_to(path)
         return
-    patterns = tuple(itertools.chain.from_iterable(LEFT_BEHIND.values()))
     for entry in path.iterdir():
-        if not any(fnmatch(entry.name, pattern) for pattern in patterns):
+        if not _LEFT_BEHIND.fullmatch(entry.name):
             yield from kept_below(entry)
 
 
@@ -223,26 +224,36 @@ def dpkg_records(paths: Iterable[Path], runtime: Path | None = None) -> dict[str
     """
     status = paragraphs()
     owners = debian_owners()
-    installed = Counter(
-        package for path, package in owners.items() if path.is_file() and not path.is_symlink()
-    )
+    installed = Counter[str]()
+    for path, package in owners.items():
+        if path.is_file() and not path.is_symlink():
+            installed[package] += 1
     sums_of: dict[str, dict[str, str]] = {}
     for path in paths:
         if path in owners and not path.is_symlink():
             digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             sums_of.setdefault(owners[path], {})[str(path).lstrip("/")] = digest
     texts = {}
-    for package, sums in sums_of.items():
+    for package, own_sums in sums_of.items():
         record = f"{STATUS_D}/{package}"
-        before = within(runtime, f"{record}.md5sums") if runtime else None
-        if before and before.exists():
-            rows = (line.split("  ", 1) for line in before.read_text().splitlines())
-            sums = {path: digest for digest, path in rows} | sums
+        sums = own_sums
+        if runtime:
+            sums = _recorded_sums(within(runtime, f"{record}.md5sums")) | own_sums
         count = f"Slimbake-Carried: {len(sums)} of {installed[package]} files\n"
         texts[record] = f"{status[package]}\n{count}"
         lines = [f"{digest}  {path}\n" for path, digest in sorted(sums.items())]
         texts[f"{record}.md5sums"] = "".join(lines)
     return texts
+
+
+def _recorded_sums(file: Path) -> dict[str, str]:
+    """The files of a package, and their MD5, that a record lists; none where there is no record."""
+    sums = {}
+    if file.exists():
+        for line in file.read_text().splitlines():
+            digest, _, path = line.partition("  ")
+            sums[path] = digest
+    return sums
 
 
 def within(root: Path, path: Path | str) -> Path:
@@ -254,13 +265,13 @@ def lay_out(
     out: Path, paths: Collection[Path], texts: Mapping[str, str], links: Mapping[str, str]
 ) -> None:
     """Copy `paths` of this image into `out`; `texts` and `links` replace some of them."""
-    all_links = {str(path): str(path.readlink()) for path in paths if path.is_symlink()}
-    all_links |= links
-    for path in sorted({*map(str, paths), *texts, *all_links}):
+    for path in sorted({*map(str, paths), *texts, *links}):
         target = within(out, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path in all_links:
-            target.symlink_to(all_links[path])
+        if path in links:
+            target.symlink_to(links[path])
+        elif Path(path).is_symlink() and Path(path) in paths:
+            target.symlink_to(Path(path).readlink())
         elif path in texts:
             target.write_text(texts[path])
         else:
@@ -360,11 +371,10 @@ def pack_library(library: Path, place: Path) -> None:
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     archive_library(library, f"{place.parent}/python{version}.zip")
     for module in sorted(library.rglob("*.py")):
-        if module.parent.name == "encodings":
-            gets_bytecode = module.stem in CODECS
-        else:
-            gets_bytecode = module.stem not in FOREIGN
-        if gets_bytecode:
+        in_encodings = module.parent.name == "encodings"
+        if in_encodings and module.stem not in CODECS:
+            continue
+        if module.stem not in FOREIGN:
             compiled(module, f"{place}/{module.relative_to(library)}")
 
 
@@ -374,12 +384,8 @@ def make_runtime(arguments: Sequence[str]) -> None:
     out = Path(*arguments)
     paths = runtime_files()
     paths |= copyrights(paths)
-    in_archive = archived(STDLIB, paths)
-    files = set()
-    for path in paths:
-        if not path.is_relative_to(STDLIB) or _top_level(STDLIB, path) not in in_archive:
-            files.add(path)
-    texts = {**TEXTS, **PROGRAMS, **dpkg_records(files), str(LIBRARIES): library_owners()}
+    records = dpkg_records(_outside_archive(paths))
+    texts = {**TEXTS, **PROGRAMS, **records, str(LIBRARIES): library_owners()}
     lay_out(out, paths, texts, LINKS)
     for program in PROGRAMS:
         within(out, program).chmod(0o755)
@@ -393,3 +399,13 @@ def make_runtime(arguments: Sequence[str]) -> None:
     shutil.rmtree(within(out, "/var/cache"), ignore_errors=True)
     link_identical(tree(out))
     set_times(out)
+
+
+def _outside_archive(paths: Iterable[Path]) -> set[Path]:
+    """Of the runtime's files those that stay files: the others lie in the archive of the library."""
+    in_archive = archived(STDLIB, paths)
+    outside = set()
+    for path in paths:
+        if not path.is_relative_to(STDLIB) or _top_level(STDLIB, path) not in in_archive:
+            outside.add(path)
+    return outside

@@ -29,6 +29,7 @@ from .dpkg import (
     STATUS_D,
     alternative_links,
     debian_owners,
+    is_installed,
     made_beside,
     paragraphs,
     require_dpkg,
@@ -78,19 +79,21 @@ def install_debs(_: Sequence[str] = ()) -> None:
     locked versions.
     """
     debs = debs_of(LOCK)
-    files = dict(zip(debs, verify_debs(debs, INSIDE / "debs"), strict=True))
-    state = "\nStatus: install ok installed\n"
-    there = {name for name, text in paragraphs().items() if state in text}
+    paths = verify_debs(debs, INSIDE / "debs")
+    present = {name for name, paragraph in paragraphs().items() if is_installed(paragraph)}
     # Slim images lack these folders, in which scripts of packages make links.
     for section in range(1, 9):
         (ROOT / f"usr/share/man/man{section}").mkdir(parents=True, exist_ok=True)
     command = ["apt-get", "install", "--yes", "--no-install-recommends", "--allow-downgrades"]
-    lacking = [str(path) for deb, path in files.items() if deb.name not in there]
+    lacking = []
+    for deb, path in zip(debs, paths, strict=True):
+        if deb.name not in present:
+            lacking.append(str(path))
     if lacking:
         try:
             apt(*command, *lacking)
         except StepError:
-            apt(*command, *map(str, files.values()))
+            apt(*command, *map(str, paths))
 
 
 def install_system(_: Sequence[str]) -> None:
@@ -189,8 +192,6 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
     """
     chosen: set[str] = set()
     requested = {_first((name,)) for name in names}
-    shell = bool(SHELLS & requested) or within(INSIDE / "base", "/usr/bin/sh").exists()
-    shelled: set[str] = set()  # programs that need a shell
     waiting = [*requested]
     while waiting:
         name = waiting.pop()
@@ -198,29 +199,39 @@ def companions(names: Collection[str], runtime: Collection[str]) -> set[str]:
             continue
         chosen.add(name)
         files = own_files().get(name, set())
-        depends = set(map(_first, installed()[name].depends)) - {""}
-        whole = not files and name in requested  # a metapackage
-        if whole:
-            requested |= depends
-        found = set()
-        for package in depends:
+        dependencies = set(map(_first, installed()[name].depends)) - {""}
+        is_metapackage = not files and name in requested
+        if is_metapackage:
+            requested |= dependencies
+        found = _interpreters(files)
+        for package in dependencies:
             if installed()[package].priority in EVERYWHERE:
                 continue
-            if whole or _program_or_data(package):
+            if is_metapackage or _program_or_data(package):
                 found.add(package)
-        for elf in sorted(filter(is_elf, files)):
-            found |= {debian_owners().get(path, "") for path in libraries(elf)[0]}
-        found |= _interpreters(files)
-        if not shell and name in requested:
-            shelled |= {str(path) for path in files if _needs_shell(path)}
-        waiting += sorted(found - {""} - {*runtime})
-    if shelled:
+        for elf in filter(is_elf, files):
+            for path in libraries(elf)[0]:
+                found.add(debian_owners().get(path, ""))
+        waiting += sorted(found - {"", *runtime})
+    _warn_of_shells(requested & chosen)
+    return chosen
+
+
+def _warn_of_shells(requested: set[str]) -> None:
+    """Warn of programs of these packages that need a shell, if the image gets none."""
+    if SHELLS & requested or within(INSIDE / "base", "/usr/bin/sh").exists():
+        return
+    programs = set()
+    for name in requested:
+        for path in own_files().get(name, ()):
+            if _needs_shell(path):
+                programs.add(str(path))
+    if programs:
         print(
-            f"slimbake: warning: system: the image has no shell for {', '.join(sorted(shelled))}: if"
+            f"slimbake: warning: system: the image has no shell for {', '.join(sorted(programs))}: if"
             " your code runs one of them, `shell: true` brings it",
             file=sys.stderr,
         )
-    return chosen
 
 
 def _first(names: Sequence[str]) -> str:
@@ -312,8 +323,10 @@ def package_files(names: Collection[str]) -> set[Path]:
     for name in names:
         for path in own_files().get(name, ()):
             paths.update(links_to(path))
-    for link in [link for link in alternative_links() if link.resolve() in paths]:
-        paths.update(links_to(link))
+    owned = frozenset(paths)
+    for link in alternative_links():
+        if link.resolve() in owned:
+            paths.update(links_to(link))
     for elf in sorted(filter(is_elf, paths)):
         linked, missing = libraries(elf)
         for name in missing:  # no error: a plug-in may rely on what its program has loaded

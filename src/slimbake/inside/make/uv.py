@@ -12,10 +12,10 @@ TMP = Path("/tmp")  # noqa: S108 - a tmpfs of this step alone
 OFFLINE = ("--no-index", "--find-links", str(INSIDE / "wheels"))
 
 
-def run_uv(*arguments: str, cache: Path = TMP / "uv", **environment: str) -> None:
+def run_uv(*arguments: str, **environment: str) -> None:
     """Run uv with these arguments. `environment`: variables besides. Raises StepError."""
     settings = {
-        "UV_CACHE_DIR": str(cache),
+        "UV_CACHE_DIR": str(TMP / "uv"),
         "UV_LINK_MODE": "copy",
         "UV_PYTHON_DOWNLOADS": "never",
         "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
