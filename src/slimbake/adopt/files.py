@@ -22,7 +22,6 @@ INSTALLS = re.compile(
 )
 _TAGGED = re.compile(r"py(?:thon)?-?3[.]?(\d{1,2})(?!\d)")
 _PATTERN = re.compile(r"[*?\[]")
-_ADVICE = "copy it from the repository"
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,8 +309,8 @@ def _of_compose(compose: ComposeService | None) -> Iterator[Note]:
     if compose is None:
         return
     yield from compose.notes
-    if compose.stays:
-        yield Note("compose", compose.place, ", ".join(compose.stays))
+    for what in compose.stays:
+        yield Note("compose", compose.place, what)
     hidden = [name for name, value in compose.environment.items() if not _shown(name, value)]
     if hidden:
         what = f"{', '.join(hidden)} may be secret"
