@@ -49,7 +49,6 @@ class Step:
     workdir: str
     values: Mapping[str, str]  # of variables that it sees
     unsure: str = ""  # why it may not run, or not by itself
-    piped: str = ""  # the text of the pipeline that it begins
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
@@ -159,10 +158,7 @@ class _Reader:
             case "if_statement":
                 self._branch(node, unsure)
             case "pipeline":
-                begins = len(self.steps)
                 self._statement(first, unsure)
-                for step in self.steps[begins:]:
-                    step.piped = self._source(node)
                 for other in node.named_children[1:]:
                     self._statement(other, self._before("|", other))
             case "variable_assignment" | "variable_assignments" | "declaration_command" if (

@@ -101,7 +101,6 @@ AS_IT_IS = {
     "RUN curl https://example.com/a.tar | tar x -C /srv/app": (
         "curl https://example.com/a.tar | tar x -C /app"
     ),
-    "RUN pip install x && A=1 nltk punkt && rm -rf /tmp/x": "cd /app && A=1 nltk punkt && cd /app && rm -rf /tmp/x",
     'RUN ["make", "a b"]': "make 'a b'",
     "COPY --from=nginx:1 /x /opt/\nRUN chmod +x /opt/x": "chmod +x /opt/x",
 }
@@ -125,7 +124,7 @@ def test_what_slimbake_does_not_know_runs_in_the_image_as_it_is(tmp_path: Path, 
         ("python:3.10-slim", "RUN make"),  # which slimbake does not have
         ("python:3.12-alpine", "RUN make"),
         ("python:3.12", "RUN --mount=source=x,target=/x make"),
-        ("python:3.12", "RUN pip install x && make $X"),
+        ("python:3.12", "RUN pip install x && make"),
         ("python:3.12", "RUN pip uninstall -y fastapi && make"),
         ("python:3.12", "ARG API_TOKEN=a1b2c3d4e5f6a7b8\nRUN make"),
     ],
@@ -551,6 +550,15 @@ def test_what_a_dockerignore_leaves_out_stays_out(tmp_path: Path) -> None:
         "requirements": [],
         "command": ["python", "main.py"],
     }
+
+
+def test_an_ignore_file_of_one_dockerfile_keeps_it_beside_one_of_the_context(
+    tmp_path: Path,
+) -> None:
+    files = {"api/main.py": "", "api/x.pem": "", ".dockerignore": "**/*.pem\n"}
+    text = "FROM python:3.12\nWORKDIR /app\nCOPY api .\n" + CMD
+    reason = why(tmp_path, text, {**files, "Dockerfile.dockerignore": "api/data\n"})
+    assert reason == "Dockerfile.dockerignore: Dockerfile.dockerignore says what is copied"
 
 
 def test_an_ignore_file_of_one_dockerfile_keeps_it(tmp_path: Path) -> None:
