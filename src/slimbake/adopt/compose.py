@@ -211,8 +211,8 @@ def _long_build(written: Any, folder: str, path: Callable[[str, str], str]) -> R
     build["args"] = _mapping(build.get("args"))
     contexts: dict[str, str] = {}
     for name, value in _mapping(build.get("additional_contexts")).items():
-        if ":" not in value:  # else it is an image or an address
-            contexts[name] = joined(folder, value)
+        is_address = ":" in value
+        contexts[name] = value if is_address else joined(folder, value)
     build["additional_contexts"] = contexts
     return build
 

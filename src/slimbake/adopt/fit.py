@@ -134,9 +134,14 @@ def fitting(
         if not faults:
             return current, lost
         replaced: set[str] = set()
+        corrected_parts: set[tuple[str | int, ...]] = set()
         for name, problem in faults:
-            if name in replaced:  # the problem is about the entry before
+            part = (name, *problem.keys[2:4])
+            if isinstance(part[-1], int):  # the other items of a list have other numbers then
+                part = part[:-1]
+            if name in replaced or part in corrected_parts:  # it may be about what was before
                 continue
+            corrected_parts.add(part)
             before = by_name[name]
             corrected = _corrected(before, problem)
             if corrected is None:

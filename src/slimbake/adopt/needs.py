@@ -156,7 +156,7 @@ class _Reader:
         source = absolute("/", copy.source)
         if builder is None or not is_python(builder):
             is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
-            if not is_uv and name not in self._origins.contexts:
+            if not is_uv:
                 self._take_files(name, builder, source, copy)
             return
         if copy.mount or UV.search(builder.image):

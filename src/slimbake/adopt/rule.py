@@ -120,19 +120,7 @@ def _own(
 ) -> Draft:
     """The same, built by slimbake, unless something is added to `blockers`. Raises KeepError, too."""
     build, compose = candidate.build, candidate.compose
-    text = repository.text(build.dockerfile)
-    if text is None:
-        what = f"{build.dockerfile} is not there"
-        if repository.has(build.dockerfile):
-            what = f"{build.dockerfile} cannot be read"
-        raise KeepError(fallback.origin[0], what, "name one that is a text")
-    all_stages = stages(text, build.dockerfile, build.args)
-    stage = find(all_stages, build.target)
-    if stage is None:
-        what = "it has no FROM"
-        if build.target:
-            what = f"it has no stage {build.target}"
-        raise KeepError(Place(build.dockerfile), what, "name a stage of it")
+    all_stages, stage = _stages(candidate, repository)
     origins = Origins(all_stages, build, repository)
     needs = needs_of(stage, origins, repository)
     blockers += needs.blockers
@@ -171,6 +159,28 @@ def _own(
         wants_python=tuple(_pythons(needs, own.code.context, repository)),
         notes=tuple(notes),
     )
+
+
+def _stages(candidate: Candidate, repository: Repository) -> tuple[list[Stage], Stage]:
+    """The stages of a Dockerfile, and the one that is built. Raises KeepError where that is not known."""
+    build, place = candidate.build, candidate.origin[0]
+    if build.contexts:
+        what = f"its build has further contexts: {', '.join(build.contexts)}"
+        raise KeepError(place, what, "have what it copies in its context")
+    text = repository.text(build.dockerfile)
+    if text is None:
+        what = f"{build.dockerfile} is not there"
+        if repository.has(build.dockerfile):
+            what = f"{build.dockerfile} cannot be read"
+        raise KeepError(place, what, "name one that is a text")
+    all_stages = stages(text, build.dockerfile, build.args)
+    stage = find(all_stages, build.target)
+    if stage is None:
+        what = "it has no FROM"
+        if build.target:
+            what = f"it has no stage {build.target}"
+        raise KeepError(Place(build.dockerfile), what, "name a stage of it")
+    return all_stages, stage
 
 
 def _python(stages: Sequence[Stage]) -> str:
@@ -252,8 +262,8 @@ def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Ite
     for copy in needs.copies:
         if "target" in copy["from"]:
             lacks = build.get("args", {}) != candidate.build.args  # those that may be secret
-            if lacks or candidate.images or candidate.build.contexts:
-                what = "its stages need a secret, a context or an image of another build"
+            if lacks or candidate.images:
+                what = "its stages need a secret, or an image of another build"
                 raise KeepError(draft.origin[-1], what, "write `copy` yourself")
             copy["from"] = build | copy["from"]
         yield copy | {"to": code.moved(copy["to"])}

@@ -231,7 +231,7 @@ def test_a_stage_gets_the_arguments_of_today_and_none_that_may_be_secret(tmp_pat
     )
     [found] = started(tmp_path / "secret", files).drafts
     assert found.outcome == "kept" and found.why
-    assert found.why[0].what.startswith("its stages need a secret, a context or an image")
+    assert found.why[0].what.startswith("its stages need a secret, or an image")
 
 
 def test_no_word_of_a_login_is_printed(tmp_path: Path) -> None:
