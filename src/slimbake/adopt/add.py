@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
-from slimbake.adopt.fit import checked
+from slimbake.adopt.fit import problems_of
 from slimbake.adopt.insertion import insert, write_text
 from slimbake.config import manifest
 from slimbake.config.files import yaml_text
@@ -86,10 +86,13 @@ def skeleton(manifest: Manifest, service: str, base: str | None) -> Skeleton:
     """
     required = _required(manifest, base)
     package = service.replace("-", "_")
-    hides = package in sys.stdlib_module_names | _LEFT_OUT or keyword.iskeyword(package)
-    if hides or required:
+    is_taken = package in sys.stdlib_module_names or keyword.iskeyword(package)
+    if required or is_taken or package in _LEFT_OUT:
         package += "_service"
-    return Skeleton(service, package, "fastapi" if {"fastapi", "uvicorn"} <= required else "stdlib")
+    kind = "stdlib"
+    if {"fastapi", "uvicorn"} <= required:
+        kind = "fastapi"
+    return Skeleton(service, package, kind)
 
 
 def _required(manifest: Manifest, base: str | None) -> set[str]:
@@ -112,9 +115,9 @@ def add(
 ) -> tuple[str, ...]:
     """Put a service at the end of the manifest; the lines that say what to do next.
 
-    Its folder lies beside those of the others. Everything is checked before anything is written; all
-    text that stood in the manifest stays as it was. Raises ManifestError where the manifest is wrong
-    already, UsageError where this service cannot be added.
+    Its folder lies beside those of the others. Everything is checked before anything is written; no
+    other text of the manifest changes. Raises ManifestError where the manifest is wrong already,
+    UsageError where this service cannot be added.
     """
     file = manifest_file.parent.resolve() / manifest_file.name
     old = manifest(file)
@@ -137,7 +140,7 @@ def add(
         hint = f"`slimbake init --service {name}` reads its Dockerfile; or choose another name"
         raise UsageError(f"{folder} exists already", hint)
     extended = insert(text, name, entry, file.name)
-    # The folder is not there yet; all else that can be wrong shows with another in its place.
+    # Its folder is not there yet. All else that can be wrong shows with the manifest's own folder.
     elsewhere = {**entry, "context": "."}
     del elsewhere["smoke"]
     _check(file, name, insert(text, name, elsewhere, file.name))
@@ -165,17 +168,14 @@ def _has_exactly(folder: Path, files: Mapping[str, str]) -> bool:
     """Whether a folder has these files and no others: path in it -> text."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    found = set()
+    found: dict[str, bytes] = {}
     for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        name = path.relative_to(folder).as_posix()
-        if name not in files or path.is_symlink() or not path.is_file():
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
             return False
-        if content(folder, path.relative_to(folder)) != files[name].encode():
-            return False
-        found.add(name)
-    return found == files.keys()
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            found[name] = content(folder, name)
+    return found == {name: text.encode() for name, text in files.items()}
 
 
 def _parent(old: Manifest) -> str:
@@ -189,18 +189,18 @@ def _parent(old: Manifest) -> str:
 def _port(old: Manifest) -> int:
     """The port above the highest; else the first that is free."""
     used = {service.port for service in old.services if service.port}
-    following = max(used, default=FIRST_PORT - 1) + 1
-    if following > LAST_PORT:
-        following = FIRST_PORT
-        while following in used:
-            following += 1
-    return following
+    port = max(used, default=FIRST_PORT - 1) + 1
+    if port > LAST_PORT:
+        port = FIRST_PORT
+        while port in used:
+            port += 1
+    return port
 
 
 def _check(file: Path, name: str, text: str) -> None:
     """Read the manifest as it would be; what is wrong with it can only be the new entry."""
-    problems = checked(file, text)
-    if isinstance(problems, tuple):
+    problems = problems_of(file, text)
+    if problems:
         message = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
         hint = "\n".join(problem.hint for problem in problems if problem.hint)
         raise UsageError(f"the service '{name}' cannot be added: {message}", hint)

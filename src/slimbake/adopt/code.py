@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slimbake.adopt.commands import lists_packages
 from slimbake.adopt.files import Pair, below, common, joined
@@ -49,8 +49,9 @@ class Code:
 
     def source(self, path: str) -> str:
         """The path in the repository of one in the image; "" where it has none."""
-        inside = self.context and path.startswith(f"{APP}/")
-        return joined(self.context, posixpath.relpath(path, APP)) if inside else ""
+        if not self.context or not path.startswith(f"{APP}/"):
+            return ""
+        return joined(self.context, posixpath.relpath(path, APP))
 
     def program(self, word: str) -> str:
         """The path of a program that is found on PATH today, and is a file of the repository."""
@@ -58,6 +59,17 @@ class Code:
             if (program := _PROGRAM.fullmatch(old)) and program[1] == word:
                 return new
         return word
+
+
+@dataclass(frozen=True, slots=True)
+class _Copies:
+    """The copies of a stage, by where they lie."""
+
+    together: tuple[Pair, ...] = ()  # those that lie together as in the repository
+    apart: tuple[Pair, ...] = ()  # the others that the service needs
+    # Of these, by target, those that need a link at their place of today, with the error for the
+    # case that no link can be made.
+    linked: Mapping[str, KeepError] = field(default_factory=dict)
 
 
 def code_of(
@@ -73,61 +85,140 @@ def code_of(
 
     Raises KeepError where files of the repository lie otherwise in the image than in it.
     """
-    code, apart, elsewhere = _sorted(pairs, workdir, named, read, repository)
-    if not code and not apart:
+    copies = _copies(pairs, workdir, named, read, repository)
+    every = (*copies.together, *copies.apart)
+    if not every:
         return Code()
-    folder = _code_folder(code, workdir, repository)
-    sources = [pair.source for pair in (*code, *apart)]
-    tops = [s if not repository.is_file(s) else posixpath.dirname(s) or "." for s in sources]
-    context = common([*tops, *([folder[0]] if folder else [])])
-    if context != build.context and _differs(build, context, repository):
-        context = build.context
-    elif f"{build.dockerfile}{IGNORE}" in repository.files:
-        what = f"{build.dockerfile}{IGNORE} says what is copied"
-        raise KeepError(Place(f"{build.dockerfile}{IGNORE}"), what, f"name it {IGNORE}")
-    moves = {pair.target: _inside(APP, pair.source, context) for pair in (*code, *apart)}
+    folder = _code_folder(copies.together, workdir, repository)
+    sources = [pair.source for pair in every]
+    context = _context(sources, folder, build, repository)
+    moves = {pair.target: _inside(APP, pair.source, context) for pair in every}
+    root = ""
     if folder:
         moves.setdefault(folder[1], _inside(APP, folder[0], context))
+        if folder[1] == "/":
+            root = _inside(APP, folder[0], context)
     moves.pop("/", None)
-    include: list[str] = []
-    if context not in sources:
-        for path in sorted({posixpath.relpath(source, context) for source in sources}):
-            if not any(below(path, pattern) for pattern in include):
-                include.append(path)
-    ordered = sorted(moves.items(), key=lambda move: -len(move[0]))
-    main = Code(context, moves=tuple(move for move in ordered if move[0] not in elsewhere))
-    links = _links(elsewhere, moves, main, code, repository)
-    changed = {old: new for old, new in moves.items() if old != new and old not in elsewhere}
-    used = [pair.source for pair in apart]
-    if folder:  # other folders are of other services: what lies where it works is its own
-        inner = posixpath.relpath(workdir, folder[1]) if below(workdir, folder[1]) else "."
-        used.append(posixpath.normpath(posixpath.join(folder[0], inner)))
-    files = [file for path in used for file in repository.below(path)]
-    copied = tuple(file for file in files if any(below(file, source) for source in sources))
-    for place, error in _old_paths(changed, copied, repository):
+    # Links are for programs. Commands get the new paths.
+    without_links = {old: new for old, new in moves.items() if old not in copies.linked}
+    code = Code(context, moves=_longest_first(without_links))
+    links = _links(copies, moves, code, repository)
+    files = _own_files(copies.apart, folder, workdir, sources, repository)
+    changed = {old: new for old, new in without_links.items() if old != new}
+    for place, error in _old_paths(changed, files, repository):
         _expect_free(place, changed[place], error)
         links[place] = changed[place]
-    root = _inside(APP, folder[0], context) if folder and folder[1] == "/" else ""
-    return Code(context, tuple(include), tuple(ordered), root, copied, tuple(links.items()))
+    include = _include(sources, context)
+    return Code(context, include, _longest_first(moves), root, files, tuple(links.items()))
 
 
-def _sorted(
+def _longest_first(moves: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(moves.items(), key=lambda move: -len(move[0])))
+
+
+def _context(
+    sources: Sequence[str], folder: tuple[str, str] | None, build: Build, repository: Repository
+) -> str:
+    """The folder of the repository that becomes /app: the lowest that has all sources; today's
+    context where another would bring more files.
+
+    Raises KeepError where an ignore file of the Dockerfile's own says what is copied.
+    """
+    ignore = f"{build.dockerfile}{IGNORE}"
+    if repository.is_file(ignore):
+        raise KeepError(Place(ignore), f"{ignore} says what is copied", f"name it {IGNORE}")
+    folders = [folder[0]] if folder else []
+    for source in sources:
+        is_file = repository.is_file(source)
+        folders.append(posixpath.dirname(source) or "." if is_file else source)
+    context = common(folders)
+    if context != build.context and _differs(build, context, repository):
+        return build.context
+    return context
+
+
+def _include(sources: Sequence[str], context: str) -> tuple[str, ...]:
+    """What of a context is sent, relative to it; () for all of it."""
+    if context in sources:
+        return ()
+    include: list[str] = []
+    for path in sorted({posixpath.relpath(source, context) for source in sources}):
+        if not any(below(path, pattern) for pattern in include):
+            include.append(path)
+    return tuple(include)
+
+
+def _own_files(
+    apart: Sequence[Pair],
+    folder: tuple[str, str] | None,
+    workdir: str,
+    sources: Sequence[str],
+    repository: Repository,
+) -> tuple[str, ...]:
+    """The files that are copied and are the service's own: those that lie where it works, since other
+    folders are of other services, and what lies apart.
+    """
+    used = [pair.source for pair in apart]
+    if folder:
+        source, target = folder
+        if below(workdir, target):
+            source = joined(source, posixpath.relpath(workdir, target))
+        used.append(source)
+    files: list[str] = []
+    for path in used:
+        for file in repository.below(path):
+            if any(below(file, source) for source in sources):
+                files.append(file)
+    return tuple(files)
+
+
+def _copies(
     pairs: Sequence[Pair],
     workdir: str,
     named: Collection[str],
     read: Collection[str],
     repository: Repository,
-) -> tuple[list[Pair], list[Pair], dict[str, KeepError]]:
-    """Three things: the copies that lie together as in the repository; the other copies that the
-    service needs; and of these, by target, those that need a link at their place of today, with the
-    error for the case that no link can be made.
+) -> _Copies:
+    """The copies, by where they lie.
 
     A file that a command names needs no link, since the command gets its new path. Neither does a
     folder that is installed as a package.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
-    # The main folder is the one that is copied to where the program runs; else the one of which most
-    # folders are copied, then most files.
+    source, target = _main_top(pairs, workdir, repository)
+    together: list[Pair] = []
+    apart: list[Pair] = []
+    linked: dict[str, KeepError] = {}
+    for pair in pairs:
+        if _top(pair) == (source, target):
+            together.append(pair)
+            continue
+        is_installed = pair.source in read
+        if repository.is_file(pair.source):
+            needs_link = not _is_named(pair.target, named)
+            if needs_link and (is_installed or lists_packages(pair.source)):
+                continue
+        else:
+            needs_link = not is_installed
+        apart.append(pair)
+        if needs_link:
+            what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
+            advice = (
+                f"copy it to {_inside(APP, pair.source, '.')} and {source} to "
+                f"{_inside(APP, source, '.')}, and name in PYTHONPATH where their modules lie"
+            )
+            linked[pair.target] = KeepError(pair.place, what, advice)
+    has_code = bool(apart)
+    for pair in together:
+        if not repository.is_file(pair.source) or not lists_packages(pair.source):
+            has_code = True
+    return _Copies(tuple(together), tuple(apart), linked) if has_code else _Copies()
+
+
+def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tuple[str, str]:
+    """The main folder of the code, in the repository and in the image: the one that is copied to where
+    the program runs; else the one of which most folders are copied, then most files.
+    """
     holds_workdir: set[tuple[str, str]] = set()
     folder_count: Counter[tuple[str, str]] = Counter()
     file_count: Counter[tuple[str, str]] = Counter()
@@ -143,44 +234,20 @@ def _sorted(
     def rank(top: tuple[str, str]) -> tuple[bool, int, int, bool]:
         return top in holds_workdir, folder_count[top], file_count[top], below(workdir, top[1])
 
-    main_top = max(dict.fromkeys(map(_top, pairs)), key=rank, default=(".", "/"))
-    code, apart = [], []
-    elsewhere: dict[str, KeepError] = {}
-    for pair in pairs:
-        if _top(pair) == main_top:
-            code.append(pair)
-            continue
-        is_file, is_read = repository.is_file(pair.source), pair.source in read
-        if _is_named(pair.target, named) if is_file else is_read:
-            apart.append(pair)
-        elif not is_file or not (is_read or lists_packages(pair.source)):
-            what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
-            advice = (
-                f"copy it to {_inside(APP, pair.source, '.')} and {main_top[0]} to "
-                f"{_inside(APP, main_top[0], '.')}, and name in PYTHONPATH where their modules lie"
-            )
-            apart.append(pair)
-            elsewhere[pair.target] = KeepError(pair.place, what, advice)
-    if not apart and all(repository.is_file(e.source) and lists_packages(e.source) for e in code):
-        return [], [], {}  # only what packages are installed from
-    return code, apart, elsewhere
+    return max(dict.fromkeys(map(_top, pairs)), key=rank, default=(".", "/"))
 
 
 def _links(
-    elsewhere: Mapping[str, KeepError],
-    moves: Mapping[str, str],
-    main: Code,
-    code: Sequence[Pair],
-    repository: Repository,
+    copies: _Copies, moves: Mapping[str, str], code: Code, repository: Repository
 ) -> dict[str, str]:
-    """Where the program looks for what is copied elsewhere -> where that lies. `main`: the code without
-    it. Raises the error of one at whose place the code has something itself.
+    """Where the program looks for what needs a link -> where that lies. `code`: the code without it.
+    Raises the error of one at whose place the code has something itself.
     """
     links: dict[str, str] = {}
-    for target, error in elsewhere.items():
-        place = main.moved(target)
-        has_code = any(below(pair.target, target) for pair in code)
-        if target == "/" or has_code or repository.has(main.source(place)):
+    for target, error in copies.linked.items():
+        place = code.moved(target)
+        has_code = any(below(pair.target, target) for pair in copies.together)
+        if target == "/" or has_code or repository.has(code.source(place)):
             raise error
         if place != moves[target]:
             _expect_free(place, moves[target], error)
@@ -203,9 +270,9 @@ def _is_named(path: str, named: Collection[str]) -> bool:
 def _top(pair: Pair) -> tuple[str, str]:
     """The highest folder of the repository and of the image that a copy agrees with."""
     source, target = pair.source, pair.target
-    while (
-        source != "." and target != "/" and posixpath.basename(source) == posixpath.basename(target)
-    ):
+    while source != "." and target != "/":
+        if posixpath.basename(source) != posixpath.basename(target):
+            break
         source, target = posixpath.dirname(source) or ".", posixpath.dirname(target)
     return source, target
 
@@ -219,16 +286,17 @@ def _code_folder(
     """
     if not code:
         return None
-    top, above = _top(code[0])
-    folders = [
-        e.target if not repository.is_file(e.source) else posixpath.dirname(e.target) for e in code
-    ]
-    target = posixpath.commonpath(folders)
-    if above != "/":
-        target = above
-    elif below(target, workdir):
-        target = workdir
-    return posixpath.normpath(posixpath.join(top, posixpath.relpath(target, above))), target
+    source, target = _top(code[0])
+    if target != "/":
+        return source, target
+    folders: list[str] = []
+    for pair in code:
+        is_file = repository.is_file(pair.source)
+        folders.append(posixpath.dirname(pair.target) if is_file else pair.target)
+    lowest = posixpath.commonpath(folders)
+    if below(lowest, workdir):
+        lowest = workdir
+    return joined(source, posixpath.relpath(lowest, "/")), lowest
 
 
 def _inside(folder: str, path: str, context: str) -> str:

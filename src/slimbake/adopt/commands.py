@@ -65,7 +65,6 @@ _EXPORTS = {  # what is not read, and the command that writes what is
 _INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
 _APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
 _APT_SOURCE = re.compile(r"/etc/apt/|\badd-apt-repository\b|\bapt-key\b|keyring")
-_CHANGES_USER = re.compile(r" -\w*[udlm] | --(?:uid|home|login|move-home)\b")
 _LOGIN = re.compile(r"://[^/\s@]+@")
 
 
@@ -505,9 +504,6 @@ class Commands:
                 self._needs.folders[absolute(self._workdir, word)] = self._place
         return True
 
-    def _usermod(self, arguments: list[str]) -> bool:
-        return not _CHANGES_USER.search(f" {' '.join(arguments)} ")
-
     def _link(self, arguments: list[str]) -> bool:
         """Images have a Python of their own: links to one, or to what installs packages, may go."""
         programs = re.compile(rf"(?:python|pip)[\d.]*|{'|'.join(sorted(INSTALLERS))}")
@@ -532,7 +528,6 @@ _PROGRAMS: Mapping[str, Callable[[Commands, list[str]], bool]] = {
     "mkdir": Commands._mkdir,
     "useradd": Commands._users,
     "adduser": Commands._users,
-    "usermod": Commands._usermod,
     "ln": Commands._link,
     "update-alternatives": Commands._link,
     "git": Commands._git,

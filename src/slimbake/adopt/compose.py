@@ -28,9 +28,28 @@ _DEEP = 20  # files and services that extend each other
 _LISTS = ("ports", "expose", "volumes", "env_file", "tmpfs")
 _TIMES = ("interval", "timeout", "start_period", "retries")
 _RUN = ("entrypoint", "command", "healthcheck")
-_READ = re.compile(
-    r"build|image|entrypoint|command|environment|healthcheck|depends_on|user|extends|working_dir"
-    r"|stop_signal|profiles|ports|expose|volumes|env_file|tmpfs|"
+_PLACE = ""  # the key under which a service has its place
+_READ = frozenset(
+    [
+        _PLACE,
+        "build",
+        "image",
+        "entrypoint",
+        "command",
+        "environment",
+        "healthcheck",
+        "depends_on",
+        "user",
+        "extends",
+        "working_dir",
+        "stop_signal",
+        "profiles",
+        "ports",
+        "expose",
+        "volumes",
+        "env_file",
+        "tmpfs",
+    ]
 )
 _NAMED = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml")
 
@@ -118,10 +137,10 @@ class _Reader:
         return by_name
 
     def _extended(self, file: str, name: str, service: Raw, depth: int) -> Raw:
-        """A service with what it extends; `""` has its place and folder."""
+        """A service with what it extends, and with its place."""
         places, folder = self._file(file)[1], posixpath.dirname(file)
         line = places.key(("services", name)).line if places else 0
-        entry = _long(service, folder, self._path) | {"": Place(file, line)}
+        entry = _long(service, folder, self._path) | {_PLACE: Place(file, line)}
         extends = service.get("extends")
         if not extends or depth > _DEEP:
             return entry
@@ -164,19 +183,7 @@ def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
     entry = dict(service)
     build = service.get("build")
     if build is not None:
-        build = dict(build) if isinstance(build, dict) else {"context": build}
-        if "context" in build:
-            build["context"] = path(folder, _text(build["context"]) or ".")
-        if "dockerfile" in build:
-            context = build.get("context") or folder or "."
-            build["dockerfile"] = path(context, _text(build["dockerfile"]))
-        build["args"] = _mapping(build.get("args"))
-        contexts: dict[str, str] = {}
-        for name, value in _mapping(build.get("additional_contexts")).items():
-            if ":" not in value:  # else it is an image or an address
-                contexts[name] = joined(folder, value)
-        build["additional_contexts"] = contexts
-        entry["build"] = build
+        entry["build"] = _long_build(build, folder, path)
     if "environment" in service:
         entry["environment"] = _mapping(service["environment"], passed=True)
     if isinstance(service.get("depends_on"), list):
@@ -191,6 +198,23 @@ def _long(service: Raw, folder: str, path: Callable[[str, str], str]) -> Raw:
             files.append(joined(folder, _text(path_of_file)))
         entry["env_file"] = files
     return entry
+
+
+def _long_build(written: Any, folder: str, path: Callable[[str, str], str]) -> Raw:
+    """How a service is built; of a text alone, its context."""
+    build = dict(written) if isinstance(written, dict) else {"context": written}
+    if "context" in build:
+        build["context"] = path(folder, _text(build["context"]) or ".")
+    if "dockerfile" in build:
+        context = build.get("context") or folder or "."
+        build["dockerfile"] = path(context, _text(build["dockerfile"]))
+    build["args"] = _mapping(build.get("args"))
+    contexts: dict[str, str] = {}
+    for name, value in _mapping(build.get("additional_contexts")).items():
+        is_address = ":" in value
+        contexts[name] = value if is_address else joined(folder, value)
+    build["additional_contexts"] = contexts
+    return build
 
 
 def _merged(base: Raw, above: Raw) -> Raw:
@@ -209,16 +233,16 @@ def _merged(base: Raw, above: Raw) -> Raw:
 
 def _service(name: str, entry: Raw, top: str, repository: Repository) -> ComposeService:
     """`top`: the folder of the first compose file."""
-    place: Place = entry[""]
+    place: Place = entry[_PLACE]
     folder = posixpath.dirname(place.file)
     volumes, mounts = _volumes(entry.get("volumes", ()), folder, top, repository)
     ports, unpublished = _ports(entry.get("ports", ()))
-    stays = [key for key in entry if not _READ.fullmatch(key)]
+    stays = [key for key in entry if key not in _READ]
     stays += [f"the mount of {mount}" for mount in mounts]
     stays += unpublished
     entry = dict(entry)
     for key in _RUN:
-        if _is_secret(str(entry.get(key, ""))):
+        if _has_secret(entry.get(key)):
             stays.append(f"{key}, which has what may be secret")
             del entry[key]
     build = None
@@ -252,11 +276,15 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
     )
 
 
-def _is_secret(text: str) -> bool:
-    """Whether a text, or what Python writes of a list, has a secret besides variables."""
-    parts = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
-    whole = " ".join(parts)
-    return hidden(whole) != whole or any(looks_secret("", part) for part in (whole, *parts))
+def _has_secret(value: Any) -> bool:
+    """Whether a text, a list or a mapping has a secret besides variables."""
+    if isinstance(value, dict):
+        return any(map(_has_secret, value.values()))
+    text = " ".join(map(_text, _listed(value)))
+    # A shell's line has quotes around what may be one.
+    words = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
+    whole = " ".join(words)
+    return hidden(whole) != whole or any(looks_secret("", word) for word in (whole, *words))
 
 
 def _has_gpu(entry: Raw) -> bool:
@@ -308,11 +336,12 @@ def _health(settings: Any, place: Place) -> Health | None:
         if key in settings and "$" not in text:
             times[key] = text
     if "retries" in times:
-        times["retries"] = int(times["retries"]) if times["retries"].isdecimal() else 3
+        times["retries"] = _number(times["retries"]) or 3
     test = settings.get("test")
-    kind, *words = ["CMD-SHELL", _text(test)]
     if isinstance(test, list):
-        kind, *words = [*map(_text, test)] or [""]
+        kind, *words = [*map(_text, test), ""][: len(test) or 1]
+    else:
+        kind, words = "CMD-SHELL", [_text(test)]
     if _text(settings.get("disable")) == "true" or kind == "NONE":
         return Health(None, {}, place)
     if not any(words):
@@ -330,7 +359,7 @@ def _ports(ports: Sequence[Any]) -> tuple[list[tuple[int | None, int]], list[str
             host, target = _text(item.get("published")), _text(item.get("target"))
         else:
             *addresses, target = expand(_text(item), {}).partition("/")[0].split(":")
-            host = "".join(addresses[-1:])
+            host = addresses[-1] if addresses else ""
         number, published = _number(expand(target, {})), _number(expand(host, {}))
         if not number:
             others.append(f"the ports {target}")
@@ -353,7 +382,8 @@ def _volumes(
         if isinstance(item, dict):
             source, target = _text(item.get("source")), _text(item.get("target"))
         else:
-            source, target, *_ = (*_text(item).split(":"), "")
+            source, _, rest = _text(item).partition(":")
+            target = rest.partition(":")[0]
         if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", source) and target.startswith("/"):
             named[source] = target
         elif re.fullmatch(r"\./[\w/-]+", source) and not repository.has(joined(folder, source)):

@@ -39,11 +39,13 @@ def stages(text: str, file: str, arguments: Mapping[str, str]) -> list[Stage]:
     """The stages of a Dockerfile, in its order. `arguments`: what its build is given."""
     reader = _Reader(file, arguments)
     for number, instruction in enumerate(instructions(text)):
-        if number == _MOST:
-            for stage in reader.stages[-1:]:
-                reader.refuse(stage, instruction, f"more than {_MOST:,} instructions")
-            break
-        reader.take(instruction)
+        if number < _MOST:
+            reader.take(instruction)
+            continue
+        if reader.stages:
+            what = f"more than {_MOST:,} instructions"
+            reader.stages[-1].odd.append(KeepError(Place(file, instruction.line), what, _KEEP))
+        break
     return reader.stages
 
 
@@ -72,10 +74,6 @@ class _Reader:
             read(self, instruction, self.stages[-1], place)
         elif instruction.word not in ("LABEL", "MAINTAINER"):
             self._odd(self.stages[-1], place, instruction.word)
-
-    def refuse(self, stage: Stage, instruction: Instruction, what: str) -> None:
-        """Keep the Dockerfile as it is, for what an instruction shows."""
-        self._odd(stage, Place(self._file, instruction.line), what)
 
     def _odd(self, stage: Stage, place: Place, what: str, advice: str = _KEEP) -> None:
         stage.odd.append(KeepError(place, what, advice))
@@ -109,7 +107,8 @@ class _Reader:
 
     def _arg(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         for name, value in self._arguments(instruction, stage.values):
-            stage.values[name] = value
+            if name not in stage.env:  # which wins
+                stage.values[name] = value
 
     def _env(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         values = dict(stage.values)  # one instruction sees what those before it set
@@ -162,12 +161,9 @@ class _Reader:
         if instruction.documents and not re.match(r"<<-?\S+$", instruction.rest.strip()):
             self._odd(stage, place, "a RUN with a here-document", "run plain commands")
         arguments = exact(instruction.rest)
-        if (
-            arguments[2:]
-            and posixpath.basename(arguments[0]) in ("sh", "bash")
-            and arguments[1] == "-c"
-        ):
-            text, arguments = arguments[2], ()
+        match arguments:
+            case (shell, "-c", script, *_) if posixpath.basename(shell) in ("sh", "bash"):
+                text, arguments = script, ()
         values = dict(stage.values)
         stage.runs.append(Run(text, stage.workdir, place, values, arguments, secret))
 
@@ -194,27 +190,28 @@ class _Reader:
         given = dict(instruction.flags)
         paths = [expand(word, stage.values) for word in _words(instruction.rest)]
         *sources, target = paths or [""]
-        if instruction.documents:
-            self._odd(stage, place, "a file that stands in the Dockerfile", "put it beside it")
-            return
         where = absolute(stage.workdir, target)
-        if odd := next((source for source in sources if _ADDRESS.match(source)), ""):
-            if INSTALLER.match(odd):
-                words = ("curl", "-o", where, odd)
-                stage.runs.append(Run("", where, place, dict(stage.values), words))
-                return
-            what = f"a download: {odd.partition('?')[0]}"
-            self._odd(stage, place, what, "keep it in the repository, or let a RUN fetch it")
+        address = next((source for source in sources if _ADDRESS.match(source)), "")
+        what = ""
+        if instruction.documents:
+            what, advice = "a file that stands in the Dockerfile", "put it beside it"
+        elif INSTALLER.match(address):
+            words = ("curl", "-o", where, address)
+            stage.runs.append(Run("", where, place, dict(stage.values), words))
             return
-        if instruction.word == "ADD" and any(map(_ARCHIVE.search, sources)):
-            self._odd(stage, place, "ADD unpacks an archive", "COPY the files")
+        elif address:
+            what = f"a download: {address.partition('?')[0]}"
+            advice = "keep it in the repository, or let a RUN fetch it"
+        elif instruction.word == "ADD" and any(map(_ARCHIVE.search, sources)):
+            what, advice = "ADD unpacks an archive", "COPY the files"
+        elif "parents" in given:
+            what, advice = "COPY --parents", "name the folder as the target, too"
+        if what:
+            self._odd(stage, place, what, advice)
             return
-        if "parents" in given:
-            self._odd(stage, place, "COPY --parents", "name the folder as the target, too")
-            return
-        folder = target.endswith(("/", "/.")) or len(sources) > 1 or _is_folder(where, stage)
+        into = target.endswith(("/", "/.")) or len(sources) > 1 or _is_folder(where, stage)
         for source in sources:
-            copy = Copy(source, where, folder, place, mode=given.get("chmod", ""))
+            copy = Copy(source, where, into, place, mode=given.get("chmod", ""))
             if "from" in given:
                 stage.takes.append((expand(given["from"], stage.values | self._before), copy))
             else:
@@ -256,16 +253,23 @@ def absolute(folder: str, path: str) -> str:
 
 
 def _is_folder(path: str, stage: Stage) -> bool:
-    """Whether an image is known to have this folder: Debian's, or the work's and of what is copied."""
-    copied = (posixpath.join(copy.target, "x" * copy.folder) for copy in stage.copies)
-    folders = (stage.workdir, *map(posixpath.dirname, copied))
-    return bool(_SYSTEM.fullmatch(path)) or any(f"{f}/".startswith(f"{path}/") for f in folders)
+    """Whether an image is known to have this folder: it is Debian's, or has the working folder or
+    files that were copied.
+    """
+    if _SYSTEM.fullmatch(path):
+        return True
+    folders = [stage.workdir]
+    for copy in stage.copies:
+        folders.append(copy.target if copy.folder else posixpath.dirname(copy.target))
+    return any(f"{folder}/".startswith(f"{path}/") for folder in folders)
 
 
 def _command(rest: str, stage: Stage, place: Place) -> Command | None:
     if arguments := exact(rest):
         return Command(arguments, place)
-    return None if rest.replace(" ", "") in ("", "[]") else Command((rest,), place, stage.shell)
+    if rest.replace(" ", "") in ("", "[]"):
+        return None
+    return Command((rest,), place, stage.shell)
 
 
 def _settings(rest: str) -> Iterator[tuple[str, str]]:
@@ -291,5 +295,6 @@ def _words(rest: str) -> tuple[str, ...]:
 
 
 def _unquoted(text: str) -> str:
-    same = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    return text[1:-1] if same else text
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    return text

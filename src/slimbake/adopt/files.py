@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slimbake.adopt.dockerfile import find
@@ -22,7 +22,6 @@ INSTALLS = re.compile(
 )
 _TAGGED = re.compile(r"py(?:thon)?-?3[.]?(\d{1,2})(?!\d)")
 _PATTERN = re.compile(r"[*?\[]")
-_ADVICE = "copy it from the repository"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +74,13 @@ class Origins:
         """
         if id(stage) not in self._known:
             self._known[id(stage)] = []
-            pairs = [
-                pair for copy in stage.copies for pair in self._copied(copy, self._build.context)
-            ]
-            taken = [pair for name, copy in stage.takes for pair in self._taken(name, copy)]
-            self._known[id(stage)] = pairs + taken
+            pairs: list[Pair] = []
+            for copy in stage.copies:
+                pairs += self._copied(copy)
+            for name, copy in stage.takes:
+                pairs += self._taken(name, copy)
+            self._known[id(stage)] = pairs
         return self._known[id(stage)]
-
-    @property
-    def contexts(self) -> Mapping[str, str]:
-        """The further contexts of the build."""
-        return self._build.contexts
 
     def builder(self, name: str) -> Stage | None:
         """The stage that files are copied from; None for an image or a further context."""
@@ -110,14 +105,14 @@ class Origins:
         where none is known.
         """
         for pair in reversed([pair for pair in self.pairs(stage) if pair.place.line <= line]):
-            if path == pair.target or path.startswith(f"{pair.target.rstrip('/')}/"):
-                inner = posixpath.relpath(path, pair.target)
-                source = joined(pair.source, inner)
+            if below(path, pair.target):
+                source = joined(pair.source, posixpath.relpath(path, pair.target))
                 if self._repository.has(source):
                     return source
         return ""
 
-    def _copied(self, copy: Copy, context: str) -> Iterator[Pair]:
+    def _copied(self, copy: Copy) -> Iterator[Pair]:
+        context = self._build.context
         written = posixpath.normpath(copy.source.lstrip("/") or ".")
         if written.startswith(".."):
             what = f"COPY {copy.source} leads out of the context"
@@ -147,25 +142,22 @@ class Origins:
     def _taken(self, name: str, copy: Copy) -> Iterator[Pair]:
         """What a stage takes of another, as far as that has it from the repository."""
         stage = self.builder(name)
-        if stage is None:
-            if context := self._build.contexts.get(name):
-                yield from self._copied(copy, context)
-            return
-        if not is_python(stage):  # what it has of the repository it may have changed
+        # A stage that is not Python may have changed what it has of the repository.
+        if stage is None or not is_python(stage):
             return
         source = posixpath.normpath(posixpath.join("/", copy.source))
+        is_whole = False
         for pair in self.pairs(stage):
-            if pair.mount:
+            is_whole |= pair.target == source
+            if pair.mount or not below(pair.target, source):
                 continue
-            if pair.target == source or pair.target.startswith(f"{source.rstrip('/')}/"):
-                inner = posixpath.relpath(pair.target, source)
-                into = copy.folder and self._repository.is_file(pair.source) and inner == "."
-                inner = posixpath.basename(source) if into else inner
-                target = posixpath.normpath(posixpath.join(copy.target, inner))
-                yield Pair(pair.source, target, copy.place, copy.mount)
+            inner = posixpath.relpath(pair.target, source)
+            if inner == "." and copy.folder and self._repository.is_file(pair.source):
+                inner = posixpath.basename(source)
+            target = posixpath.normpath(posixpath.join(copy.target, inner))
+            yield Pair(pair.source, target, copy.place, copy.mount)
         inside = self.of(stage, source)
-        exact = any(pair.target == source for pair in self.pairs(stage))
-        if inside and not exact:
+        if inside and not is_whole:
             yield self._pair(inside, copy)
 
 
@@ -176,10 +168,8 @@ def joined(folder: str, path: str) -> str:
 
 def common(paths: Sequence[str]) -> str:
     """The folder that has all of these paths in it, or is one of them."""
-    return (
-        posixpath.commonpath([f"/{path}" if path != "." else "/" for path in paths]).lstrip("/")
-        or "."
-    )
+    absolute = [posixpath.join("/", path) for path in paths]
+    return posixpath.commonpath(map(posixpath.normpath, absolute)).lstrip("/") or "."
 
 
 def below(path: str, folder: str) -> bool:

@@ -6,15 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from slimbake.adopt.model import Draft, Entry, Note, Place, Rank
 from slimbake.config import manifest
-from slimbake.config.model import Manifest
 from slimbake.config.names import PYTHONS
 from slimbake.config.report import dotted_path
 from slimbake.errors import ManifestError, Problem
-from slimbake.host.files import apart
 
 _RANGE = f"{PYTHONS[0]} to {PYTHONS[-1]}"
 _USUAL = "3.13"  # where nothing says which: wheels of the newest may still be missing
@@ -37,20 +34,13 @@ _MAY_GO = frozenset(
 )
 
 
-def checked(file: Path, text: str) -> Manifest | tuple[Problem, ...]:
-    """What the manifest's reader says of a text in the file's place."""
-    with apart(file) as copy:
-        copy.write_text(text, "utf-8")
-        try:
-            return manifest(copy)
-        except ManifestError as error:
-            problems = error.problems
-    named: list[Problem] = []
-    for problem in problems:
-        name = problem.file.replace(copy.name, file.name)
-        message = problem.message.replace(copy.name, file.name)
-        named.append(replace(problem, file=name, message=message))
-    return tuple(named)
+def problems_of(file: Path, text: str) -> tuple[Problem, ...]:
+    """What the manifest's reader finds wrong with a text in the file's place."""
+    try:
+        manifest(file, text)
+    except ManifestError as error:
+        return error.problems
+    return ()
 
 
 def python_for(drafts: Iterable[Draft]) -> str:
@@ -60,64 +50,69 @@ def python_for(drafts: Iterable[Draft]) -> str:
     built = [draft for draft in drafts if draft.outcome != "kept"]
 
     def fitness(version: str) -> tuple[int, bool, int]:
-        allowed = sum(all(_allows(w, version) for w in draft.wants_python) for draft in built)
-        had = sum(_nearest(draft.python) == version for draft in built if draft.python)
-        return allowed + had, had > 0 or _minor(version) <= _minor(_USUAL), _minor(version)
+        votes = 0
+        is_usual = _minor(version) <= _minor(_USUAL)
+        for draft in built:
+            if _allows(draft, version):
+                votes += 1
+            if draft.python and _nearest(draft.python, PYTHONS) == version:
+                votes += 1
+                is_usual = True
+        return votes, is_usual, _minor(version)
 
     return max(PYTHONS, key=fitness)
 
 
-def _nearest(version: str) -> str:
-    """The version that slimbake has next to one."""
-    return min(PYTHONS, key=lambda known: abs(_minor(known) - _minor(version)))
+def _nearest(version: str, versions: Iterable[str]) -> str:
+    """The one of some versions that is next to a version; "" where there are none."""
+    return min(versions, key=lambda other: abs(_minor(other) - _minor(version)), default="")
 
 
 def _minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
-def _allows(requirement: str, version: str) -> bool:
-    """Whether a requirement on Python's version, also as Poetry writes it, allows one."""
+def _allows(draft: Draft, version: str) -> bool:
+    """Whether all projects of a service allow a version of Python."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    plain: list[str] = []
-    for part in requirement.split(","):
-        bound = re.sub(r"^~(?=\d)", "~=", part.strip())
-        plain.append(re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", bound))
-    try:
-        return f"{version}.99" in SpecifierSet(",".join(plain))
-    except InvalidSpecifier:
-        return True
+    for requirement in draft.wants_python:
+        plain: list[str] = []
+        for part in requirement.split(","):  # Poetry has signs of its own
+            bound = re.sub(r"^~(?=\d)", "~=", part.strip())
+            plain.append(re.sub(r"^\^(\d+)\.(\S*)$", r">=\1.\2,<4", bound))
+        try:
+            if f"{version}.99" not in SpecifierSet(",".join(plain)):
+                return False
+        except InvalidSpecifier:
+            continue
+    return True
 
 
 def with_python(drafts: Iterable[Draft], fleet: str) -> list[Draft]:
     """The drafts, each with the Python of its image; of one whose image says none, with that of the
-    fleet. Where slimbake has it not, or the project refuses it, with the nearest one that serves,
-    and a note. Without such a one a draft keeps its Dockerfile.
+    fleet. Where slimbake does not have it, or the project refuses it, with the nearest one that
+    serves, and a note. Without such a one a draft keeps its Dockerfile.
     """
-    result = []
+    result: list[Draft] = []
     for draft in drafts:
-        version = _version(draft, draft.python or fleet)
         if draft.outcome == "kept":
             result.append(draft)
-        elif not version:
+            continue
+        version = _nearest(draft.python or fleet, [v for v in PYTHONS if _allows(draft, v)])
+        if not version:
             what = f"its project wants Python {draft.wants_python[0]}, and slimbake has {_RANGE}"
             result.append(kept(draft, Note("other", draft.origin[-1], what)))
-        else:
-            notes = draft.notes
-            if version != (draft.python or version):
-                what = f"Python {version} in place of its image's {draft.python}"
-                advice = "`slimbake lock` and the start check tell whether it works"
-                notes = (*notes, Note("breaks", draft.origin[-1], what, advice))
-            own = {"python": version} if version != fleet else {}
-            result.append(replace(draft, entry={**own, **draft.entry}, notes=notes))
+            continue
+        if draft.python and version != draft.python:
+            what = f"Python {version} in place of its image's {draft.python}"
+            advice = "`slimbake lock` and the start check tell whether it works"
+            note = Note("breaks", draft.origin[-1], what, advice)
+            draft = replace(draft, notes=(*draft.notes, note))
+        if version != fleet:
+            draft = replace(draft, entry={"python": version, **draft.entry})
+        result.append(draft)
     return result
-
-
-def _version(draft: Draft, wanted: str) -> str:
-    """The version nearest to one that the projects of a draft allow; "" where they allow none."""
-    allowed = [v for v in PYTHONS if all(_allows(each, v) for each in draft.wants_python)]
-    return min(allowed, key=lambda v: abs(_minor(v) - _minor(wanted)), default="")
 
 
 def kept(draft: Draft, why: Note) -> Draft:
@@ -135,49 +130,50 @@ def fitting(
     lost: list[Note] = []
     while True:
         current = list(by_name.values())
-        problems = checked(file, text(current))
-        faults = _faults(file, current, problems, text) if isinstance(problems, tuple) else []
+        faults = _faults(file, current, text)
         if not faults:
             return current, lost
         replaced: set[str] = set()
+        corrected_parts: set[tuple[str | int, ...]] = set()
         for name, problem in faults:
-            if name in replaced:  # the problem is about the entry before
+            part = (name, *problem.keys[2:4])
+            if isinstance(part[-1], int):  # the other items of a list have other numbers then
+                part = part[:-1]
+            if name in replaced or part in corrected_parts:  # it may be about what was before
                 continue
+            corrected_parts.add(part)
             before = by_name[name]
             corrected = _corrected(before, problem)
             if corrected is None:
                 del by_name[name]
                 lost.append(_note("breaks", before, problem))
-            else:
-                by_name[name] = corrected
-            if corrected is None or corrected.outcome != before.outcome:
+                replaced.add(name)
+                continue
+            by_name[name] = corrected
+            if corrected.outcome != before.outcome:
                 replaced.add(name)
 
 
 def _faults(
-    file: Path,
-    drafts: Sequence[Draft],
-    problems: Sequence[Problem],
-    text: Callable[[Sequence[Draft]], str],
+    file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
 ) -> list[tuple[str, Problem]]:
-    """Problems, each with the service that it is about."""
+    """The problems of a manifest with these drafts, each with the service that it is about."""
+    problems = problems_of(file, text(drafts))
     names = {draft.name for draft in drafts}
     faults: list[tuple[str, Problem]] = []
     for problem in problems:
-        if problem.keys[:1] == ("services",) and problem.keys[1:2]:
-            name = str(problem.keys[1])
-            if name in names:
-                faults.append((name, problem))
-    if faults:
+        section, name, *_ = (*problem.keys, "", "")
+        if section == "services" and name in names:
+            faults.append((str(name), problem))
+    if faults or not problems:
         return faults
     # They are about files that several services may read: each alone shows whose they are.
     for draft in drafts:
         entry = dict(draft.entry)
         for key in ("depends_on", "contexts"):  # which name other services
             entry.pop(key, None)
-        alone = checked(file, text([replace(draft, entry=entry)]))
-        if isinstance(alone, tuple):
-            faults.append((draft.name, alone[0]))
+        for problem in problems_of(file, text([replace(draft, entry=entry)]))[:1]:
+            faults.append((draft.name, problem))
     if faults:
         return faults
     return [(draft.name, problems[0]) for draft in drafts if draft.outcome != "kept"]
@@ -195,22 +191,23 @@ def _corrected(draft: Draft, problem: Problem) -> Draft | None:
             return None
         return kept(draft, _note("other", draft, problem))
     entry: Entry = dict(draft.entry)
+    # Only the faulty item of a mapping or a list goes.
     value = entry.pop(str(key))
-    rest: dict[str, Any] | list[Any] = {}
     if isinstance(value, dict) and inner in value:
-        rest = dict(value)
-        del rest[str(inner)]
+        value = {name: item for name, item in value.items() if name != inner}
     elif isinstance(value, list) and isinstance(inner, int):
-        rest = value[:inner] + value[inner + 1 :]
-    if rest:
-        entry[str(key)] = rest
+        value = value[:inner] + value[inner + 1 :]
+    else:
+        value = None
+    if value:
+        entry[str(key)] = value
     return replace(draft, entry=entry, notes=(*draft.notes, _note("lost", draft, problem)))
 
 
 def _note(rank: Rank, draft: Draft, problem: Problem) -> Note:
     """A note on what the manifest's reader says: of a file with its line, of an entry with its key."""
     place, what = draft.origin[-1], problem.message
-    if not problem.path:
+    if not problem.keys:
         place = Place(problem.file, problem.line)
     elif len(problem.keys) > 2:
         what = f"{dotted_path(problem.keys[2:])}: {what}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimbake.adopt.fit import fitting, python_for, with_python
 from slimbake.adopt.insertion import insert, write_text
-from slimbake.adopt.model import RANKS, Draft, Note, Place, Rank
+from slimbake.adopt.model import RANKS, Draft, Note, Place
 from slimbake.adopt.services import adoption
 from slimbake.adopt.survey import survey
 from slimbake.adopt.writer import SCHEMA_LINE, manifest_text, service_lines
@@ -44,7 +44,7 @@ class Started:
     text: str
     drafts: tuple[Draft, ...]
     notes: tuple[Note, ...]
-    left: tuple[tuple[str, str], ...] = ()  # services that stay in the compose file: name, image
+    left: tuple[str, ...] = ()  # services that stay in the compose file
 
 
 def init(file: Path, request: InitRequest, console: Console) -> list[str]:
@@ -169,16 +169,15 @@ def report(decided: Started) -> list[str]:
     for draft in decided.drafts:
         why = str(draft.origin[0])
         if draft.why:
-            more = f", and {len(draft.why) - 1} more" if len(draft.why) > 1 else ""
-            why = f"{draft.why[0].place}: {draft.why[0].what}{more}"
+            why = f"{draft.why[0].place}: {draft.why[0].what}"
+        if len(draft.why) > 1:
+            why += f", and {len(draft.why) - 1} more"
         rows.append((draft.name, draft.outcome, why))
     lines = text_table(("service", "becomes", "from, or why"), rows, left=3).splitlines()
     count = Counter(draft.outcome for draft in decided.drafts)
     lines += ["", ", ".join(f"{number} {outcome}" for outcome, number in count.items())]
     if decided.left:
-        lines.append(
-            f"ready-made, stay in the compose file: {', '.join(n for n, _ in decided.left)}"
-        )
+        lines.append(f"ready-made, stay in the compose file: {', '.join(decided.left)}")
     if set(count) == {"kept"}:
         lines += _KEPT_ALONE
     return [*lines, *_keeping(decided.drafts), *_ranked(decided.notes)]
@@ -204,29 +203,33 @@ def _keeping(drafts: Sequence[Draft]) -> Iterator[str]:
 
 
 def _ranked(notes: Sequence[Note]) -> Iterator[str]:
-    """The notes by rank, each once; what stays in the compose file in one line of each place."""
+    """The notes by rank; those that say one thing of several places together."""
     for rank, title in RANKS.items():
-        ranked = _once([note for note in notes if note.rank == rank], rank)
-        if ranked:
-            yield from ("", f"what {title}:")
-            yield from (f"  {line}" for note in ranked[:_SHOWN] for line in str(note).split("\n"))
-            if len(ranked) > _SHOWN:
-                yield f"  and {len(ranked) - _SHOWN} more"
+        combined = _combined([note for note in notes if note.rank == rank])
+        if not combined:
+            continue
+        yield from ("", f"what {title}:")
+        for note in combined[:_SHOWN]:
+            yield from (f"  {line}" for line in str(note).split("\n"))
+        if len(combined) > _SHOWN:
+            yield f"  and {len(combined) - _SHOWN} more"
 
 
-def _once(notes: Sequence[Note], rank: Rank) -> list[Note]:
-    """Notes that say one thing of several places, together; what only stays, in one for each file."""
-    places: dict[tuple[str, str], list[Place]] = {}
+def _combined(notes: Sequence[Note]) -> list[Note]:
+    """Notes of a rank, each once: what stays in a compose file in one note, then what is said of
+    several places.
+    """
     stays: dict[str, dict[str, None]] = {}
+    places: dict[Note, set[Place]] = {}
     for note in notes:
-        if rank == "compose" and not note.advice:
-            stays.setdefault(note.place.file, {}).update(dict.fromkeys(note.what.split(", ")))
+        if note.rank == "compose" and not note.advice:
+            stays.setdefault(note.place.file, {})[note.what] = None
         else:
-            places.setdefault((note.what, note.advice), []).append(note.place)
-    combined = [Note(rank, Place(file), ", ".join(what)) for file, what in stays.items()]
-    for (what, advice), at in places.items():
-        others = counted(len({*at}) - 1, "more place")
-        combined.append(
-            Note(rank, min(at), f"{what} (and in {others})" if len({*at}) > 1 else what, advice)
-        )
+            places.setdefault(replace(note, place=Place("")), set()).add(note.place)
+    combined = [Note("compose", Place(file), ", ".join(what)) for file, what in stays.items()]
+    for note, where in places.items():
+        what = note.what
+        if len(where) > 1:
+            what += f" (and in {counted(len(where) - 1, 'more place')})"
+        combined.append(replace(note, place=min(where), what=what))
     return combined

@@ -253,6 +253,4 @@ class Adoption:
     project: str
     drafts: tuple[Draft, ...]
     notes: tuple[Note, ...] = ()
-    left: tuple[
-        tuple[str, str], ...
-    ] = ()  # services of compose files that are not built: name, image
+    left: tuple[str, ...] = ()  # services of compose files that are not built

@@ -7,17 +7,8 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Collection, Sequence
 
-from slimbake.adopt.commands import (
-    INSTALLERS,
-    RUNNERS,
-    Commands,
-    Needs,
-    UnknownError,
-    UnreadRun,
-    program_of,
-)
+from slimbake.adopt.commands import Commands, Needs, UnknownError, UnreadRun
 from slimbake.adopt.dockerfile import OF_PLATFORM, absolute
 from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Repository, Run, Stage
@@ -41,12 +32,11 @@ _COPY = (
 
 def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     """What a stage needs, with the stages of Python that it takes packages from, and what keeps its
-    Dockerfile. Raises KeepError for a stage that is none of Python.
+    Dockerfile. Raises KeepError for a stage that is not Python.
     """
     needs = Needs()
     reader = _Reader(stage, origins, repository, needs, last=True)
-    reader.read(set())
-    needs.steps = reader.unread
+    needs.steps = reader.read(set())
     if needs.steps and not needs.image:
         # Such a RUN needs what its own image has, so the service starts from that.
         if python_of(stage.image) in PYTHONS and "alpine" not in stage.image:
@@ -84,14 +74,9 @@ class _Reader:
         self._needs, self._last = needs, last
         self._commands = Commands(stage, origins, repository, needs, last=last)
 
-    @property
-    def unread(self) -> list[UnreadRun]:
-        """What runs as it is."""
-        return self._commands.unread
-
-    def read(self, seen: set[int]) -> None:
-        """Read the stage. `seen`: the stages that were read. Raises KeepError for one that is none of
-        Python.
+    def read(self, seen: set[int]) -> list[UnreadRun]:
+        """Read the stage, and return what of it runs as it is. `seen`: the stages that were read.
+        Raises KeepError for one that is not Python.
         """
         seen.add(id(self._stage))
         image = self._stage.image
@@ -119,6 +104,7 @@ class _Reader:
                     blockers.append(error)
         for run in self._stage.runs:
             self._run(run)
+        return self._commands.unread
 
     def _read_builders(self, seen: set[int]) -> None:
         """Read the stages of Python that this one copies from."""
@@ -129,8 +115,7 @@ class _Reader:
             reader = _Reader(builder, self._origins, self._repository, self._needs, last=False)
             blockers = self._needs.blockers
             before = len(blockers)
-            reader.read(seen)
-            for step in reader.unread:
+            for step in reader.read(seen):
                 if not self._takes_made(builder, step.run):
                     blockers.append(step.unknown)
             if self._takes_files_alone(builder):
@@ -171,7 +156,7 @@ class _Reader:
         source = absolute("/", copy.source)
         if builder is None or not is_python(builder):
             is_uv = UV.search(name) and posixpath.basename(source) in ("uv", "uvx")
-            if not is_uv and name not in self._origins.contexts:
+            if not is_uv:
                 self._take_files(name, builder, source, copy)
             return
         if copy.mount or UV.search(builder.image):
@@ -195,15 +180,13 @@ class _Reader:
         Raises KeepError for what may be packages, and where more than files has to be known.
         """
         image = builder.image if builder else name
-        asks = copy.mount or copy.mode or not self._last or not IMAGE.fullmatch(image)
-        texts = [source]
+        keeps = bool(copy.mount or copy.mode or not self._last or not IMAGE.fullmatch(image))
+        keeps |= _PACKAGES.search(source) is not None
         if builder and not is_python(builder):  # it may have packages of any stage but Python's
             for stage in self._origins.stages:
-                if is_python(stage):
-                    continue
-                texts += [run.text for run in stage.runs]
-                asks = asks or any(run.secret for run in stage.runs)
-        if asks or any(map(_PACKAGES.search, texts)):
+                for run in [] if is_python(stage) else stage.runs:
+                    keeps |= run.secret or _PACKAGES.search(run.text) is not None
+        if keeps:
             raise KeepError(copy.place, f"{source} is copied of {image}", _COPY)
         origin = {"target" if builder else "image": name}
         target = copy.target + "/" * copy.folder
@@ -239,26 +222,26 @@ class _Reader:
             advice = "give uv the login on each machine that builds"
             others.append(KeepError(run.place, what, advice))
         reasons = list(unknown.values())[:1]
-        if reasons and not others and (text := self._as_it_is(run, found)):
-            self._as_a_step(UnreadRun(run, text, reasons[0]), unknown)
-        else:
+        text = self._as_it_is(run)
+        if not reasons or others or not text:
             self._needs.blockers += [*reasons, *others]
-
-    def _as_a_step(self, step: UnreadRun, commands: Collection[str]) -> None:
+            return
         # Such a command may fill these folders: nothing may lie over them.
         for folder in list(self._needs.folders):
-            if any(posixpath.basename(folder) in command for command in commands):
+            if any(posixpath.basename(folder) in command for command in unknown):
                 del self._needs.folders[folder]
-        self.unread.append(step)
+        self._commands.unread.append(UnreadRun(run, text, reasons[0]))
 
-    def _as_it_is(self, run: Run, found: Sequence[Step]) -> str:
-        """The text of a RUN for a shell, without what installs packages; "" where it cannot run in an
-        image of slimbake's.
+    def _as_it_is(self, run: Run) -> str:
+        """The text of a RUN for a shell; "" where it cannot run in an image of slimbake's, since it
+        installs packages, say.
         """
         copies = [*self._stage.copies, *(copy for _, copy in self._stage.takes)]
         if any(copy.mount and copy.place == run.place for copy in copies):
             return ""
         text = shlex.join(run.exact) if run.exact else without_comments(run.text)
+        if _OF_PACKAGES.search(text):
+            return ""
         for name, value in run.values.items():
             if name in text and OF_PLATFORM.search(value) and value != f"${name}":
                 return ""
@@ -269,31 +252,10 @@ class _Reader:
             file = self._origins.of(self._stage, absolute(run.workdir, word), run.place.line)
             if INSTALLS.search(self._repository.text(file) or ""):  # a script
                 return ""
-        return _without_packages(run, found) if _OF_PACKAGES.search(text) else text
+        return text
 
 
 def _steps(run: Run) -> list[Step]:
     if run.exact:
         return [Step(list(run.exact), run.workdir, run.values)]
     return steps(run.text, run.workdir, run.values)
-
-
-def _without_packages(run: Run, found: Sequence[Step]) -> str:
-    """The commands of a RUN but those that install packages, for a shell; "" where they are more than
-    a list of plain commands.
-    """
-    lines = []
-    for step in found:
-        if step.piped or step.unsure:
-            return ""
-        if program_of(step.words)[0] in (*INSTALLERS, *RUNNERS, "apt-get", "apt"):
-            continue
-        command = shlex.join(step.words)
-        if "$" in command or _OF_PACKAGES.search(command):
-            return ""
-        words = [f"cd {shlex.quote(step.workdir)} &&"]
-        for name, value in step.values.items():
-            if run.values.get(name) != value:  # set in the RUN itself
-                words.append(f"{name}={shlex.quote(value)}")
-        lines.append(" ".join([*words, command]))
-    return " && ".join(lines)

@@ -22,7 +22,7 @@ from slimbake.adopt.model import (
     Repository,
     Stage,
 )
-from slimbake.adopt.shell import plain_words, unset
+from slimbake.adopt.shell import plain_words
 from slimbake.config.naming import HOME, NONROOT_HOME
 from slimbake.config.secrecy import OF_A_FILE, looks_secret
 from slimbake.config.shells import SHELLS, reaped
@@ -95,7 +95,6 @@ class Own:
         if self._stage.stop_signal:
             entry["stop_signal"] = self._stage.stop_signal
         self._health(entry)
-        self._note_unset()
         self._packages(entry)
         if self._shell and not self._needs.image:
             entry["shell"] = True
@@ -331,21 +330,6 @@ class Own:
                 continue
             what = f"PATH has {self.code.moved(folder)}"
             raise KeepError(self._stage.place, what, "name programs with their folder")
-
-    def _note_unset(self) -> None:
-        """Note the variables that a shell's line needs and nothing sets."""
-        if self._compose.env_files:
-            return
-        variables = {**self._stage.env, **self._compose.environment}
-        for command in self.commands.values():
-            if "-c" not in (*command.shell, *command.words):
-                continue
-            names = unset(command.words[-1], variables)
-            if names:
-                what = f"its command needs {', '.join(names)}, and nothing sets it"
-                given = ", ".join(f"{name}: VALUE" for name in names)
-                advice = f"`start: {{env: {{{given}}}}}` sets it for checks, `env` in the image"
-                self.notes.append(Note("breaks", command.place, what, advice))
 
     def _ports(self, entry: Entry) -> None:
         """The port of the service, and further ones."""

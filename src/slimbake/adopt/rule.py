@@ -48,15 +48,16 @@ _WRITE_ELSEWHERE = "a container begins with an empty /tmp and home: let it write
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:
     """What a service becomes."""
-    compose = candidate.compose
     kept = _kept(candidate)
+    notes = (*candidate.notes, *_of_compose(candidate.compose))
     fallback = Draft(
         name=candidate.name,
         origin=candidate.origin,
         outcome="kept",
         entry=kept,
+        notes=notes,
         kept=kept,
-        kept_notes=(*candidate.notes, *_of_compose(compose)),
+        kept_notes=(*notes, *_of_kept(candidate, repository)),
     )
     blockers: list[KeepError] = []
     try:
@@ -69,13 +70,8 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
         blockers.append(KeepError(candidate.origin[-1], what, "flatten them"))
     if not blockers:
         return own
-    notes = fallback.kept_notes
-    text = repository.text(candidate.build.dockerfile) or ""
-    if compose and compose.entrypoint and re.search(r"(?mi)^[ \t]*ENTRYPOINT\b", text):
-        what = f"{fallback.name}: its `entrypoint` follows that of the Dockerfile"
-        notes += (Note("breaks", compose.place, what, "write ENTRYPOINT there"),)
     why = (Note("other", each.place, each.what, each.advice) for each in blockers)
-    return replace(fallback, why=tuple(dict.fromkeys(why)), notes=notes)
+    return replace(fallback, why=tuple(dict.fromkeys(why)), notes=fallback.kept_notes)
 
 
 def _kept(candidate: Candidate) -> Entry:
@@ -83,18 +79,40 @@ def _kept(candidate: Candidate) -> Entry:
     build, compose = candidate.build, candidate.compose
     entry: Entry = {"context": build.context, "dockerfile": build.dockerfile}
     entry["target"] = build.target
-    entry["args"] = {name: v for name, v in build.args.items() if not looks_secret(name, v)}
+    entry["args"] = {
+        name: value for name, value in build.args.items() if not looks_secret(name, value)
+    }
     entry["contexts"] = {**build.contexts, **candidate.images}
     if compose:
-        commands = filter(None, (compose.entrypoint, compose.command))
-        entry["command"] = [word for command in commands for word in command.words]
-        entry["port"] = next((inside for _, inside in compose.ports), "")
+        entry["command"] = []
+        for command in (compose.entrypoint, compose.command):
+            if command:
+                entry["command"] += command.words
+        if compose.ports:
+            entry["port"] = compose.ports[0][1]
+        entry["user"] = compose.user
         entry |= _containers(compose, candidate.ready, {}, Code())
     if compose and (health := compose.health):
-        test = [*health.command.shell, *health.command.words] if health.command else []
-        settings = {**({"test": test} if test else {}), **health.times}
-        entry["healthcheck"] = health.command is not None and settings
+        if health.command is None:
+            entry["healthcheck"] = False
+        else:
+            test = [*health.command.shell, *health.command.words]
+            entry["healthcheck"] = {"test": test, **health.times} if test else {**health.times}
     return {key: value for key, value in entry.items() if value not in ("", {}, [])}
+
+
+def _of_kept(candidate: Candidate, repository: Repository) -> Iterator[Note]:
+    """What a compose file says of a service that its own Dockerfile decides."""
+    compose = candidate.compose
+    if compose is None:
+        return
+    text = repository.text(candidate.build.dockerfile) or ""
+    if compose.entrypoint and re.search(r"(?mi)^[ \t]*ENTRYPOINT\b", text):
+        what = f"{candidate.name}: its `entrypoint` follows that of the Dockerfile"
+        yield Note("breaks", compose.place, what, "write ENTRYPOINT there")
+    if compose.workdir:
+        what = f"{candidate.name}: its `working_dir` is that of the Dockerfile"
+        yield Note("breaks", compose.place, what, "write WORKDIR there")
 
 
 def _own(
@@ -102,18 +120,8 @@ def _own(
 ) -> Draft:
     """The same, built by slimbake, unless something is added to `blockers`. Raises KeepError, too."""
     build, compose = candidate.build, candidate.compose
-    text = repository.text(build.dockerfile)
-    if text is None:
-        there = "is not there" if not repository.has(build.dockerfile) else "cannot be read"
-        raise KeepError(
-            fallback.origin[0], f"{build.dockerfile} {there}", "name one that is a text"
-        )
-    every = stages(text, build.dockerfile, build.args)
-    stage = find(every, build.target)
-    if stage is None:
-        what = f"it has no stage {build.target}" if build.target else "it has no FROM"
-        raise KeepError(Place(build.dockerfile), what, "name a stage of it")
-    origins = Origins(every, build, repository)
+    all_stages, stage = _stages(candidate, repository)
+    origins = Origins(all_stages, build, repository)
     needs = needs_of(stage, origins, repository)
     blockers += needs.blockers
     own = Own(stage, needs, compose, repository)
@@ -134,7 +142,7 @@ def _own(
     torch, torch_notes = _torch(needs, stage, compose, repository)
     if torch != CPU:
         entry["torch"] = torch
-    notes = [*fallback.kept_notes, *needs.notes, *own.notes, *torch_notes]
+    notes = [*fallback.notes, *needs.notes, *own.notes, *torch_notes]
     notes += differences(code, build, entry, repository)
     what = "this RUN runs as it is, after packages and code, and as root"
     notes += [Note("other", step.run.place, what, _WRITE_ELSEWHERE) for step in needs.steps]
@@ -147,10 +155,40 @@ def _own(
         fallback,
         outcome="own, with a shell" if own.script else "own",
         entry=entry,
-        python=next(filter(None, (version_of(s.image) for s in (stage, *every))), ""),
+        python=_python([stage, *all_stages]),
         wants_python=tuple(_pythons(needs, own.code.context, repository)),
         notes=tuple(notes),
     )
+
+
+def _stages(candidate: Candidate, repository: Repository) -> tuple[list[Stage], Stage]:
+    """The stages of a Dockerfile, and the one that is built. Raises KeepError where that is not known."""
+    build, place = candidate.build, candidate.origin[0]
+    if build.contexts:
+        what = f"its build has further contexts: {', '.join(build.contexts)}"
+        raise KeepError(place, what, "have what it copies in its context")
+    text = repository.text(build.dockerfile)
+    if text is None:
+        what = f"{build.dockerfile} is not there"
+        if repository.has(build.dockerfile):
+            what = f"{build.dockerfile} cannot be read"
+        raise KeepError(place, what, "name one that is a text")
+    all_stages = stages(text, build.dockerfile, build.args)
+    stage = find(all_stages, build.target)
+    if stage is None:
+        what = "it has no FROM"
+        if build.target:
+            what = f"it has no stage {build.target}"
+        raise KeepError(Place(build.dockerfile), what, "name a stage of it")
+    return all_stages, stage
+
+
+def _python(stages: Sequence[Stage]) -> str:
+    """The first version of Python that images of stages say; "" where none does."""
+    for stage in stages:
+        if version := version_of(stage.image):
+            return version
+    return ""
 
 
 def _code(
@@ -213,7 +251,9 @@ def _build_step(step: UnreadRun, stage: Stage, code: Code) -> Entry:
     if any(looks_secret(name, value) for name, value in arguments.items()):
         raise step.unknown
     entry: Entry = {"run": [*stage.shell, text], "network": True}
-    return entry | ({"env": arguments} if arguments else {})
+    if arguments:
+        entry["env"] = arguments
+    return entry
 
 
 def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:
@@ -222,8 +262,8 @@ def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Ite
     for copy in needs.copies:
         if "target" in copy["from"]:
             lacks = build.get("args", {}) != candidate.build.args  # those that may be secret
-            if lacks or candidate.images or candidate.build.contexts:
-                what = "its stages need a secret, a context or an image of another build"
+            if lacks or candidate.images:
+                what = "its stages need a secret, or an image of another build"
                 raise KeepError(draft.origin[-1], what, "write `copy` yourself")
             copy["from"] = build | copy["from"]
         yield copy | {"to": code.moved(copy["to"])}
@@ -270,36 +310,37 @@ def _plain_torch(needs: Needs, stage: Stage, repository: Repository) -> Place | 
 def _containers(
     compose: ComposeService, ready: Sequence[str], env: Mapping[str, str], code: Code
 ) -> Entry:
-    """How a compose file runs the containers of a service."""
+    """How a compose file runs the containers of a service. `env`: the variables of its image."""
     entry: Entry = {}
-    published = next((host for host, target in compose.ports[:1] if host and host != target), None)
-    if published:
-        entry["publish"] = published
-    if compose.volumes:
-        entry["volumes"] = {name: code.moved(path) for name, path in compose.volumes.items()}
-    if compose.tmpfs:
-        entry["tmpfs"] = [code.moved(path) for path in compose.tmpfs]
+    for published, target in compose.ports[:1]:
+        if published and published != target:
+            entry["publish"] = published
+    entry["volumes"] = {name: code.moved(path) for name, path in compose.volumes.items()}
+    entry["tmpfs"] = [code.moved(path) for path in compose.tmpfs]
     if compose.stop_signal:
         entry["stop_signal"] = compose.stop_signal
-    if compose.env_files:
-        entry["env_file"] = list(compose.env_files)
+    entry["env_file"] = list(compose.env_files)
     if compose.profiles:
         entry["up"] = False
-    if compose.depends_on:
-        conditions = dict(compose.depends_on)
-        entry["depends_on"] = [*conditions]
-        if any(conditions.values()):
-            long = {n: {"condition": how or "service_started"} for n, how in conditions.items()}
-            entry["depends_on"] = long
+    entry["depends_on"] = list(compose.depends_on)
+    if any(compose.depends_on.values()):
+        entry["depends_on"] = {
+            other: {"condition": condition or "service_started"}
+            for other, condition in compose.depends_on.items()
+        }
     if ready:
-        entry["start"] = {"with": list(ready)}
-    elif environment := {n: code.moved(v) for n, v in compose.environment.items() if _shown(n, v)}:
-        entry["environment"] = {n: v for n, v in environment.items() if env.get(n) != v}
+        entry["start"] = {"with": list(ready)}  # which reads the variables in the compose file
+    else:
+        entry["environment"] = {}
+        for name, value in compose.environment.items():
+            moved = code.moved(value)
+            if _shown(name, value) and env.get(name) != moved:
+                entry["environment"][name] = moved
     return {key: value for key, value in entry.items() if value not in ({}, [])}
 
 
 def _shown(name: str, value: str) -> bool:
-    """Whether a variable of a compose file may stand in the manifest."""
+    """Whether the manifest may have a variable of a compose file."""
     filled = re.sub(r"\$\{\w+(?::?[-?+]([^${}]*))?\}|\$\w+", r"\1", value)
     return not filled or not looks_secret(name, filled)
 
@@ -309,9 +350,9 @@ def _of_compose(compose: ComposeService | None) -> Iterator[Note]:
     if compose is None:
         return
     yield from compose.notes
-    if compose.stays:
-        yield Note("compose", compose.place, ", ".join(compose.stays))
-    hidden = [name for name, value in compose.environment.items() if not _shown(name, value)]
-    if hidden:
-        what = f"{', '.join(hidden)} may be secret"
+    for what in compose.stays:
+        yield Note("compose", compose.place, what)
+    secrets = [name for name, value in compose.environment.items() if not _shown(name, value)]
+    if secrets:
+        what = f"{', '.join(secrets)} may be secret"
         yield Note("compose", compose.place, what, "`start: {env: ...}` sets a value for checks")

@@ -15,6 +15,7 @@ from slimbake.adopt.model import (
     Adoption,
     Build,
     Candidate,
+    ComposeService,
     Draft,
     KeepError,
     Note,
@@ -34,6 +35,7 @@ _TEMPLATES = frozenset(
 _UNNAMED = frozenset(
     ("src", "app", "docker", "dockerfiles", "build", "deploy", "deployment", "code")
 )
+_OUTSIDE = re.compile(r"\.\./|[a-z+]+:|git@|\$")  # a context that the repository does not have
 _SHOWN = 12  # files in a note
 _DEEPEST = 5  # folders before a name
 _LONGEST = 50  # characters of a name
@@ -59,7 +61,7 @@ def adoption(repository: Repository, files: Sequence[str] = (), only: str = "") 
         what = f"there are more than {len(repository.files)} files, and some were not looked at"
         notes.append(Note("other", Place("."), what, "run init in a folder with fewer"))
     candidates: list[Candidate] = []
-    left: list[tuple[str, str]] = []
+    left: list[str] = []
     for facts in projects:
         composed, ready, lost = _composed(facts, apart=len(projects) > 1)
         candidates += composed
@@ -102,26 +104,23 @@ def _unread(files: Sequence[str], read: Sequence[str]) -> Note:
 
 
 def _startable(facts: ComposeFacts, root: str, builds: Collection[str]) -> set[str]:
-    """The services with ready-made images that a start check can start: it reads one compose file, and
-    has nothing that is built. `builds`: the images that are.
+    """The services with ready-made images that a start check can start: it reads the repository's own
+    compose file alone, and has nothing that is built. `root`: the project's first file; `builds`:
+    the images that it builds.
     """
-    ready: set[str] = set()
+    if root not in OWN:
+        return set()
+    ready: dict[str, ComposeService] = {}
     for service in facts.services:
-        is_pulled = not service.build and service.image and service.image not in builds
-        if is_pulled and service.place.file == root:
-            ready.add(service.name)
-    startable: set[str] = set()
-    for service in facts.services:
-        if root in OWN and service.name in ready and {*service.depends_on} <= ready:
-            startable.add(service.name)
-    return startable
+        is_built = service.build or service.image in builds
+        if service.image and not is_built and service.place.file == root:
+            ready[service.name] = service
+    return {name for name, service in ready.items() if service.depends_on.keys() <= ready.keys()}
 
 
-def _composed(
-    facts: ComposeFacts, *, apart: bool
-) -> tuple[list[Candidate], list[tuple[str, str]], list[Note]]:
-    """What compose files build, what they have ready-made, and what lies elsewhere. `apart`: there
-    are others, whose volumes may have the same names.
+def _composed(facts: ComposeFacts, *, apart: bool) -> tuple[list[Candidate], list[str], list[Note]]:
+    """What compose files build; the names of what they have ready-made; and notes on what cannot be
+    built here. `apart`: there are others, whose volumes may have the same names.
     """
     root = facts.files[0] if facts.files else ""
     builds: dict[str, Build] = {}
@@ -129,23 +128,23 @@ def _composed(
         if service.build and service.image:
             builds[service.image] = service.build
     startable = _startable(facts, root, builds)
-    candidates: list[Candidate] = []
-    left: list[tuple[str, str]] = []
-    notes: list[Note] = []
     folder = clean(posixpath.dirname(root).replace("/", "-"), "root")
+    candidates: list[Candidate] = []
+    left: list[str] = []
+    notes: list[Note] = []
     for service in facts.services:
         build, name = service.build or builds.get(service.image), service.name
         if build is None:
-            left.append((name, service.image or "no image"))
+            left.append(name)
             continue
-        what = advice = ""
         if not build.dockerfile:
             what = f"{name} has its Dockerfile in the compose file"
             advice = "move `dockerfile_inline` into a file, and name that in `dockerfile`"
-        elif re.match(r"\.\./|[a-z+]+:|git@|\$", build.context) or build.dockerfile[:3] == "../":
+            notes.append(Note("breaks", service.place, what, advice))
+            continue
+        if _OUTSIDE.match(build.context) or build.dockerfile.startswith("../"):
             what = f"{name} is built from {build.context}, which is outside of this repository"
             advice = "run init in the folder that has both"
-        if what:
             notes.append(Note("breaks", service.place, what, advice))
             continue
         if apart:
@@ -166,7 +165,8 @@ def _alone(
     files = [file for file in repository.files if _is_dockerfile(file, repository)]
     plain = [file for file in files if "." not in posixpath.basename(file)]
     folders = {*map(posixpath.dirname, (*used, *plain))}
-    candidates, others = [], []
+    candidates: list[Candidate] = []
+    others: list[str] = []
     for file in files:
         if file in used:
             continue
@@ -196,13 +196,13 @@ def _context(file: str, repository: Repository) -> tuple[Build, tuple[Note, ...]
     """How a Dockerfile is built that nothing here builds: in the lowest folder around it that has
     what it copies.
     """
-    own = Build(context=posixpath.dirname(file) or ".", dockerfile=file)
-    build, text = own, repository.text(file)
+    beside = Build(context=posixpath.dirname(file) or ".", dockerfile=file)
+    build, text = beside, repository.text(file)
     while text is not None and not _has_sources(text, build, repository):
         if build.context == ".":
-            return own, ()
+            return beside, ()
         build = replace(build, context=posixpath.dirname(build.context) or ".")
-    if build == own:
+    if build == beside:
         return build, ()
     what = "its context is a folder above its own, which has what it copies"
     return build, (Note("other", Place(file), what),)
@@ -228,7 +228,7 @@ def _has_sources(text: str, build: Build, repository: Repository) -> bool:
 
 
 def _linked(candidate: Candidate, images: dict[str, str], repository: Repository) -> Candidate:
-    """A candidate with the images that its stages stand on and that are built here."""
+    """A candidate with those images of its stages that another service here builds."""
     text = repository.text(candidate.build.dockerfile) or ""
     linked: dict[str, str] = {}
     for stage in stages(text, "", candidate.build.args):
@@ -239,39 +239,48 @@ def _linked(candidate: Candidate, images: dict[str, str], repository: Repository
 
 def _called(file: str, repository: Repository) -> str:
     """What a service is called that no compose file names: after its Dockerfile, or its folder."""
-    name = _FILE.fullmatch(posixpath.basename(file))
-    service_name = (name[1] or name[2] or "") if name else ""
-    folder = posixpath.dirname(file)
-    while not service_name and folder:
-        folder, word = posixpath.split(folder)
-        service_name = word if word.lower() not in _UNNAMED else ""
-    return service_name or repository.root.name
+    folder, base = posixpath.split(file)
+    match = _FILE.fullmatch(base)
+    if match and (name := match[1] or match[2]):
+        return name
+    while folder:
+        folder, name = posixpath.split(folder)
+        if name.lower() not in _UNNAMED:
+            return name
+    return repository.root.name
 
 
 def _named(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates with names that the manifest takes, each once: where several are called the same,
-    the folders around them come before; a number where these are the same, too.
+    """The candidates with names that the manifest takes, each once: a number tells those of one name
+    apart.
     """
-    words = [_words_of_name(candidate) for candidate in candidates]
-    lengths = [1] * len(words)
-    names = [own[-1] for own in words]
-    for _ in range(_DEEPEST):
-        count = Counter(names)
-        for place, own in enumerate(words):
-            if count[names[place]] == 1 or lengths[place] == len(own):
-                continue
-            lengths[place] += 1
-            longer = "-".join(own[-lengths[place] :])
-            if len(longer) <= _LONGEST:
-                names[place] = clean(longer, own[-1])
     named: dict[str, Candidate] = {}
-    for candidate, name in zip(candidates, names, strict=True):
+    for candidate, name in zip(candidates, _names(candidates), strict=True):
         number, free = 1, name
         while free in named:
             number += 1
             free = f"{name}-{number}"
         named[free] = replace(candidate, name=free)
     return list(named.values())
+
+
+def _names(candidates: Sequence[Candidate]) -> list[str]:
+    """The name of each candidate. Where several are called the same, the folders around them come
+    before.
+    """
+    words = [_words_of_name(candidate) for candidate in candidates]
+    names = [own[-1] for own in words]
+    lengths = [1] * len(words)  # how many of its words each has in its name
+    for _ in range(_DEEPEST):
+        count = Counter(names)
+        for index, own in enumerate(words):
+            if count[names[index]] == 1 or lengths[index] == len(own):
+                continue
+            lengths[index] += 1
+            longer = "-".join(own[-lengths[index] :])
+            if len(longer) <= _LONGEST:
+                names[index] = clean(longer, own[-1])
+    return names
 
 
 def _words_of_name(candidate: Candidate) -> list[str]:

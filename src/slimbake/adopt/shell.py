@@ -25,7 +25,6 @@ _NESTED = 5  # `${A:-${B:-c}}`: the innermost come first
 _NOWHERE = re.compile(r"(?:\d|&)?[<>]{1,2}\s*/dev/null|\d?[<>]&[\d-]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ONLY_A_SHELL = re.compile(r"[$`;&|<>(){}*?\n\\~#!\[]")
-_UNSET = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _COMMENT = re.compile(r"`#[^`]*`")  # between words, which the parser takes for an error
 _TEST = re.compile(r"\[|test\b")  # asks; what is behind `&&` may not run then
 _SHELL = re.compile(r"(?:/bin/)?(?:ba|da)?sh -[elux]*c")
@@ -49,7 +48,6 @@ class Step:
     workdir: str
     values: Mapping[str, str]  # of variables that it sees
     unsure: str = ""  # why it may not run, or not by itself
-    piped: str = ""  # the text of the pipeline that it begins
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
@@ -76,16 +74,6 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
         if text == before or "${" not in text:
             break
     return text
-
-
-def unset(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables of a shell's text that have neither a value nor a default in it."""
-    names = (match[1] or match[2] for match in _UNSET.finditer(text))
-    assignments = set(re.findall(r"(?:^|[\s;&|(])([A-Za-z_]\w*)=|\bfor (\w+) in\b", text))
-    assigned = {name for pair in assignments for name in pair}
-    return tuple(
-        dict.fromkeys(name for name in names if name not in values and name not in assigned)
-    )
 
 
 def plain_words(text: str) -> tuple[str, ...]:
@@ -159,10 +147,7 @@ class _Reader:
             case "if_statement":
                 self._branch(node, unsure)
             case "pipeline":
-                begins = len(self.steps)
                 self._statement(first, unsure)
-                for step in self.steps[begins:]:
-                    step.piped = self._source(node)
                 for other in node.named_children[1:]:
                     self._statement(other, self._before("|", other))
             case "variable_assignment" | "variable_assignments" | "declaration_command" if (

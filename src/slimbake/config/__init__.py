@@ -20,12 +20,13 @@ MANIFEST_SCHEMA = Path(__file__).with_name("services.schema.json")
 _BEGINS = "a manifest begins with: project: NAME"
 
 
-def manifest(path: Path) -> Manifest:
-    """Read and check a manifest and the files that it names.
+def manifest(path: Path, text: str | None = None) -> Manifest:
+    """Read and check a manifest and the files that it names. `text`: what to read in place of the
+    file's own text, as if it was there.
 
     Raises ManifestError with every problem found, each with its place.
     """
-    sound, report = structure(path, MANIFEST_SCHEMA, _BEGINS)
+    sound, report = structure(path, MANIFEST_SCHEMA, _BEGINS, text)
     rules(sound, report)
     result = Reader(path.parent.resolve() / path.name, report).manifest(sound)
     report.stop()

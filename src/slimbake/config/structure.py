@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 
-def structure(path: Path, schema: Path, begins: str) -> tuple[dict[str, Any], ProblemReport]:
+def structure(
+    path: Path, schema: Path, begins: str, text: str | None = None
+) -> tuple[dict[str, Any], ProblemReport]:
     """What of a file is sound, and the report of what is not, for rules to go on with.
 
-    `schema`: its file; `begins`: the hint for an empty file. Raises ManifestError where the file
-    cannot be read to its end.
+    `schema`: its file; `begins`: the hint for an empty file; `text`: what to read in place of the
+    file's own text. Raises ManifestError where the text cannot be read to its end.
     """
-    yaml_document = read_yaml(yaml_text(path))
+    if text is None:
+        text = yaml_text(path)
+    yaml_document = read_yaml(text)
     report = ProblemReport(path.name, yaml_document.places)
     for fault in yaml_document.faults:
         first = f" (first: {report.where(fault.path)})" if fault.twin else ""

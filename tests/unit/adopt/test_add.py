@@ -47,9 +47,7 @@ def added(
     return after[start : len(after) - end]
 
 
-def entry(
-    context: str = "services/worker", port: int = 8000, indent: int = 2, step: int = 2
-) -> str:
+def entry(context: str = "services/worker", port: int = 8000, indent: int = 2) -> str:
     """The entry of a service `worker` on the runtime."""
     keys = (
         f"context: {context}",
@@ -57,7 +55,7 @@ def entry(
         f"port: {port}",
         "smoke: smoke.py",
     )
-    return " " * indent + "worker:\n" + "".join(f"{' ' * (indent + step)}{key}\n" for key in keys)
+    return " " * indent + "worker:\n" + "".join(f"{' ' * indent}  {key}\n" for key in keys)
 
 
 def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_path: Path) -> None:
@@ -97,7 +95,7 @@ def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> Non
     file = written(tmp_path, text)
     add(file, "worker", None, None, QUIET)
     before, after = text.split("\n# the end")
-    assert file.read_text() == f"{before}\n\n{entry(indent=4, step=6)}\n# the end{after}"
+    assert file.read_text() == f"{before}\n{entry(indent=4)}\n# the end{after}"
 
 
 API = f"{HEAD}services:\n  api:\n    context: services/api\n"
@@ -110,9 +108,9 @@ LAYOUTS = {
         f"{HEAD}services:\n  api: {{context: services/api}}",
         f"\n\n{entry()}",
     ),
-    "no empty lines": (f"{API}  jobs:\n    context: services/jobs\n", entry()),
-    "an alias": (f"{API.replace('api:', 'api: &one')}  jobs: *one\n", entry()),
-    "a merge": (f"{API.replace('api:', 'api: &one')}  jobs:\n    <<: *one\n", entry()),
+    "no empty lines": (f"{API}  jobs:\n    context: services/jobs\n", f"\n{entry()}"),
+    "an alias": (f"{API.replace('api:', 'api: &one')}  jobs: *one\n", f"\n{entry()}"),
+    "a merge": (f"{API.replace('api:', 'api: &one')}  jobs:\n    <<: *one\n", f"\n{entry()}"),
 }
 
 

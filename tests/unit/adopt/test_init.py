@@ -188,6 +188,13 @@ def test_what_a_manifest_does_not_take_is_named(tmp_path: Path, said: str, gone:
     assert any(gone in each.what for each in decided.notes if each.rank == "lost"), decided.notes
 
 
+def test_of_a_list_exactly_what_is_refused_goes(tmp_path: Path) -> None:
+    text = "services:\n  web:\n    build: web\n    tmpfs: [/usr/x, /usr/y, /data/a, /data/b]\n"
+    decided = started(tmp_path, {**SHOP, "compose.yaml": text})
+    web = next(each for each in decided.drafts if each.name == "web")
+    assert web.entry["tmpfs"] == ["/data/a", "/data/b"]
+
+
 def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     files = {**SHOP, "job/Dockerfile": PLAIN, "web/requirements.txt": "--trusted-thing x\n"}
     decided = started(tmp_path, files)

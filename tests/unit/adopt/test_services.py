@@ -232,7 +232,7 @@ def test_build_arguments_and_contexts_come_along_with_a_kept_dockerfile(tmp_path
     build = (
         "services:\n  web:\n    build:\n      context: .\n      dockerfile: web/Dockerfile\n"
         "      args: {VERSION: '1', TOKEN: abcdef, MODE: '${MODE:-fast}'}\n"
-        "      additional_contexts: {shared: ./shared}\n"
+        "      additional_contexts: {shared: ./shared, node: 'docker-image://node:22'}\n"
     )
     files = {"compose.yaml": build, "web/Dockerfile": "FROM node:22\n", "shared/a": ""}
     [found] = started(tmp_path, files).drafts
@@ -240,8 +240,16 @@ def test_build_arguments_and_contexts_come_along_with_a_kept_dockerfile(tmp_path
         "context": ".",
         "dockerfile": "web/Dockerfile",
         "args": {"VERSION": "1", "MODE": "fast"},
-        "contexts": {"shared": "shared"},
+        "contexts": {"shared": "shared", "node": "docker-image://node:22"},
     }
+
+
+def test_a_build_with_further_contexts_keeps_its_dockerfile(tmp_path: Path) -> None:
+    build = "{context: api, additional_contexts: {base: 'service:other'}}"
+    files = {**TREE, "compose.yaml": f"services:\n  api: {{build: {build}}}\n"}
+    [found] = started(tmp_path, files).drafts
+    assert str(found.why[0]).startswith("compose.yaml:2: its build has further contexts: base")
+    assert [note.what.partition(" ")[0] for note in found.notes] == ["contexts.base:"]
 
 
 def test_plain_torch_of_a_service_with_a_gpu_has_cuda(tmp_path: Path) -> None:
