@@ -21,7 +21,7 @@ from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, P
 from slimbake.adopt.shell import expand
 from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import Places, read_yaml
-from slimbake.config.secrecy import looks_secret
+from slimbake.config.secrecy import hidden, looks_secret
 from slimbake.config.words import Word
 
 _DEEP = 20  # files and services that extend each other
