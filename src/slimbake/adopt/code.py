@@ -190,7 +190,7 @@ def _copies(
     apart: list[Pair] = []
     linked: dict[str, KeepError] = {}
     for pair in pairs:
-        if _top(pair) == (source, target):
+        if _top(pair) == (source, target) and not _is_renamed(pair, repository):
             together.append(pair)
             continue
         is_installed = pair.source in read
@@ -225,7 +225,8 @@ def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tu
     for pair in pairs:
         top = _top(pair)
         if repository.is_file(pair.source):
-            file_count[top] += 1
+            if not _is_renamed(pair, repository):
+                file_count[top] += 1
             continue
         folder_count[top] += 1
         if below(workdir, pair.target):
@@ -234,7 +235,8 @@ def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tu
     def rank(top: tuple[str, str]) -> tuple[bool, int, int, bool]:
         return top in holds_workdir, folder_count[top], file_count[top], below(workdir, top[1])
 
-    return max(dict.fromkeys(map(_top, pairs)), key=rank, default=(".", "/"))
+    tops = dict.fromkeys(_top(pair) for pair in pairs if not _is_renamed(pair, repository))
+    return max(tops, key=rank, default=(".", "/"))
 
 
 def _links(
@@ -265,6 +267,13 @@ def _is_named(path: str, named: Collection[str]) -> bool:
     """Whether commands name a file, by its path or as a program of PATH."""
     program = _PROGRAM.fullmatch(path)
     return any(path in word or (program and word == program[1]) for word in named)
+
+
+def _is_renamed(pair: Pair, repository: Repository) -> bool:
+    """Whether a file has another name in the image."""
+    if not repository.is_file(pair.source):
+        return False
+    return posixpath.basename(pair.source) != posixpath.basename(pair.target)
 
 
 def _top(pair: Pair) -> tuple[str, str]:

@@ -537,6 +537,13 @@ CMD ["python", "services/api/main.py"]
     }
 
 
+def test_a_file_that_is_renamed_lies_under_its_new_name(tmp_path: Path) -> None:
+    text = "FROM python:3.12\nWORKDIR /app\nCOPY model2.bin model.bin\nCMD python\n"
+    found = entry(tmp_path, text, {"model2.bin": ""})
+    assert found["include"] == ["model2.bin"]
+    assert "('/app/model.bin', '/app/model2.bin')" in str(found["build"])
+
+
 def test_a_folder_that_is_installed_may_lie_apart_from_the_code(tmp_path: Path) -> None:
     files = {"api/main.py": "", "libs/text/pyproject.toml": PROJECT, "libs/text/a.py": ""}
     text = """FROM python:3.12

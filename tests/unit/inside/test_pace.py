@@ -86,3 +86,10 @@ def test_the_kernel_says_what_a_process_and_its_children_do() -> None:
 
 def test_nothing_is_known_of_a_process_of_another_machine() -> None:
     assert effort(0) == Effort(0.0, {}, False)
+
+
+def test_a_child_that_ends_while_it_is_looked_at_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "descendants", lambda _: (2**30,))
+    assert effort(os.getpid()).cpu > 0

@@ -39,11 +39,19 @@ def effort(pid: int) -> Effort:
         with contextlib.suppress(OSError):
             # Its own time, and that of children that it waited for.
             ticks += sum(map(int, _fields(folder)[11:15]))
-        for thread in folder.glob("task/*"):
+        for thread in _threads(folder):
             with contextlib.suppress(OSError, IndexError):
                 waiting = waiting or _fields(thread)[0] in _WAITING
                 delays[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
     return Effort(ticks / os.sysconf("SC_CLK_TCK"), delays, waiting)
+
+
+def _threads(process: Path) -> list[Path]:
+    """The folders of its threads; none of a process that has ended meanwhile."""
+    try:
+        return list((process / "task").iterdir())
+    except OSError:
+        return []
 
 
 def _fields(folder: Path) -> list[str]:
