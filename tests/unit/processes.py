@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -27,6 +28,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         timeout: float | None = None,
+        limits: Mapping[int, int] = MappingProxyType({}),
     ) -> Completed:
         line = " ".join(map(str, argv))
         self.started.append(line)

@@ -252,6 +252,13 @@ def _is_unmapped(elf: _Elf, section: _Section) -> bool:
     return not any(start < section.end and section.start < end for start, end in elf.loaded)
 
 
+def _pad(result: bytearray, count: int, limit: int) -> None:
+    """Add zeros. Raises ValueError above the limit: a damaged file may ask for 2**63 of them."""
+    if len(result) + count > limit:
+        raise ValueError("it would be larger than before")
+    result += bytes(count)
+
+
 def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
     """The file without some sections: what is mapped, the other sections, the section headers.
 
@@ -262,7 +269,7 @@ def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
     shifts = [(0, 0)]  # from where on the file moves, and by how many bytes
     for start, end in elf.loaded:
         # Whole pages between two parts that are mapped are left out.
-        result += bytes((start - len(result)) % elf.page)
+        _pad(result, (start - len(result)) % elf.page, len(data))
         shifts.append((start, len(result) - start))
         result += data[start:end]
 
@@ -284,7 +291,7 @@ def _without(data: bytes, elf: _Elf, removed: frozenset[int]) -> bytes:
             continue
         start = moved(section.start)
         if _is_unmapped(elf, section):
-            result += bytes(-len(result) % max(1, section.align))
+            _pad(result, -len(result) % max(1, section.align), len(data))
             start = len(result)
             result += data[section.start : section.end]
         header.word.pack_into(headers, number * size + header.section_start, start)
