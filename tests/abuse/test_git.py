@@ -356,6 +356,13 @@ def test_a_head_that_is_a_fifo_has_an_error_that_says_so(
     assert "FIFO" in raised.value.hint
 
 
+def test_a_folder_of_git_with_many_names_is_refused(place: Place) -> None:
+    for number in range(1001):
+        (place.root / f".git/{number}").touch()
+    with pytest.raises(SetupError, match="names, and slimbake takes 1,000 at most"):
+        GitRepository(place.root).commit("HEAD")
+
+
 def _linked(root: Path) -> None:
     (root / "sub").symlink_to(root.parent / "secret")
 

@@ -9,15 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.abuse.conftest import Slimbake
 
 from slimbake.errors import STALE
-from slimbake.inside.locked import HEADER, Fault, lock_entries
+from slimbake.inside.locked import HEADER, Fault, lock_entries, source_line
 from slimbake.lock.locks import EXTERNALS_HEADER, SYSTEM_HEADER, WEIGHTS_HEADER, Locks
 from slimbake.lock.model import text_digest
-from slimbake.lock.text import parse_pins
+from slimbake.lock.text import parse_pins, source_of
 
 MANIFEST = """\
 project: toys
@@ -57,6 +58,7 @@ EDITED: dict[str, Callable[[str], str]] = {
     "any version": _replaced(r"==\S+", ""),
     "a version of any end": _replaced(r"==(\S+)", r"==\1.*"),
     "an arbitrary version": _replaced(r"==(\S+)", r"===\1"),
+    "a version that is an option": _replaced(r"==\S+", "==--pre"),
     "two versions": _replaced(r"==(\S+)", r"==\1,<9"),
     "another index": _added("--extra-index-url https://index.example/simple"),
     "an index instead": _added("-i https://index.example/simple"),
@@ -352,3 +354,54 @@ def test_an_edited_lock_of_debian_s_packages_is_refused(kind: str) -> None:
     found = locks(DEBIAN[kind]).compared("api.system", "asked")
     assert found and found.damaged
     assert locks(DEBIAN[kind]).debs("api.system") == ()
+
+
+BUILT = {"name": "core", "version": "1", "file": "core-1.tar.gz", "sha256": DIGEST}
+# What a lock says that a wheel is built from, and slimbake never writes.
+SOURCES: dict[str, Any] = {
+    "a path": {**BUILT, "file": "../../../.bashrc"},
+    "a path from the root": {**BUILT, "file": "/etc/cron.d/a"},
+    "the folder around": {**BUILT, "file": ".."},
+    "a file that is hidden": {**BUILT, "file": ".bashrc"},
+    "another system's path": {**BUILT, "file": "..\\a"},
+    "an end of a line in a file's name": {**BUILT, "file": "core-1\na"},
+    "NUL in a file's name": {**BUILT, "file": "core-1\0"},
+    "half a character": {**BUILT, "file": "core-\ud800"},
+    "a letter of others": {**BUILT, "file": "c\u043ere-1.tar.gz"},
+    "no file's name": {**BUILT, "file": ""},
+    "a hash that is a path": {**BUILT, "sha256": "../.."},
+    "a hash that is cut": {**BUILT, "sha256": DIGEST[1:]},
+    "a hash in a list": {**BUILT, "sha256": [DIGEST]},
+    "a name that is an option": {**BUILT, "name": "--index-url"},
+    "a name in a list": {**BUILT, "name": ["core"]},
+    "two requirements in one": {**BUILT, "requires": ["setuptools\n--index-url http://a"]},
+    "a requirement alone": {**BUILT, "requires": "setuptools"},
+    "a requirement in lists": {**BUILT, "requires": [["setuptools"]]},
+    "an address with an end of a line": {**BUILT, "address": "https://a/b\u2028"},
+    "a version of two lines": {**BUILT, "version": "1\n2"},
+    "a size below nothing": {**BUILT, "bytes": -1},
+    "a size without end": json.dumps({**BUILT, "bytes": 9}).replace("9", "1e999"),
+    "a truth": {**BUILT, "bytes": True},
+    "another key": {**BUILT, "found": "file:///etc/passwd"},
+    "no name": {"file": "core-1.tar.gz"},
+    "a list": [BUILT],
+    "no number": "NaN",
+    "no JSON": "{",
+    "a list in lists": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_lock_names_sources_as_slimbake_writes_them(kind: str) -> None:
+    said = SOURCES[kind]
+    text = said if isinstance(said, str) else json.dumps(said)
+    for line in (text, json.dumps(BUILT)):
+        lock = f"{HEADER}# source {line}\n# built from core-1.tar.gz#sha256={DIGEST}: core==1\n"
+        if line != text:
+            assert source_of(lock) and parse_pins(lock)
+            continue
+        assert source_of(lock) is None
+        with pytest.raises(Fault):
+            parse_pins(lock)
+        with pytest.raises(Fault):
+            source_line(lock)  # in a container

@@ -30,6 +30,8 @@ SECRETS = {
     "a token of a vault": "hvs.CAESIAbcdefghijklmnop",
     "an address with a token": "https://example.com/hook?token=abcdef123456",
     "long and mixed": "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zA",
+    "letters and digits in turns": "dapi0a1bcd2efg3hij4klm5",
+    "words of another driver": "Server=db;Uid=sa;Password=hunter2",
 }
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "environment": lambda value: {"environment": {"SETTING": value}},
@@ -85,6 +87,18 @@ LINES = {
     "a health check": 'HEALTHCHECK CMD curl -u me:hunter2 localhost\nCMD ["python", "-m", "api"]',
     "a RUN": 'RUN tool login --password hunter2\nCMD ["python", "-m", "api"]',
     "an address": 'RUN pip install git+https://me:hunter2@example.com/x\nCMD ["python", "-m", "api"]',
+    "an option in capitals": 'CMD ["python", "-m", "api", "--DB_PASSWORD", "hunter2"]',
+    "an option of a camel": 'CMD ["python", "-m", "api", "--dbPassword=hunter2"]',
+    "a small text of JSON": """CMD ["python", "-m", "api", '{"password": "hunter2"}']""",
+    "a header of a health check": (
+        'HEALTHCHECK CMD curl -H "X-Api-Key: hunter2" localhost\nCMD ["python", "-m", "api"]'
+    ),
+    "a password behind a letter": (
+        'HEALTHCHECK CMD redis-cli -a hunter2 ping\nCMD ["python", "-m", "api"]'
+    ),
+    "a file of accounts": (
+        'RUN printf \'machine h login me password hunter2\' > ~/.netrc\nCMD ["python", "-m", "api"]'
+    ),
     "a variable": 'ENV MYSQL_PWD=hunter2\nCMD ["python", "-m", "api"]',
 }
 

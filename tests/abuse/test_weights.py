@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from tests.abuse.conftest import Slimbake
 
+from slimbake.lock.locks import weights_text
+
 SECRET = b"wJalrXUtnFEMI\n"
 HASH = hashlib.sha256(SECRET).hexdigest()
 MANIFEST = """\
@@ -191,3 +193,16 @@ def test_a_link_within_the_repository_is_locked(
     (root / "model/small/config.json").rename(root / "model/config.json")
     (root / "model/small/config.json").symlink_to("../config.json")
     assert slimbake("lock", "--check", at=root).code == 0
+
+
+def test_weights_may_be_nested_deeper_than_python_calls(tmp_path: Path) -> None:
+    place = os.open(tmp_path, os.O_RDONLY)
+    for name in ("w", *("a" * 1200)):
+        os.mkdir(name, dir_fd=place)
+        below = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(os.open("x", os.O_CREAT, dir_fd=place))
+    os.close(place)
+    assert weights_text(tmp_path, "w").endswith("/a/x\n")
+    subprocess.run(["rm", "-r", tmp_path / "w"], check=True)  # pytest does not reach so deep

@@ -300,8 +300,7 @@ def _containers(
 
 def _shown(name: str, value: str) -> bool:
     """Whether a variable of a compose file may stand in the manifest."""
-    filled = re.sub(r"\$\{\w+(?::?[-?+]([^${}]*))?\}|\$\w+", r"\1", value)
-    return not filled or not looks_secret(name, filled)
+    return not value or not looks_secret(name, value)
 
 
 def _of_compose(compose: ComposeService | None) -> Iterator[Note]:

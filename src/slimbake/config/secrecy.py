@@ -13,50 +13,74 @@ Raw = dict[str, Any]
 # What such a variable is called: at the end of a word of its name, as in PGPASSWORD, or as a word. As
 # Docker's own check SecretsUsedInArgOrEnv has them, and more.
 _ENDS = (
-    r"password|passwd|passphrase|passcode|pword|pwd|secret|token|credential|webhook|dsn|bearer"
-    r"|(?:api|access|account|auth|client|encryption|master|private|service|signing)[_-]?key"
+    r"password|passwd|passphrase|passcode|pword|pwd|secret|token|credential|webhook|dsn|bearer|salt"
+    r"|conn(?:ection)?[_-]?str(?:ing)?"
+    r"|(?:api|access|account|auth|client|encryption|master|priv(?:ate)?|service|signing)[_-]?key"
 )
-_WORDS = r"pass|auth|keys?|creds?|sas"
+_WORDS = r"pass|pw|auth|keys?|creds?|sas|pat|pem|pin|[ht]?otp"
 SECRET = re.compile(rf"(?:{_ENDS})s?(?:[_-]|$)|(?:^|[_-])(?:{_WORDS})(?:[_-]|$)", re.I)
 _COUNT = re.compile(r"[\d.]{1,6}")  # MAX_TOKENS
 OF_A_FILE = re.compile(r"_FILE$", re.I)  # such a variable names where a value stands
 # What is no secret under any name: nothing, a number, a switch, a reference, a path.
 _PLAIN = re.compile(r"\s*|[\d.]+|true|false|yes|no|on|off|none|\$\{.*\}|(?:/[\w.-]+){2,}/?", re.I)
 # Values that are one by themselves: a password in an address or a DSN, a private key, tokens as their
-# issuers mark them, and what is long and as mixed as only a machine writes.
+# issuers mark them, and what is long and as mixed as only a machine writes: letters and digits take
+# turns. What is hexadecimal alone is mostly a digest or a commit.
 _VALUE = re.compile(
-    r"://[^/\s:@]*:[^/\s@]+@"
-    r"|://\w{16,}@"
-    r"|\b(?:password|passwd|pwd)=[^\s;&$]"
-    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY"
+    r":/{1,2}[^/\s:@]*:[^/\s@]+@"
+    r"|:/{1,2}\w{16,}@"
+    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\bAGE-SECRET-KEY-|\bPuTTY-User-Key"
     r"|\b(?:Bearer|Basic)\s[\w.+/=-]{8}"
-    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|[sr]k_(?:live|test)_|sk-(?:\w{2,8}-)*|npm_|pypi-"
-    r"|hf_|SG\.|dop_v1_|hv[sb]\.|whsec_|rk_|gsk_|lin_api_|shp(?:at|ss)_|eyJrIjoi)[\w-]{12}"
+    r"|\b(?:gh[pousr]_|github_pat_|gl\w{1,4}-|xox[abeprs]-|[sr]k_(?:live|test)_|sk-(?:\w{2,8}-)*|npm_|pypi-"
+    r"|hf_|SG\.|dop_v1_|hv[sb]\.|whsec_|rk_|gsk_|lin_api_|shp(?:at|ss)_|dckr_pat_|GOCSPX-|eyJrIjoi)"
+    r"[\w-]{12}"
     r"|[?&](?:\w*(?:token|key|secret|password|signature)|sig|auth)=[\w%+/.~-]{6}"
     r"|\b(?:AKIA|ASIA|AIza)\w{12}"
     r"|\beyJ[\w-]{8,512}\.eyJ"
     r"|hooks\.slack\.com/services/\w|discord(?:app)?\.com/api/webhooks/\w"
     r"|\A(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[A-Za-z0-9+_=]{32,}\Z"
+    r"|(?<![A-Za-z0-9])(?=[A-Za-z0-9]{20})(?![0-9a-f]+(?![A-Za-z0-9]))"
+    r"(?:(?:[A-Za-z]+\d+){2}|(?:\d+[A-Za-z]+){2})"
 )
-
-
 _WHOLE = re.compile(rf"(?:{_VALUE.pattern})[\w%+/.~=-]*")
+_QUOTE = r"['\"\\]{0,4}"
 # In a text such as a command: what names a secret, and the value behind it. No variable is one, no
-# number and no path.
+# small number and no path.
 _SAID = re.compile(
-    rf"(?P<before>(?:^|[\s;&|'\"(])\w*(?:{_ENDS})s?=['\"]?"  # PGPASSWORD=x
-    rf"|(?<!\S)['\"]?--?(?:\w+-)*(?:{_ENDS}|\w*pass|auth)s?(?:=|['\"]?\s+)['\"]?"  # --password x
-    r"|(?<!\S)['\"]?(?:-u|--user)(?:=|['\"]?\s+)?['\"]?[\w.@-]+:"  # curl -u name:x
-    r")(?P<value>(?![$/.{<-])(?!\d+\b)[^\s'\"@]+)",
+    rf"(?P<before>(?:{_ENDS}|(?<![a-z])(?:pass|pw|auth))s?{_QUOTE}(?:\s?(?:=\s?|:\s)|(?<=['\"]):){_QUOTE}"  # PGPASSWORD=x
+    rf"|\bauthorization{_QUOTE}[:=]\s?{_QUOTE}\w+\s"
+    rf"|(?<!\S){_QUOTE}--?[\w.-]*(?:{_ENDS}|pass|auth)s?{_QUOTE}\s+{_QUOTE}(?!-)"  # --password x
+    rf"|(?<!\S){_QUOTE}(?:-[a-z]{{0,8}}u|--user){_QUOTE}(?:=|\s+)?{_QUOTE}[\w.@-]+:"  # curl -u name:x
+    r"|\blogin\s\S{1,100}\spassword\s"  # of a .netrc
+    r"|\bmysql\w*\s(?:[^\n]{0,200}\s)?-p(?=\w)|\bredis-cli\s(?:[^\n]{0,200}\s)?-a\s"
+    r")(?P<value>(?![${<]|\.{0,2}/[\w.-]*/|\.{1,2}/|\d{1,6}(?:[\s'\",;]|$))[^\s'\"]+)",
     re.I,
 )
+_REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::?[-?+](?P<default>[^${}]*))?\}|\$\w+")
+
+
+def _filled(text: str, named: str, empty: str = "") -> str:
+    """A text with the defaults of its references in their place, as `named` has them; `empty` in
+    place of others.
+    """
+
+    def default(found: re.Match[str]) -> str:
+        return found.expand(named) if found["default"] else empty
+
+    return _REFERENCE.sub(default, text)
 
 
 def looks_secret(name: str, value: str) -> bool:
-    """Whether a variable looks like one that nobody but the service is to know."""
-    if _COUNT.fullmatch(value) and not re.search("pass|pwd|secret", name, re.I):
+    """Whether a variable looks like one that nobody but the service is to know. What a reference in
+    its value is without a setting counts, too.
+    """
+    filled = _filled(value, r"\g<default>")
+    if not filled and value:
         return False
-    return bool(SECRET.search(name) or _VALUE.search(value))
+    if SECRET.search(name):
+        return not _COUNT.fullmatch(filled) or re.search("pass|pwd|secret", name, re.I) is not None
+    shown = _filled(value, r"\g<name>=\g<default>", "$")
+    return hidden(shown) != shown
 
 
 def hidden(text: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimbake.errors import SetupError, SlimbakeError, UsageError
-from slimbake.host import process
+from slimbake.host import kernel, process
 from slimbake.host.files import content
 
 # The settings of a repository that are data. All others, known or not, are left out: most name
@@ -46,6 +46,8 @@ _PROTOCOLS = "https:http:ssh:git"  # of a submodule, whose address the user did 
 SECONDS = 120.0  # for an answer: on a busy machine some need ten
 _WRITING = 15.0  # times as long: the files of one commit, written or compared
 _FETCHING = 30.0  # times as long
+_MEMORY = {kernel.DATA: 4 << 30}  # bytes
+_NAMES = 1000  # in Git's folder; it itself makes a few dozen
 _GITLINK = "160000"
 _HANG = "`git status` there shows whether Git hangs: one of its files may be a FIFO"
 _LACKING = (
@@ -68,7 +70,8 @@ def _git(
     """Run Git in a folder: nothing else does. Raises SetupError where it does not end in time."""
     variables = {**_settings(_OFF), **env}
     seconds = SECONDS * patience
-    done = process.execute(["git", "-C", folder, *arguments], env=variables, timeout=seconds)
+    command: list[str | Path] = ["git", "-C", folder, *arguments]
+    done = process.execute(command, env=variables, timeout=seconds, limits=_MEMORY)
     if done.code == process.TIMED_OUT:
         raise SetupError(f"Git gives no answer within {seconds:g} s in {folder}", _HANG)
     return done
@@ -265,6 +268,8 @@ def _link(directory: Path, into: Path) -> None:
         # Git takes no link for it.
         (into / "HEAD").write_bytes(content(directory, "HEAD"))
         names = os.listdir(directory)  # noqa: PTH208
+        if len(names) > _NAMES:
+            raise OSError(f"it has {len(names):,} names, and slimbake takes {_NAMES:,} at most")
     except OSError as error:
         raise SetupError(f"Git's folder {directory} cannot be read: {error}", _HANG) from None
     for name in names:

@@ -19,7 +19,7 @@ SOURCE = "# source "
 ASKED = "asked for"
 
 _HERE = r'platform_machine == "\w+"'
-_NAMED = rf"[a-z0-9]+(?:-[a-z0-9]+)*==[\w.!+-]+(?: ; {_HERE}(?: or {_HERE})*)?"
+_NAMED = rf"[a-z0-9]+(?:-[a-z0-9]+)*==\w[\w.!+-]*(?: ; {_HERE}(?: or {_HERE})*)?"
 _WHEEL = r"# ([^\s/\\]+\.whl) (\d{1,15}|-)\n"
 _HASH = r" \\\n    --hash=sha256:([0-9a-f]{64})"
 _ENTRY = re.compile(
@@ -31,6 +31,16 @@ _LINES = re.compile(
     rf"# (?:asked for|via ).*|{_WHEEL[:-2]}|{_NAMED} \\|    --hash=sha256:\w{{64}}.*"
 )
 
+# Of what a wheel is built from: JSON may write any character as ASCII.
+_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_FIELDS = {
+    "name": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
+    "version": re.compile(r"[\w.!+-]*", re.ASCII),
+    "file": re.compile(r"[^\x00-\x20/\\.\x7f-\U0010ffff][ -.0-[\]-~]*"),  # of no other folder
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "bytes": re.compile(r"\d{1,15}", re.ASCII),
+    **dict.fromkeys(("address", "asked", "requires"), _TEXT),
+}
 
 _SHOWN = 200  # characters of a line that is none
 _CHARACTERS = re.compile(r"[\n -~]*")  # printable ASCII; no end of a line but LF
@@ -75,6 +85,7 @@ def lock_entries(text: str, sizes: bool = True) -> Iterator[LockEntry]:
     for anything else, with its line.
     """
     refuse_odd_characters(text)
+    source_line(text)
     entries_of: dict[str, list[LockEntry]] = {}
     head = re.match(rf"(?:{re.escape(HEADER)}(?:{SOURCE}.*\n)?)?", text)
     at = head.end() if head else 0
@@ -123,11 +134,35 @@ def meet(some: Collection[str], others: Collection[str]) -> bool:
 
 
 def source_line(text: str) -> dict[str, Any]:
-    """What a lock says that a wheel is built from; nothing where it says nothing of the kind."""
-    for line in lines_of(text):
-        if line.startswith(SOURCE):
-            return dict(json.loads(line.removeprefix(SOURCE)))
+    """What a lock says that a wheel is built from; nothing where it says nothing of the kind. Raises
+    Fault where that is none of what slimbake writes: a file's name that is a path, for example.
+    """
+    if SOURCE not in text:
+        return {}
+    for number, line in enumerate(lines_of(text), start=1):
+        if not line.startswith(SOURCE):
+            continue
+        try:
+            fields = json.loads(line.removeprefix(SOURCE))
+        except (ValueError, RecursionError):
+            fields = None
+        if not _is_source(fields):
+            raise Fault(f"{number}: '{line[:_SHOWN]}' does not say what a wheel is built from")
+        return dict(fields)
     return {}
+
+
+def _is_source(fields: Any) -> bool:
+    if not isinstance(fields, dict) or not {"name", "version", "file"} <= fields.keys():
+        return False
+    for key, value in fields.items():
+        form = _FIELDS.get(key)
+        if form is None or isinstance(value, list) != (key == "requires"):
+            return False
+        for part in value if isinstance(value, list) else [value]:
+            if form.fullmatch(str(part)) is None or isinstance(part, list | dict):
+                return False
+    return True
 
 
 def _fault(text: str, at: int) -> Fault:

@@ -14,7 +14,7 @@ from .names import file_name
 from .step import StepError
 
 LARGEST = 16 << 20  # bytes of a RECORD; torch's has 2 MB
-MEMORY = 192 << 20  # bytes for the rows of all RECORDs; a row takes 400
+MEMORY = 128 << 20  # bytes for the rows of all RECORDs; a row takes 400
 _ROW = 320  # bytes of a row beside its text
 Digest = tuple[str, str]  # algorithm and hexadecimal digits
 

@@ -60,14 +60,14 @@ def weights_text(root: Path, path: str) -> str:
 
 def _files(root: Path, folder: str) -> Iterator[str]:
     """The files below a folder, and all else there that is no folder."""
-    for name in listed(root, folder):
-        if _UNSENT.fullmatch(name):
-            continue
-        path = f"{folder}/{name}"
-        if stat.S_ISDIR((root / path).lstat().st_mode):
-            yield from _files(root, path)
-        else:
+    left = [folder]  # no function that calls itself: folders may be nested deeper than that goes
+    while left:
+        path = left.pop()
+        if path != folder and not stat.S_ISDIR((root / path).lstat().st_mode):
             yield path
+            continue
+        names = [name for name in listed(root, path) if not _UNSENT.fullmatch(name)]
+        left += [f"{path}/{name}" for name in reversed(names)]
 
 
 def _named(path: str, folder: str) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from slimbake.host.sources import Source, parse_source
 from slimbake.host.wheels import Wheel
 from slimbake.inside.lines import lines_of
-from slimbake.inside.locked import ASKED, BUILT, HEADER, SOURCE, lock_entries, source_line
+from slimbake.inside.locked import ASKED, BUILT, HEADER, SOURCE, Fault, lock_entries, source_line
 from slimbake.lock.model import Pin
 
 EXACT = (SOURCE, BUILT)  # comments that say what an image holds
@@ -29,7 +29,7 @@ def source_of(text: str) -> Source | None:
     """What a lock says that a wheel is built from; None where it says nothing of the kind."""
     try:
         return parse_source(source_line(text))
-    except ValueError:
+    except Fault:
         return None
 
 

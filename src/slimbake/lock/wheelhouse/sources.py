@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import bz2
+import gzip
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, Any
 
 from slimbake.config.report import RefusedError
 from slimbake.config.specs import lockable
@@ -20,11 +24,14 @@ from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, toml_value
 from slimbake.host.wheels import file_path, is_file
+from slimbake.images.streams import members
 from slimbake.inside.archives import open_zip
 from slimbake.inside.fetch import FetchError, download, opener
 from slimbake.lock.wheelhouse.store import COMMIT, Held, Store
 
 _LARGEST = 256 << 10  # bytes of a pyproject.toml or setup.py
+_UNPACKED = 1 << 30  # bytes of an archive of sources up to them; OpenCV's has 0.4 GB
+_FILES = 50_000  # of an archive up to them
 DEFAULT = ("setuptools>=40.8.0", "wheel")  # PEP 517: of sources that do not say what builds them
 
 
@@ -137,18 +144,49 @@ def _member(archive: Path, name: str) -> str | None:
     try:
         if zipfile.is_zipfile(archive):
             with open_zip(archive) as opened:
-                members = [entry for entry in opened.namelist() if entry.partition("/")[2] == name]
-                return opened.open(members[0]).read(_LARGEST).decode() if members else None
-        with tarfile.open(archive) as packed:
-            for member in packed:
-                if member.name.removeprefix("./").partition("/")[2] == name and member.isfile():
-                    file = packed.extractfile(member)
-                    return file.read(_LARGEST).decode() if file else None
-    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, *WRONG) as error:
+                found = [entry for entry in opened.namelist() if entry.partition("/")[2] == name]
+                return opened.open(found[0]).read(_LARGEST).decode() if found else None
+        with archive.open("rb") as stored:
+            for number, (member, content) in enumerate(members(_Unpacked(stored))):
+                if number > _FILES:
+                    raise ValueError(f"it has more than {_FILES:,} files")
+                if content and member.name.removeprefix("./").partition("/")[2] == name:
+                    return content.read(_LARGEST).decode()
+    except _UNREADABLE as error:
         raise SetupError(
             f"{archive.name} is no archive of sources: {error}", "take another version"
         ) from None
     return None
+
+
+# What readers of archives raise; RuntimeError for a ZIP archive with a password.
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile, *WRONG),
+)
+
+
+class _Unpacked:
+    """What a compressed tar comes to, of which a few bytes may claim any number."""
+
+    def __init__(self, stored: IO[bytes]) -> None:
+        head = stored.read(6)
+        stored.seek(0)
+        self._stream: Any = stored
+        if head.startswith(b"\x1f\x8b"):
+            self._stream = gzip.GzipFile(fileobj=stored)
+        elif head.startswith(b"BZh"):
+            self._stream = bz2.BZ2File(stored)
+        elif head == b"\xfd7zXZ\0":
+            self._stream = lzma.LZMAFile(stored)  # noqa: SIM115 - it ends with `stored`
+        self._left = _UNPACKED
+
+    def read(self, size: int) -> bytes:
+        piece: bytes = self._stream.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ValueError(f"it unpacks to more than {_UNPACKED:,} bytes")
+        return piece
 
 
 def locate(sources: list[Source], source_of: Mapping[str, Source]) -> dict[str, Source]:
