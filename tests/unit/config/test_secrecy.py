@@ -97,7 +97,7 @@ HIDDEN = {
     "redis-cli -a hunter2 ping": "redis-cli -a *** ping",
     "mysqladmin ping -phunter2": "mysqladmin ping -p***",
     "machine h login me password hunter2": "machine h login me password ***",
-    "built from https:/me:hunter2@x": "built from https***x",
+    "built from https:/me:hunter2@x": "built from https***",
 }
 SHOWN = """api --password ${PASSWORD}
 api --password=$PW
