@@ -27,6 +27,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         timeout: float | None = None,
+        limits: Mapping[int, int] = {},
     ) -> Completed:
         line = " ".join(map(str, argv))
         self.started.append(line)
