@@ -134,7 +134,7 @@ PIECES = """a|_|://|://a:|://a@|a://b:c|eyJ|eyJa|-----BEGIN |Bearer |aA1|passwor
 --a-|-u a:|?token=|sk-a-|sk-|AKIA|a.| |${|/a|hooks.slack.com/"""
 
 
-# Long enough that a step for each pair of characters takes hours: no time is compared.
+# Long enough that a step for each pair of characters takes an hour: no time is compared.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("piece", [*PIECES.replace("\n", " |").split("|"), "\n"])
 def test_a_long_value_is_read_once(piece: str) -> None:
