@@ -21,7 +21,7 @@ from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, P
 from slimbake.adopt.shell import expand
 from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import Places, read_yaml
-from slimbake.config.secrecy import hidden, looks_secret
+from slimbake.config.secrecy import looks_secret
 from slimbake.config.words import Word
 
 _DEEP = 20  # files and services that extend each other
@@ -276,6 +276,7 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
     )
 
 
+<<<<<<< HEAD
 def _has_secret(value: Any) -> bool:
     """Whether a text, a list or a mapping has a secret besides variables."""
     if isinstance(value, dict):
@@ -285,6 +286,12 @@ def _has_secret(value: Any) -> bool:
     words = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
     whole = " ".join(words)
     return hidden(whole) != whole or any(looks_secret("", word) for word in (whole, *words))
+=======
+def _is_secret(text: str) -> bool:
+    """Whether a text, or what Python writes of a list, has a secret besides variables."""
+    parts = re.split(r"[\s'\"\[\],]+", text)
+    return any(looks_secret("", part) for part in (" ".join(parts), *parts))
+>>>>>>> attack
 
 
 def _has_gpu(entry: Raw) -> bool:
