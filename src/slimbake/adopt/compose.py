@@ -276,22 +276,14 @@ def _service(name: str, entry: Raw, top: str, repository: Repository) -> Compose
     )
 
 
-<<<<<<< HEAD
 def _has_secret(value: Any) -> bool:
     """Whether a text, a list or a mapping has a secret besides variables."""
     if isinstance(value, dict):
         return any(map(_has_secret, value.values()))
     text = " ".join(map(_text, _listed(value)))
     # A shell's line has quotes around what may be one.
-    words = re.split(r"[\s'\"\[\],]+", re.sub(r"\$\{[^{}]*\}|\$\w+", "", text))
-    whole = " ".join(words)
-    return hidden(whole) != whole or any(looks_secret("", word) for word in (whole, *words))
-=======
-def _is_secret(text: str) -> bool:
-    """Whether a text, or what Python writes of a list, has a secret besides variables."""
-    parts = re.split(r"[\s'\"\[\],]+", text)
-    return any(looks_secret("", part) for part in (" ".join(parts), *parts))
->>>>>>> attack
+    words = re.split(r"[\s'\"\[\],]+", text)
+    return any(looks_secret("", word) for word in (" ".join(words), *words))
 
 
 def _has_gpu(entry: Raw) -> bool:

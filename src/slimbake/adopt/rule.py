@@ -340,14 +340,8 @@ def _containers(
 
 
 def _shown(name: str, value: str) -> bool:
-<<<<<<< HEAD
     """Whether the manifest may have a variable of a compose file."""
-    filled = re.sub(r"\$\{\w+(?::?[-?+]([^${}]*))?\}|\$\w+", r"\1", value)
-    return not filled or not looks_secret(name, filled)
-=======
-    """Whether a variable of a compose file may stand in the manifest."""
     return not value or not looks_secret(name, value)
->>>>>>> attack
 
 
 def _of_compose(compose: ComposeService | None) -> Iterator[Note]:

@@ -27,11 +27,7 @@ _PLAIN = re.compile(r"\s*|[\d.]+|true|false|yes|no|on|off|none|\$\{.*\}|(?:/[\w.
 # issuers mark them, and what is long and as mixed as only a machine writes: letters and digits take
 # turns. What is hexadecimal alone is mostly a digest or a commit.
 _VALUE = re.compile(
-<<<<<<< HEAD
-    r":/{1,2}[^/\s:@]*:[^/\s@]+@"
-=======
     r":/{1,2}[^/\s:@]*:(?!\$@)[^/\s@]+@"
->>>>>>> attack
     r"|:/{1,2}\w{16,}@"
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\bAGE-SECRET-KEY-|\bPuTTY-User-Key"
     r"|\b(?:Bearer|Basic)\s[\w.+/=-]{8}"
