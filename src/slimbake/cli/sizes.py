@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -29,6 +30,7 @@ from slimbake.host.files import write_atomically
 from slimbake.host.workspace import Workspace
 from slimbake.images import report
 from slimbake.images.measure import survey
+from slimbake.plan.model import Plan
 from slimbake.report.runtimes import runtime_lines
 
 
@@ -82,12 +84,7 @@ def command(
     project = None
     if services or not names:
         project = read(file)
-        if recorded:  # all variants, too
-            services = list(project.plan.service_names)
-        chosen = select(project.plan, tuple(services))
-        references = image_names(project.plan, registry, tag)
-        images_of = {name: references[name] for name in chosen}
-        images |= held_images(images_of, optional=not services or recorded)
+        images |= _built(project.plan, image_names(project.plan, registry, tag), services, recorded)
     surveyed = survey(images, workspace)
     sizes = report.sizes_json(surveyed)
     if recorded:
@@ -100,6 +97,17 @@ def command(
     if project and by == "image":
         for line in runtime_lines(project.plan, surveyed.measurement):
             print_text(line)
+
+
+def _built(
+    plan: Plan, references: Mapping[str, str], services: Sequence[str], every_variant: bool
+) -> dict[str, str]:
+    """Service or variant -> the engine's id of its image, of these services or, with none named, of
+    all that were baked. Raises SetupError where a service that is named has no image, or none has.
+    """
+    names = plan.service_names if every_variant else services
+    images = {name: references[name] for name in select(plan, tuple(names))}
+    return held_images(images, optional=not services)
 
 
 def _identity(image: str) -> str:

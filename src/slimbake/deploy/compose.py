@@ -240,7 +240,6 @@ def _compose_project(
     added = own.joined(beside)
     created_volumes = _created_volumes(project, together.name, added["volumes"])
 
-    variables = {name: literal(text) for name, text in environment.items()}
     _expect_shared(project.root, code, images)
     # A volume replaces `type: image`, which old engines lack.
     for service in mounted(project.plan, images, names).running(names):
@@ -248,16 +247,11 @@ def _compose_project(
         depends_on: dict[str, Any] = {}
         for name, condition in project.plan.awaited(service, names).items():
             depends_on[name] = {"condition": condition}
-        given = dict(variables)
+        variables = {name: literal(text) for name, text in environment.items()}
         if service.start.beside:
-            given = {**own.variables(service.host), **variables}
+            variables = {**own.variables(service.host), **variables}
             depends_on |= own.awaits(service.host, own.needed(service.start.beside, fleet))
-        entry: dict[str, Any] = {
-            "image": literal(images[service.service]),
-            "pull_policy": "never",
-            "environment": given,
-            "volumes": _mounts(service, code.get(service.service)),
-        }
+        entry = _entry(service, images[service.service], variables, code.get(service.service))
         if depends_on or service.depends_on:
             entry["depends_on"] = Override(depends_on)
         added["services"][service.service] = entry
@@ -270,6 +264,18 @@ def _compose_project(
         file.flush()
         together.make_volumes(created_volumes)
         yield replace(together, files=(*together.files, Path(file.name))), beside
+
+
+def _entry(
+    service: Running, image: str, variables: Mapping[str, str], code: Path | None
+) -> dict[str, Any]:
+    """What the entry of a service in the committed compose file lacks to be started now."""
+    return {
+        "image": literal(image),
+        "pull_policy": "never",
+        "environment": dict(variables),
+        "volumes": _mounts(service, code),
+    }
 
 
 def _created_volumes(

@@ -107,24 +107,6 @@ class PipCompile:
     def _compile(
         self, files: Sequence[Path], output: Path, options: Sequence[str], more: Sequence[str]
     ) -> None:
-        options = [*options]
-        lines = (*self.constraints, *more)
-        if lines:
-            constraints = output.with_suffix(".constraints")
-            constraints.write_text("".join(f"{line}\n" for line in lines))
-            options += ["--constraints", str(constraints)]
-        for source in sorted(self.sources):
-            options += ["--no-binary", source]
-        if self._prereleases:
-            options += ["--prerelease", "allow"]
-        if self._machine.packages.no_index:
-            options.append("--no-index")  # uv knows no variable for it
-        if self._torch:
-            options += ["--torch-backend", self._torch]
-        for name, age in self._machine.packages.ages:
-            options.append(
-                f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
-            )
         done = process.execute(
             [
                 find_uv_bin(),
@@ -146,6 +128,7 @@ class PipCompile:
                 "--no-emit-index-url",
                 "--no-emit-find-links",
                 *options,
+                *self._options(output, more),
             ],
             env={
                 **_settings(self._machine),
@@ -163,6 +146,30 @@ class PipCompile:
             )
         if not done.ok:
             raise _failure(done.stderr.strip(), self._torch)
+
+    def _options(self, output: Path, constraints: Sequence[str]) -> list[str]:
+        """The options of uv that say what may be chosen, and from where. Constraints are written
+        beside the output.
+        """
+        options = []
+        lines = (*self.constraints, *constraints)
+        if lines:
+            path = output.with_suffix(".constraints")
+            path.write_text("".join(f"{line}\n" for line in lines))
+            options += ["--constraints", str(path)]
+        for source in sorted(self.sources):
+            options += ["--no-binary", source]
+        if self._prereleases:
+            options += ["--prerelease", "allow"]
+        if self._machine.packages.no_index:
+            options.append("--no-index")  # uv knows no variable for it
+        if self._torch:
+            options += ["--torch-backend", self._torch]
+        for name, age in self._machine.packages.ages:
+            options.append(
+                f"--exclude-newer-package={name}={age}" if name else f"--exclude-newer={age}"
+            )
+        return options
 
     def locate(self, pins: Iterable[tuple[str, str]], name: str) -> Found:
         """The wheels of each of these packages (name, version) for the platform, by the package's

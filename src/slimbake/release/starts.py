@@ -94,19 +94,18 @@ def start_checks(
 
     failed: dict[str, str] = {}
     ran = set()
-    warnings: dict[str, None] = {}
     for check, outcome in zip(new, outcomes, strict=True):
         if outcome.why is None:  # it has no command
             continue
         ran.add(check.name)
         if outcome.why:
             failed[check.name] = outcome.why
-            continue
-        ways[check.key] = BY_ENGINE if outcome.by_engine else START
-        if outcome.warning:
-            warnings[outcome.warning] = None
-    for warning in warnings:
-        site.console.say(warning)
+        else:
+            ways[check.key] = BY_ENGINE if outcome.by_engine else START
+    # What several starts warn of is said once.
+    for warning in dict.fromkeys(outcome.warning for outcome in outcomes):
+        if warning:
+            site.console.say(warning)
     if ran:
         lines = [f"{key} {way}" for key, way in ways.items()]
         site.workspace.write(HELD, lines[-_KEPT:])
