@@ -474,3 +474,19 @@ def test_a_local_package_is_locked_with_those_that_it_needs(repo: Repo, plain: I
     assert repo.pins("api") == ["idna==3.10", "rich==1"]
     recipe = load(repo.root / "services.yaml").plan.target("api").recipe
     assert recipe and [*dict(recipe.local)] == ["low", "mid", "top"]
+
+
+def test_an_extra_that_names_another_keeps_the_marker(repo: Repo, plain: Index) -> None:
+    plain.add("rich", "1")
+    extras = """
+[project.optional-dependencies]
+all = ["top[screen]", "top[old]; python_version < '3'"]
+screen = ["rich; python_version > '3'"]
+old = ["no-such-package; sys_platform == 'linux'", "top[screen]"]
+"""
+    files = {"top/pyproject.toml": project("top", "1", "idna") + extras}
+    repo.write(
+        'services:\n  api: {context: top, requirements: ["./top[all]"], start: none}\n', files
+    )
+    repo.done("lock")
+    assert repo.pins("api") == ["idna==3.10", "rich==1"]

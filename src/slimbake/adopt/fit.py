@@ -123,8 +123,9 @@ def kept(draft: Draft, why: Note) -> Draft:
 def fitting(
     file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
 ) -> tuple[list[Draft], list[Note]]:
-    """The drafts that the manifest's reader takes, and notes on those that nothing saves. `text`: the
-    manifest with these drafts.
+    """The drafts that the manifest's reader takes, and a note on each that no correction makes valid.
+    `file`: whose text the reader takes `text` for, the manifest with these drafts. Each turn corrects
+    or drops what has a fault, until there is none.
     """
     by_name = {draft.name: draft for draft in drafts}
     lost: list[Note] = []
@@ -136,10 +137,13 @@ def fitting(
         replaced: set[str] = set()
         corrected_parts: set[tuple[str | int, ...]] = set()
         for name, problem in faults:
+            # The keys are ("services", name, key, key or number, ...).
             part = (name, *problem.keys[2:4])
-            if isinstance(part[-1], int):  # the other items of a list have other numbers then
+            if isinstance(part[-1], int):
+                # Once an item of a list is gone, the numbers of the others are wrong.
                 part = part[:-1]
-            if name in replaced or part in corrected_parts:  # it may be about what was before
+            if name in replaced or part in corrected_parts:
+                # The fault may be in what was replaced: the next turn finds it if it is still there.
                 continue
             corrected_parts.add(part)
             before = by_name[name]

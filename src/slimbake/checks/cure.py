@@ -38,22 +38,25 @@ class Fault:
 
 
 def start_cure(fault: Fault, words: Sequence[str], service: Running) -> str:
-    """What to do about a start check that failed; "" where what it says is enough.
+    """What to do about a start check that failed; "" where its message is enough.
 
-    `words`: the last ones of the command. Where they say nothing that is known, a start check's own
-    limits may be the reason.
+    `words`: the last lines that the command wrote. A path that cannot be written, and what is not
+    installed, explain more than the fault that they lead to.
     """
-    found = unwritable(words) or lacking(words, service) or _of_fault(fault, service)
-    if not found:
-        found = cure(words, service)
-    # A port of the loopback, and an error of the code, say themselves what to do.
-    if found or fault.kind == "loopback" or _of_code(words):
-        return found
-    return _limits(service)
+    advice = unwritable(words) or lacking(words, service) or _of_fault(fault, service)
+    if not advice:
+        advice = cure(words, service)
+    if advice:
+        return advice
+    # The message about a port of the loopback, and the code's own error, are enough.
+    if fault.kind == "loopback" or _is_of_code(words):
+        return ""
+    # Nothing is known: the service may need what a start check does not give it.
+    return _beyond_a_check(service)
 
 
 def cure(words: Sequence[str], service: Running) -> str:
-    """What to do about any check that failed, by the last words of what it runs; "" where they say
+    """What to do about any check that failed, by the last lines that it wrote; "" where they say
     nothing that is known.
     """
     return (
@@ -95,13 +98,13 @@ def _no_file(lines: Sequence[str], service: Running) -> str:
     return f"the image has no {missing[1]}: {where}"
 
 
-def _of_code(lines: Sequence[str]) -> bool:
+def _is_of_code(lines: Sequence[str]) -> bool:
     """Whether the command ended with an error that its code has wherever it runs."""
     raised = last_match(_RAISED.match, lines)
     return raised is not None and raised[1] in _OF_CODE
 
 
-def _limits(service: Running) -> str:
+def _beyond_a_check(service: Running) -> str:
     beside = (*service.start.beside, *service.start.fleet)
     waits_for = [name for name, how in service.depends_on if how != ENDED and name not in beside]
     example = "..." if beside else "postgres"

@@ -89,10 +89,13 @@ def _needs() -> str:
 
 
 def _pin(project: Project) -> str:
-    """The requirement of the wheel that the manifest names."""
+    """The requirement of the wheel that the manifest names: an address, which has its digest, or a
+    file of the repository, which has none.
+    """
     wheel, _, digest = _named(project).partition("#sha256=")
-    requirement = f"slimbake @ {wheel}"
-    if not digest:
+    if digest:
+        requirement = f"slimbake @ {wheel}"
+    else:
         requirement = f"./{wheel}"
         digest = hashlib.sha256(content(project.root, wheel)).hexdigest()
     return f"{requirement} \\\n    --hash=sha256:{digest}\n"

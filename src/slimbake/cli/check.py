@@ -136,21 +136,21 @@ def _images(project: Project, services: tuple[str, ...], record: bool) -> None:
 
 
 def _new_smokes(project: Project, chosen: tuple[str, ...]) -> list[str]:
-    """Those of these services whose smoke never ran here."""
-    is_empty = known_smokes(project.workspace, project.root, project.plan.targets)
-    return [name for name in chosen if name in is_empty and is_empty[name] is None]
+    """Those of these services that have a smoke which never ran on this machine."""
+    outcomes = known_smokes(project.workspace, project.root, project.plan.targets)
+    return [name for name in chosen if name in outcomes and outcomes[name] is None]
 
 
 def _report_smokes(project: Project, chosen: tuple[str, ...]) -> list[str]:
     """Print which smokes passed; those of the services whose smoke is empty."""
-    is_empty = known_smokes(project.workspace, project.root, project.plan.targets)
+    was_empty = known_smokes(project.workspace, project.root, project.plan.targets)
     passed = []
     empty = []
     without = []
     for name in chosen:
-        if name not in is_empty:
+        if name not in was_empty:
             without.append(name)
-        elif is_empty[name]:
+        elif was_empty[name]:
             empty.append(name)
         else:
             passed.append(name)

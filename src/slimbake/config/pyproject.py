@@ -246,21 +246,25 @@ class Pyprojects:
         return [(spec, spec) for spec in listed]
 
     def _of_extras(self, file: str, data: Table, names: Iterable[str]) -> Listed:
-        """What extras of a project add, with those of its own that they name: `all = ["mine[db]"]`."""
+        """The requirements of these extras of a project. Where an extra names others of the project,
+        as in `all = ["mine[db]; python_version < '3.12'"]`, theirs, too, under its marker.
+        """
         project = _project_name(data)
-        waiting = list(names)
-        done: set[str] = set()
+        waiting = [(name, "") for name in names]
+        done: set[tuple[str, str]] = set()
         listed: Listed = []
         while waiting:
-            name = waiting.pop(0)
-            if name in done:
+            extra = waiting.pop(0)
+            if extra in done:
                 continue
-            done.add(name)
-            for entry in self._of_extra(file, data, name):
-                if project and name_of(entry[0]) == project:
-                    waiting += _extras_of(entry[0])
+            done.add(extra)
+            name, marker = extra
+            for requirement, text in self._of_extra(file, data, name):
+                limited = _under(requirement, marker)
+                if project and name_of(requirement) == project:
+                    waiting += [(other, _marker(limited)) for other in _extras_of(requirement)]
                 else:
-                    listed.append(entry)
+                    listed.append((limited, text))
         return listed
 
     def _of_extra(self, file: str, data: Table, name: str) -> Listed:
@@ -548,6 +552,21 @@ def _local(spec: str) -> str:
     if not match:
         return ""
     return unquote(match[1]).strip() or "."
+
+
+def _marker(spec: str) -> str:
+    """The marker of a requirement; "" where it has none."""
+    return spec.partition(";")[2].strip()
+
+
+def _under(spec: str, marker: str) -> str:
+    """A requirement that holds only where a marker does, too; as it is where that is ""."""
+    if not marker:
+        return spec
+    own = _marker(spec)
+    if own:
+        marker = f"({own}) and ({marker})"
+    return f"{spec.partition(';')[0].rstrip()} ; {marker}"
 
 
 def _extras_of(spec: str) -> list[str]:

@@ -81,7 +81,7 @@ class OwnServices:
     def alone(self, services: Iterable[str]) -> dict[str, Any]:
         """A compose file of these services that has no network to the outside and leaves no data."""
         return {
-            **self._files(),
+            **self._secrets_and_configs(),
             "services": {name: _without_traces(self.services[name]) for name in services},
             "networks": {"default": {"internal": True, "labels": owned()}},
         }
@@ -143,7 +143,7 @@ class OwnServices:
         for name, volume in self.said.get("volumes", {}).items():
             if name in used_volumes:
                 volumes[name] = volume
-        return {**self._files(), "services": entries, "volumes": volumes}
+        return {**self._secrets_and_configs(), "services": entries, "volumes": volumes}
 
     def awaits(self, host: str, services: Iterable[str]) -> dict[str, Any]:
         """`depends_on` for the service that has this name in a manifest.
@@ -169,7 +169,8 @@ class OwnServices:
                 return entry
         return {}
 
-    def _files(self) -> dict[str, Any]:
+    def _secrets_and_configs(self) -> dict[str, Any]:
+        """What the file defines of both, for services of it that mount some."""
         return {key: self.said[key] for key in ("secrets", "configs") if key in self.said}
 
 

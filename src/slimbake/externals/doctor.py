@@ -24,7 +24,7 @@ from slimbake.host.uv import uv_version
 
 State = Literal["ok", "warn", "fail"]
 
-_THERE = ("engine", "registry")
+_PLACES = ("engine", "registry")
 _SECONDS = 5.0  # that a registry has to answer
 _DISK_FAIL = 3_000_000_000
 # Bytes. Eight services with two ML stacks, unpacked, and the build cache take about 8 GB.
@@ -73,7 +73,7 @@ class DoctorFacts:
 
     here: Machine
     engine: DockerEngine | Absent
-    # With where each can be had: `engine`, `registry`, or what its registry says.
+    # With `engine` or `registry`, where each is there; else with what its registry answers.
     externals: tuple[tuple[External, str], ...]
     # Of the repository's own compose file, what starts need: likewise.
     beside: tuple[tuple[BesideImage, str], ...] = ()
@@ -255,19 +255,20 @@ def _merged(merged: tuple[str, ...]) -> Iterator[DoctorRow]:
 
 
 def _externals(facts: DoctorFacts) -> Iterator[DoctorRow]:
-    for external, where in facts.externals:
+    """The images that are not built here: Python's, uv's, those of `externals`."""
+    for external, answer in facts.externals:
         check = f"external {external.name}"
-        if where in _THERE:
-            yield DoctorRow(check, "ok", f"{external.reference}, in the {where}")
+        if answer in _PLACES:
+            yield DoctorRow(check, "ok", f"{external.reference}, in the {answer}")
         elif isinstance(facts.engine, Absent):
             yield DoctorRow(
-                check, "warn", f"{external.reference}: not asked for, without an engine"
+                check, "warn", f"{external.reference}: not looked for, without an engine"
             )
         else:
             yield DoctorRow(
                 check,
                 "fail",
-                f"{external.reference} {where}",
+                f"{external.reference} {answer}",
                 "make its registry reachable, or bring the image in: docker load",
             )
 
@@ -278,12 +279,12 @@ def _images(facts: DoctorFacts) -> Iterator[DoctorRow]:
         yield DoctorRow(
             "start: with", "fail", f"Compose cannot read the compose file: {facts.unreadable}"
         )
-    for neighbour, where in facts.beside:
+    for neighbour, answer in facts.beside:
         check, who = f"image {neighbour.image}", f"{', '.join(neighbour.needed_by)} start with it"
-        if where in _THERE:
-            yield DoctorRow(check, "ok", f"in the {where}; {who} ({neighbour.place})")
+        if answer in _PLACES:
+            yield DoctorRow(check, "ok", f"in the {answer}; {who} ({neighbour.place})")
         elif isinstance(facts.engine, DockerEngine):
-            line = f"not in the engine, and {where}; {who} ({neighbour.place})"
+            line = f"not in the engine, and {answer}; {who} ({neighbour.place})"
             yield DoctorRow(check, "warn", line, how_to_get((neighbour.image,)))
 
 

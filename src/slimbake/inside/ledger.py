@@ -65,8 +65,8 @@ class Ledger:
 
 
 def ledger_bytes(ledger: Ledger) -> bytes:
-    """The ledger as a file: by rule, the files with their bytes before and after; of one that was
-    changed its new SHA-256, too.
+    """The ledger as a file: JSON, compressed with gzip. For each rule there is a list of
+    [path, size before, size after], and the new SHA-256 of a file that was changed and not removed.
     """
     rules: dict[str, list[list[Any]]] = {}
     for entry in sorted(ledger.entries):

@@ -94,8 +94,12 @@ def _depends_on(service: Running, plan: Plan) -> dict[str, Any]:
 
 
 def _env_file(path: str) -> dict[str, Any]:
+    """One entry of `env_file`. `path`: from the repository's root; the compose file lies in a folder
+    of it.
+    """
     entry: dict[str, Any] = {"path": f"../{literal(path)}"}
-    # Few repositories have `.env` in Git. Compose reads this file without; `up` reports it missing.
+    # Few repositories have `.env` in Git, and `docker compose config` is to work without it.
+    # `slimbake up` raises an error where it is missing.
     if path == ".env":
         entry["required"] = False
     return entry

@@ -100,8 +100,8 @@ class Upstream:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
                 with contextlib.suppress(ConnectionError):  # the service may have given up
+                    self.end_headers()
                     self.wfile.write(body)
 
             # The names that http.server calls.

@@ -140,19 +140,19 @@ def is_named(wheel: InstalledWheel, name: str) -> bool:
 
 
 def strip_symbols(wheel: InstalledWheel, rule: str) -> Iterator[LedgerEntry]:
-    """Strip the shared libraries and programs of a wheel, on all cores; `rule`: by whom."""
+    """Strip the shared libraries and programs of a wheel, on all cores; `rule`: its name."""
     names = []
     for name, path in sorted(wheel.files.items()):
         if not path.is_symlink() and is_elf(path):
             names.append(name)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         stripped = pool.map(_strip, [wheel.files[name] for name in names])
-        for name, target in zip(names, stripped, strict=True):
-            if target is None:
+        for name, smaller in zip(names, stripped, strict=True):
+            if smaller is None:
                 continue
             path = wheel.files[name]
             before = path.stat().st_size
-            target.replace(path)
+            smaller.replace(path)
             after = path.stat().st_size
             yield LedgerEntry(name, before, after, rule, wheel.package, wheel.version, hashed(path))
 
