@@ -20,7 +20,7 @@ from bench.container import start
 from bench.empty import remove_made
 from bench.setting import MANIFEST, ROOT
 from bench.timed import FailedError, say
-from bench.ways import SIDES, built, command_of, original
+from bench.ways import COMPILED, OURS, SIDES, built, command_of, original
 from tools.docs.starts import HEADINGS, faults, rows
 
 from slimbake.checks.surroundings import surroundings
@@ -30,30 +30,22 @@ from slimbake.images.measure import measure_images
 from slimbake.project import Project, load
 
 FAST, SLOW = 1.0, 0.2  # processors, as `docker run --cpus` takes them
-FLEETS = {
-    "example": (ROOT, "starts"),
-    "stacks": (ROOT / "bench" / "fleets" / "stacks", "stacks"),
-}
-"""A folder with a manifest, and the file in `bench/results`."""
+STACKS = ROOT / "bench" / "fleets" / "stacks"
 
 
 def main() -> int:
     """Measure, print the table, write the numbers; the exit code is 6 where starts take too long."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers go with us
     asked = parse()
-    folder, results = FLEETS[asked.fleet]
-    sides = tuple(asked.sides.split(","))
+    folders, sides, results = [ROOT], asked.sides.split(","), "starts"
+    if asked.bytecode:
+        folders, sides, results = [ROOT, STACKS], [OURS, COMPILED], "bytecode"
     found: dict[str, Any] = {}
+    numbers = {"turns": asked.turns, "slow_turns": asked.slow_turns, "services": found}
     try:
-        with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
-            root = original(folder, Path(scratch))
-            project = load(root / MANIFEST)
-            services = asked.services or with_port(project)
-            images = built(root, services, sides, Path(scratch))
-            numbers = {"turns": asked.turns, "slow_turns": asked.slow_turns, "services": found}
-            for service in services:
-                ids = {side: of[service] for side, of in images.items()}
-                found[service] = measured(project, service, ids, asked.turns, asked.slow_turns)
+        for folder in folders:
+            for service, of in starts_of(folder, sides, asked):
+                found[service] = of
                 if asked.record:  # what is measured stays where the rest fails
                     tables.save(results, numbers, stamped=False)
     except FailedError as error:
@@ -65,7 +57,7 @@ def main() -> int:
     finally:
         if not asked.keep:
             remove_made()
-    print(tables.markdown(f"Starts: {asked.fleet}, medians", HEADINGS, rows(found)))
+    print(tables.markdown("Starts, medians", HEADINGS, rows(found)))
     if not asked.record:
         say(f"all numbers: {tables.save(results, numbers)}")
     for fault in faults(found):
@@ -77,7 +69,11 @@ def parse() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("services", nargs="*", help="[all with a port and without volumes]")
-    parser.add_argument("--fleet", choices=FLEETS, default="example", help="[%(default)s]")
+    parser.add_argument(
+        "--bytecode",
+        action="store_true",
+        help="slimbake's images beside the same with all bytecode; bench/fleets/stacks, too",
+    )
     parser.add_argument(
         "--turns", type=int, default=40, help="starts of each side with 1 processor [%(default)s]"
     )
@@ -88,7 +84,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--record",
         action="store_true",
-        help="write what docs/results.md is made of: bench/results/starts.json or stacks.json",
+        help="write what docs/results.md is made of: bench/results/starts.json or bytecode.json",
     )
     parser.add_argument("--keep", action="store_true", help="leave the images in the engine")
     asked = parser.parse_args()
@@ -97,6 +93,22 @@ def parse() -> argparse.Namespace:
     if asked.turns < 1:
         parser.error("at least one turn")
     return asked
+
+
+def starts_of(
+    folder: Path, sides: Sequence[str], asked: argparse.Namespace
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Services of a manifest's folder that were asked for, and what `measured` gives of each."""
+    with tempfile.TemporaryDirectory(prefix="slimbake-bench-") as scratch:
+        root = original(folder, Path(scratch))
+        project = load(root / MANIFEST)
+        services = with_port(project)
+        if asked.services:
+            services = [name for name in project.plan.service_names if name in asked.services]
+        images = built(root, services, sides, Path(scratch)) if services else {}
+        for service in services:
+            ids = {side: of[service] for side, of in images.items()}
+            yield service, measured(project, service, ids, asked.turns, asked.slow_turns)
 
 
 def with_port(project: Project) -> list[str]:

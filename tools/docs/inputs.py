@@ -24,7 +24,7 @@ _RECORDS = (
     "census",
     "bake",
     "starts",
-    "stacks",
+    "bytecode",
     "scan",
     "suites",
     "sharing",
@@ -50,8 +50,8 @@ class Inputs:
     census: Json = field(default_factory=dict)  # bench/results/census.json: bench/census.py
     bake: Json = field(default_factory=dict)  # bench/results/bake.json: bench/bake.py
     starts: Json = field(default_factory=dict)  # bench/results/starts.json: bench/starts.py
-    # bench/results/stacks.json: bench/starts.py --fleet stacks
-    stacks: Json = field(default_factory=dict)
+    # bench/results/bytecode.json: bench/starts.py --bytecode
+    bytecode: Json = field(default_factory=dict)
     scan: Json = field(default_factory=dict)  # bench/results/scan.json: bench/scan.py
     suites: Json = field(default_factory=dict)  # bench/results/suites.json: bench/suites.py
     sharing: Json = field(default_factory=dict)  # bench/results/sharing.json: bench/sharing.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -19,7 +19,7 @@ HEADINGS = ("service", "image", "MB", "CPU s", "ratio", "s, 1 CPU", "s, 0.2 CPU"
 
 
 def figures(inputs: Inputs) -> str:
-    """A table of the example, and one of services with other stacks."""
+    """What starts take in each way to build, and with bytecode by the rule beside all of it."""
     return "\n\n".join(
         (
             "Until the port listens. *CPU s*: the processor time of all processes of the container, as the"
@@ -27,25 +27,34 @@ def figures(inputs: Inputs) -> str:
             " their turns one after the other, without health checks; *ratio* to slimbake's is the median of the ratios within a"
             " turn. Plain Dockerfiles have the same wheels, Python's own image and no clean-up"
             " (`bench/baseline/plain`).",
-            *_of_fleet("The example", inputs.starts, "bench/starts.py --record"),
-            *_of_fleet("Other stacks", inputs.stacks, "bench/starts.py --record --fleet stacks"),
+            *_measured("The example", inputs.starts, "bench/starts.py --record"),
+            *_measured(
+                "Bytecode", inputs.bytecode, "bench/starts.py --record --bytecode", _verdict
+            ),
         )
     )
 
 
-def _of_fleet(name: str, found: Json, command: str) -> Iterator[str]:
+def _measured(
+    name: str, found: Json, command: str, verdict: Callable[[Json], str] = lambda _: ""
+) -> Iterator[str]:
     services = found.get("services", {})
     if not services:
         yield f"{name}: {UNMEASURED}: run `{command}`."
         return
-    missed = faults(services)
-    verdict = "not reached" if missed else "true"
     yield (
         f"{name} (`{command}`), {found['turns']} turns, {found['slow_turns']} with 0.2 processors."
-        f" A start takes at most {AT_MOST:g} times the processor time of one with all bytecode:"
-        f" **{verdict}**. Measured on: {found['machine']}."
+        f"{verdict(services)} Measured on: {found['machine']}."
     )
     yield table(HEADINGS, rows(services))
+
+
+def _verdict(services: Json) -> str:
+    reached = "not reached" if faults(services) else "true"
+    return (
+        f" A start takes at most {AT_MOST:g} times the processor time of one with all bytecode:"
+        f" **{reached}**."
+    )
 
 
 def rows(services: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
