@@ -121,7 +121,7 @@ def test_a_secret_of_a_dockerfile_is_neither_written_nor_printed(kind: str, tmp_
     assert kind == "a variable" or decided.drafts[0].outcome == "kept"
 
 
-PLAIN = {
+PLAIN: dict[str, dict[str, Any]] = {
     "a further context": {"build": {"context": "api", "additional_contexts": {"x": "URL"}}},
     "a working folder": {"working_dir": "/x?token=hunter2x"},
     "a signal": {"stop_signal": "TOKEN=hunter2"},

@@ -12,6 +12,7 @@ from tests.patience import far_enough, wait_for
 
 from slimbake.console import Console
 from slimbake.errors import SetupError
+from slimbake.host import process
 from slimbake.host.files import exclusively, write_atomically
 from slimbake.host.process import TIMED_OUT, execute
 
