@@ -363,6 +363,166 @@ def test_a_folder_of_git_with_many_names_is_refused(place: Place) -> None:
         GitRepository(place.root).commit("HEAD")
 
 
+def _object(root: Path, kind: str, content: bytes) -> str:
+    """Write an object that Git itself would not, and give its id."""
+    words = ["git", "-C", str(root), "hash-object", "-t", kind, "-w", "--stdin", "--literally"]
+    done = subprocess.run(words, input=content, capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+def _entry(mode: str, name: bytes, object_id: str) -> bytes:
+    return mode.encode() + b" " + name + b"\0" + bytes.fromhex(object_id)
+
+
+def _one(mode: str, name: bytes) -> Callable[[Path], bytes]:
+    """A tree of one file."""
+    return lambda root: _entry(mode, name, _object(root, "blob", b"x"))
+
+
+def _link_and_folder(root: Path) -> bytes:
+    """A link out and a folder, of one name."""
+    link = _object(root, "blob", str(root.parent).encode())
+    return _entry("120000", b"a", link) + _entry("40000", b"a", _object(root, "tree", b""))
+
+
+def _many(root: Path) -> bytes:
+    """A tree of 10 trees of 10 trees: a million million files."""
+    tree = _one("100644", b"a")(root)
+    for _ in range(12):
+        inner = _object(root, "tree", tree)
+        tree = b"".join(_entry("40000", b"%d" % number, inner) for number in range(10))
+    return tree
+
+
+TREES: dict[str, Callable[[Path], bytes]] = {
+    "the folder around": _one("100644", b".."),
+    "a file around": _one("100644", b"../evil"),
+    "a file from the root": _one("100644", b"/tmp/slimbake-evil"),
+    "Git's settings": _one("100644", b".git/config"),
+    "Git's settings in capitals": _one("100644", b".GIT"),
+    "modules that are a link": _one("120000", b".gitmodules"),
+    "a link and a folder": _link_and_folder,
+    "an end of a line": _one("100644", b"a\nb\x1b[2J"),
+    "no text": _one("100644", b"\xff\xfe"),
+    "a mode that is none": _one("177777", b"a"),
+    "a submodule that is none": _one("160000", b"a"),
+    "no name": _one("100644", b""),
+    "a tree that is cut off": lambda root: _one("100644", b"a")(root)[:-3],
+    "a tree that is none": lambda _: b"x",
+    "a tree that is missing": lambda _: _entry("40000", b"a", "1" * 40),
+    "a file that is missing": lambda _: _entry("100644", b"a", "1" * 40),
+    "a file that is a tree": lambda root: _entry("100644", b"a", _object(root, "tree", b"")),
+    "a million million files": _many,
+}
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_no_tree_of_a_commit_leads_elsewhere(
+    kind: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = _object(place.root, "tree", TREES[kind](place.root))
+    who = "a <a@example> 0 +0000"
+    text = f"tree {tree}\nauthor {who}\ncommitter {who}\n\nx\n"
+    commit = _object(place.root, "commit", text.encode())
+    git(place.root, "update-ref", "refs/heads/main", commit)
+    monkeypatch.setattr("slimbake.host.process.MOST", 1 << 20)
+    monkeypatch.setattr("slimbake.host.git.SECONDS", 1.0)
+    monkeypatch.setattr("slimbake.host.git._WRITING", 1.0)
+    before = sorted(tmp_path.iterdir())
+    repository = GitRepository(place.root)
+    try:
+        assert revision(place.root) in ("", f"{commit}-dirty")
+        repository.snapshot(repository.commit("HEAD"), tmp_path / "snapshot")
+    except SlimbakeError as error:
+        assert error.message.count("\n") < 10
+    assert {*tmp_path.iterdir()} - {*before} <= {tmp_path / "snapshot"}
+    assert not Path("/tmp/slimbake-evil").exists()  # noqa: S108
+
+
+def _alternates(root: Path) -> None:
+    (root / ".git/objects/info").mkdir(exist_ok=True)
+    (root / ".git/objects/info/alternates").write_text("/etc\n/proc/self/root\n")
+
+
+def _endless(name: str) -> Callable[[Path], None]:
+    def place(root: Path) -> None:
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to("/dev/zero")
+
+    return place
+
+
+def _says(name: str, text: str) -> Callable[[Path], None]:
+    def place(root: Path) -> None:
+        if (root / name).is_dir():
+            shutil.rmtree(root / name)
+        (root / name).unlink(missing_ok=True)
+        (root / name).write_text(text)
+
+    return place
+
+
+def _configured(**settings: str) -> Callable[[Path], None]:
+    def place(root: Path) -> None:
+        for name, value in settings.items():
+            git(root, "config", name.replace("__", "."), value)
+
+    return place
+
+
+FORMATS: dict[str, Callable[[Path], None]] = {
+    "a format of the future": _configured(core__repositoryFormatVersion="99"),
+    "an extension that nobody knows": _configured(
+        core__repositoryFormatVersion="1", extensions__evil="true"
+    ),
+    "another store of references": _configured(
+        core__repositoryFormatVersion="1", extensions__refStorage="reftable"
+    ),
+    "another hash": _configured(
+        core__repositoryFormatVersion="1", extensions__objectFormat="sha256"
+    ),
+    "a work tree elsewhere": _configured(core__worktree="/etc"),
+    "no work tree": _configured(core__bare="true"),
+    "objects elsewhere": _alternates,
+    "settings without an end": _endless(".git/config"),
+    "references without an end": _endless(".git/packed-refs"),
+    "an index without an end": _endless(".git/index"),
+    "a HEAD without an end": _endless(".git/HEAD"),
+    "attributes without an end": _endless(".gitattributes"),
+    "settings that include themselves": _configured(include__path="config"),
+    "settings that include a device": _configured(include__path="/dev/zero"),
+    "a HEAD that leads out": _says(".git/HEAD", "ref: refs/heads/../../../../etc/passwd\n"),
+    "a HEAD of a megabyte": _says(".git/HEAD", f"ref: refs/heads/{'a' * 1_000_000}\n"),
+    "an index that is none": _says(".git/index", "DIRC\0\0\0\2" + "\x7f" * 99),
+    "a folder of a process": _says(".git", "gitdir: /proc/self/root\n"),
+    "a folder that is itself": _says(".git", "gitdir: .git\n"),
+    "a folder with a long name": _says(".git", f"gitdir: {'x' * 1_000_000}"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_form_of_a_repository_hangs_or_breaks_git(
+    kind: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FORMATS[kind](place.root)
+    monkeypatch.setattr("slimbake.host.git.SECONDS", 1.0)
+    revision(place.root)
+    try:
+        repository = GitRepository(place.root)
+        repository.tracked()
+        repository.snapshot(repository.commit("HEAD"), tmp_path / "snapshot")
+    except SlimbakeError as error:
+        assert len(error.message) < 2000 and error.message.count("\n") < 10
+
+
+@pytest.mark.parametrize(
+    "word", ["--output=x", "a\0b", "@{" + "9" * 999 + "}", ":/(a*)*b", "\udcff"]
+)
+def test_no_word_is_a_commit(word: str, place: Place) -> None:
+    with pytest.raises(SlimbakeError):
+        GitRepository(place.root).commit(word)
+
+
 def _linked(root: Path) -> None:
     (root / "sub").symlink_to(root.parent / "secret")
 

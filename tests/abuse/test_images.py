@@ -502,7 +502,10 @@ def test_a_forged_layout_is_an_error(
         survey({"one": id_}, Workspace(None))
 
 
-NAMES = ("\x1b[2J", "\0", "\u202e", "\x9b31m", "\r", "\u2066", "\x07", "\ud800")
+NAMES = (
+    *("\x1b[2J", "\0", "\u202e", "\x9b31m", "\r", "\u2066", "\x07", "\ud800"),
+    *("\xad", "\u180e", "\u2069", "\u206f", "\ufffa", "\U000e0041"),
+)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)

@@ -279,6 +279,52 @@ def test_a_file_without_a_sha256_is_named_once(liar: Liar, slimbake: Slimbake, r
     assert done.stderr.count(line) == 1
 
 
+ODD: dict[str, dict[str, Any]] = {
+    "an address of a number": {"url": 7},
+    "no address": {"url": ""},
+    "an address with an end of a line": {"url": f"/files/{FILE}\n--hash=x"},
+    "an address of a terminal": {"url": f"/files/\x1b[2J{FILE}"},
+    "an address of half a character": {"url": f"/files/\ud800{FILE}"},
+    "an address without a host": {"url": "http:///x"},
+    "an address of any port": {"url": f"http://127.0.0.1:99999/{FILE}"},
+    "an address with an account": {"url": f"http://me:hunter2@127.0.0.1:9/{FILE}"},
+    "hashes of a list": {"hashes": ["sha256"]},
+    "a hash of a number": {"hashes": {"sha256": 7}},
+    "a hash that is a path": {"hashes": {"sha256": "../../x"}},
+    "a hash that is cut": {"hashes": {"sha256": "0" * 63}},
+    "a hash with an end of a line": {"hashes": {"sha256": "0" * 63 + "\n"}},
+    "a size below nothing": {"size": -1},
+    "a size of a text": {"size": "9"},
+    "a size with a point": {"size": 1.5},
+    "a size of 30 digits": {"size": 10**30},
+    "a Python that is none": {"requires-python": "\x1b[2J"},
+    "a Python of a megabyte": {"requires-python": ">=3," * 250_000},
+    "a reason of a terminal": {"yanked": "\x1b]0;x\x07\u202e"},
+    "a reason of a megabyte": {"yanked": "x" * 1_000_000},
+    "a time that is none": {"upload-time": "never"},
+    "a file that is a path": {"filename": "../../core-1-py3-none-any.whl"},
+    "a file of another package": {"filename": "leaf-1-py3-none-any.whl"},
+    "sources that are a path": {"filename": "../../core-1.tar.gz"},
+    "a file that is hidden": {"filename": ".core-1.tar.gz"},
+    "metadata of a list": {"core-metadata": [1]},
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_entry_of_an_index_is_named_or_left_out(
+    kind: str, liar: Liar, slimbake: Slimbake, root: Path, tmp_path: Path
+) -> None:
+    liar.entry |= ODD[kind]
+    before = sorted(tmp_path.iterdir())
+    done = slimbake("lock", at=root)
+    assert len(done.stderr) < 10_000
+    assert "hunter2" not in done.stderr
+    if done.code == 0:
+        assert f"--hash=sha256:{sha256(WHEEL)}" in locked(root)
+    made = {path.name for path in tmp_path.iterdir()} - {path.name for path in before}
+    assert made <= {"uv", "wheelhouse"}
+
+
 MB = 1_000_000
 
 

@@ -377,6 +377,19 @@ SOURCES: dict[str, Any] = {
     "two requirements in one": {**BUILT, "requires": ["setuptools\n--index-url http://a"]},
     "a requirement alone": {**BUILT, "requires": "setuptools"},
     "a requirement in lists": {**BUILT, "requires": [["setuptools"]]},
+    "a file of this machine": {**BUILT, "address": "file:///etc/shadow"},
+    "a path for an address": {**BUILT, "address": "/etc/shadow"},
+    "a program of Git's": {**BUILT, "address": f"git+ext::sh -c id@{DIGEST[:40]}"},
+    "a repository by its path": {**BUILT, "address": f"git+/etc@{DIGEST[:40]}"},
+    "a repository of a short address": {**BUILT, "address": f"git+h:x@{DIGEST[:40]}"},
+    "an option for an address": {**BUILT, "address": f"git+--upload-pack=id@{DIGEST[:40]}"},
+    "an option for a commit": {**BUILT, "address": "git+https://h/x@--pathspec-from-file=/etc/a"},
+    "a branch for a commit": {**BUILT, "address": "git+https://h/x@main"},
+    "no commit": {**BUILT, "address": "git+https://h/x"},
+    "a commit that is cut": {**BUILT, "address": f"git+https://h/x@{DIGEST[:39]}"},
+    "another system of versions": {**BUILT, "address": f"hg+https://h/x@{DIGEST[:40]}"},
+    "another scheme": {**BUILT, "address": "ftp://h/x.tar.gz"},
+    "an address with a space": {**BUILT, "address": "https://h/x y"},
     "an address with an end of a line": {**BUILT, "address": "https://a/b\u2028"},
     "a version of two lines": {**BUILT, "version": "1\n2"},
     "a size below nothing": {**BUILT, "bytes": -1},
@@ -389,6 +402,20 @@ SOURCES: dict[str, Any] = {
     "no JSON": "{",
     "a list in lists": "[" * 100_000,
 }
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://h/x.tar.gz#subdirectory=y",
+        f"git+https://h/x.git@{DIGEST[:40]}",
+        f"git+ssh://git@h/x.git@{DIGEST}#subdirectory=y",
+        f"git+file:///srv/x.git@{DIGEST[:40]}",
+    ],
+)
+def test_a_lock_names_an_address_as_a_user_may(address: str) -> None:
+    found = source_of(f"{HEADER}# source {json.dumps({**BUILT, 'address': address})}\n")
+    assert found and found.address == address
 
 
 @pytest.mark.parametrize("kind", SOURCES)

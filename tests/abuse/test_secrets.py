@@ -100,6 +100,11 @@ LINES = {
         'RUN printf \'machine h login me password hunter2\' > ~/.netrc\nCMD ["python", "-m", "api"]'
     ),
     "a variable": 'ENV MYSQL_PWD=hunter2\nCMD ["python", "-m", "api"]',
+    "a volume": 'VOLUME ["/data?token=hunter2x"]\nCMD ["python", "-m", "api"]',
+    "a folder": 'WORKDIR /x?token=hunter2x\nCMD ["python", "-m", "api"]',
+    "a file of a token": 'RUN echo hunter2 > /etc/api_token\nCMD ["python", "-m", "api"]',
+    "a file written in place": 'COPY <<EOF /x\npassword=hunter2\nEOF\nCMD ["python", "-m", "api"]',
+    "an image of an account": 'FROM me:hunter2@registry/x\nCMD ["python", "-m", "api"]',
 }
 
 
@@ -114,3 +119,29 @@ def test_a_secret_of_a_dockerfile_is_neither_written_nor_printed(kind: str, tmp_
     shown = "\n".join((decided.text, *report(decided)))
     assert "hunter2" not in shown
     assert kind == "a variable" or decided.drafts[0].outcome == "kept"
+
+
+PLAIN: dict[str, dict[str, Any]] = {
+    "a further context": {"build": {"context": "api", "additional_contexts": {"x": "URL"}}},
+    "a working folder": {"working_dir": "/x?token=hunter2x"},
+    "a signal": {"stop_signal": "TOKEN=hunter2"},
+    "a volume": {"volumes": ["data:/x?token=hunter2x"]},
+    "a user": {"user": "password=hunter2"},
+    "an alias of an environment": {"environment": ["DB_PASSWORD: hunter2"]},
+    "a nested default": {"environment": {"URL": "${A:-${B:-postgres://me:hunter2@h/d}}"}},
+    "an option of Java": {"environment": {"OPTIONS": "-Dpassword=hunter2"}},
+    "a Dockerfile in place": {
+        "build": {"context": "api", "dockerfile_inline": "FROM python:3.12\nENV TOKEN=hunter2\n"}
+    },
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_secret_of_any_key_is_neither_written_nor_printed(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/Dockerfile").write_text('FROM python:3.11\nCMD ["python", "-m", "api"]\n')
+    (tmp_path / "api/api.py").touch()
+    text = json.dumps({"services": {"api": {"build": "api", **PLAIN[kind]}}})
+    (tmp_path / "compose.yaml").write_text(text.replace("URL", "https://me:hunter2@h/x.git"))
+    decided = start(tmp_path / "services.yaml", InitRequest())
+    assert "hunter2" not in "\n".join((decided.text, *report(decided)))

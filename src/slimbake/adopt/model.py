@@ -37,16 +37,20 @@ RANKS: dict[Rank, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that did not come along, and what to do about it."""
+    """One thing that did not come along, and what to do about it; neither shows a secret."""
 
     rank: Rank
     place: Place
     what: str
     advice: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", hidden(self.what))
+        object.__setattr__(self, "advice", hidden(self.advice))
+
     def __str__(self) -> str:
-        advice = f"\n  {hidden(self.advice)}" if self.advice else ""
-        return f"{self.place}: {hidden(self.what)}{advice}"
+        advice = f"\n  {self.advice}" if self.advice else ""
+        return f"{self.place}: {self.what}{advice}"
 
 
 class KeepError(Exception):

@@ -14,6 +14,7 @@ from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, python
 from slimbake.adopt.model import Copy, KeepError, Note, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
 from slimbake.config.names import IMAGE, PYTHONS
+from slimbake.config.secrecy import hidden
 
 _RUNS_GIT = re.compile(r"""["']git["' ]|^[ \t]*(?:import |from |exec )?git\b""", re.MULTILINE)
 # What installs packages: a RUN with one cannot run as it is.
@@ -81,7 +82,7 @@ class _Reader:
         seen.add(id(self._stage))
         image = self._stage.image
         if not self._origins.has_python(self._stage) or not IMAGE.fullmatch(image):
-            shown = image.partition("@")[0] or "unknown"
+            shown = hidden(image).partition("@")[0] or "unknown"
             what = f"its image is {shown}, and no RUN installs packages of Python"
             raise KeepError(self._stage.place, what, "")
         blockers = self._needs.blockers

@@ -50,6 +50,9 @@ def draft(candidate: Candidate, repository: Repository) -> Draft:
     """What a service becomes."""
     kept = _kept(candidate)
     notes = (*candidate.notes, *_of_compose(candidate.compose))
+    for key in [key for key in kept if _has_secret(kept, key)]:
+        del kept[key]
+        notes += (Note("lost", candidate.origin[0], f"its {key}: it has what may be a secret"),)
     fallback = Draft(
         name=candidate.name,
         origin=candidate.origin,
@@ -211,11 +214,20 @@ def _code(
 
 
 def _expect_no_secret(entry: Entry, place: Place) -> None:
-    for key in ("entrypoint", "command", "healthcheck", "build"):
-        text = " ".join(_texts(entry.get(key, "")))
-        if hidden(text) != text:
+    for key in entry:
+        if _has_secret(entry, key):
             what = f"its {key} has what may be a secret"
             raise KeepError(place, what, "take it from a variable: $NAME in a shell's line")
+
+
+def _has_secret(entry: Entry, key: str) -> bool:
+    """Whether what an entry has under a key looks like a secret. Variables have passed already, each
+    by its name.
+    """
+    if key in ("env", "environment", "args", "dockerfile"):
+        return False
+    text = " ".join(_texts(entry[key]))
+    return hidden(text) != text
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -15,10 +15,15 @@ Raw = dict[str, Any]
 _ENDS = (
     r"password|passwd|passphrase|passcode|pword|pwd|secret|token|credential|webhook|dsn|bearer|salt"
     r"|conn(?:ection)?[_-]?str(?:ing)?"
-    r"|(?:api|access|account|auth|client|encryption|master|priv(?:ate)?|service|signing)[_-]?key"
+    r"|(?<!by)(?<!com)(?<!sur)(?<!tres)pass"  # PGPASS, but no bypass
+    r"|(?:api|access|account|auth|client|encryption|master|priv(?:ate)?|secret|service|session|signing)"
+    r"[._-]?key"
 )
-_WORDS = r"pass|pw|auth|keys?|creds?|sas|pat|pem|pin|[ht]?otp"
-SECRET = re.compile(rf"(?:{_ENDS})s?(?:[_-]|$)|(?:^|[_-])(?:{_WORDS})(?:[_-]|$)", re.I)
+_WORDS = r"pw|auth|keys?|creds?|sas|pat|pem|pin|[ht]?otp"
+_LAST = r"jwt|cookie|hmac|fernet|psk|mnemonic"  # JWT, but not JWT_ALGORITHM
+SECRET = re.compile(
+    rf"(?:{_ENDS})s?(?:[._-]|$)|(?:^|[._-])(?:{_WORDS})(?:[._-]|$)|(?:^|[._-])(?:{_LAST})$", re.I
+)
 _COUNT = re.compile(r"[\d.]{1,6}")  # MAX_TOKENS
 OF_A_FILE = re.compile(r"_FILE$", re.I)  # such a variable names where a value stands
 # What is no secret under any name: nothing, a number, a switch, a reference, a path.
@@ -27,7 +32,8 @@ _PLAIN = re.compile(r"\s*|[\d.]+|true|false|yes|no|on|off|none|\$\{.*\}|(?:/[\w.
 # issuers mark them, and what is long and as mixed as only a machine writes: letters and digits take
 # turns. What is hexadecimal alone is mostly a digest or a commit.
 _VALUE = re.compile(
-    r":/{1,2}[^/\s:@]*:(?!\$@)[^/\s@]+@"
+    r":/{1,2}[^/\s:@]*(?::|%3[Aa])(?!\$@)[^/\s@]+@"
+    r"|(?<![\w./:@-])(?!mailto:)[\w.-]+:(?!\$)[^\s/:@'\"]{3,}@(?!sha\d)[\w-]+[.:/\w]"
     r"|:/{1,2}\w{16,}@"
     r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\bAGE-SECRET-KEY-|\bPuTTY-User-Key"
     r"|\b(?:Bearer|Basic)\s[\w.+/=-]{8}"
@@ -44,16 +50,29 @@ _VALUE = re.compile(
 )
 _WHOLE = re.compile(rf"(?:{_VALUE.pattern})[\w%+/.~=-]*")
 _QUOTE = r"['\"\\]{0,4}"
+# An option or a field such as --api.key, but not --sort-key; `key=` alone is an argument of Python's.
+_OPTION_KEY = (
+    r"(?<=[._-])(?<!sort.)(?<!partition.)(?<!primary.)(?<!foreign.)(?<!group.)(?<!cache.)(?<!public.)"
+    r"(?<!recv.)(?<!fetch.)(?<!host.)key"
+)
+_NAMES = rf"(?:{_ENDS}|(?<![a-z])(?:pw|auth)|{_OPTION_KEY})s?"
+_LINE = r"[^\n|;&]{0,200}"
 # In a text such as a command: what names a secret, and the value behind it. No variable is one, no
 # small number and no path.
 _SAID = re.compile(
-    rf"(?P<before>(?:{_ENDS}|(?<![a-z])(?:pass|pw|auth))s?{_QUOTE}(?:\s?(?:=\s?|:\s)|(?<=['\"]):){_QUOTE}"  # PGPASSWORD=x
-    rf"|\bauthorization{_QUOTE}[:=]\s?{_QUOTE}\w+\s"
-    rf"|(?<!\S){_QUOTE}--?[\w.-]*(?:{_ENDS}|pass|auth)s?{_QUOTE}\s+{_QUOTE}(?!-)"  # --password x
+    rf"(?P<before>{_NAMES}{_QUOTE}(?:\s?(?:=\s?|:\s)|(?<=['\"]):){_QUOTE}"  # PGPASSWORD=x
+    rf"|\bauthorization{_QUOTE}[:=]\s?{_QUOTE}\w+\s|\bcookie{_QUOTE}:\s?{_QUOTE}[\w.-]+="
+    rf"|(?<!\S){_QUOTE}--?[\w.-]*{_NAMES}{_QUOTE}(?:\s+|:){_QUOTE}(?!-)"  # --password x
     rf"|(?<!\S){_QUOTE}(?:-[a-z]{{0,8}}u|--user){_QUOTE}(?:=|\s+)?{_QUOTE}[\w.@-]+:"  # curl -u name:x
     r"|\blogin\s\S{1,100}\spassword\s"  # of a .netrc
+    rf"|\bset\s+[\w./:-]*{_NAMES}{_QUOTE}\s+{_QUOTE}"  # aws configure set aws_secret_access_key x
+    # echo x > token
+    rf"|\b(?:echo|printf)\s+{_QUOTE}(?=[^\n|;&>]{{0,200}}>+\s?[^\s|;&]{{0,200}}(?:{_ENDS}|netrc)\b)"
     r"|\bmysql\w*\s(?:[^\n]{0,200}\s)?-p(?=\w)|\bredis-cli\s(?:[^\n]{0,200}\s)?-a\s"
-    r")(?P<value>(?![${<]|\.{0,2}/[\w.-]*/|\.{1,2}/|\d{1,6}(?:[\s'\",;]|$))[^\s'\"]+)",
+    rf"|\b(?:sshpass|mongo\w*|twine|(?:docker|podman|buildah|nerdctl|oras)\s+login)\s(?:{_LINE}\s)?-p\s*"
+    rf"|\bhtpasswd\s(?={_LINE}-\w*b){_LINE}\s"
+    r")(?P<value>(?![${<]|\.{0,2}/[\w.-]*(?:[/\s'\"]|$)|\.{1,2}/"
+    r"|[\w.-]{1,100}\.(?:pem|key|crt)(?:[\s'\"]|$)|\d{1,6}(?:[\s'\",;]|$))[^\s'\"]+)",
     re.I,
 )
 _REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::?[-?+](?P<default>[^${}]*))?\}|\$\w+")

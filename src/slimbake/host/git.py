@@ -185,7 +185,10 @@ class GitRepository:
         # Of submodules Git itself would ask their own Git, with all that their settings say.
         options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
         changes = self._run("status", *options, patience=_WRITING)
-        if changes.stdout or any(each.endswith("-dirty") for each in self._submodule_revisions()):
+        # Of a commit that Git cannot compare nobody knows that the files are the same.
+        if not changes.ok or changes.stdout:
+            return f"{commit}-dirty"
+        if any(each.endswith("-dirty") for each in self._submodule_revisions()):
             return f"{commit}-dirty"
         return commit
 

@@ -42,6 +42,7 @@ _REFUSED = re.compile(
 )
 # uv is found by them: filled by two threads at once, Python 3.11 gives one of them half of it.
 sysconfig.get_config_vars()
+_LONG_LINE = 8000  # characters of what uv says that are kept
 _LONGEST = 3600.0  # seconds: a slow index ends, and so does a build for what sources depend on
 # What an index sends, uv keeps in memory and in its cache. It takes 0.3 GB for a lock of 200 packages.
 _LIMITS = {kernel.DATA: 4 << 30, kernel.FILE_SIZE: 4 << 30}  # bytes
@@ -145,7 +146,9 @@ class PipCompile:
                 " `slimbake doctor` shows the indexes that this machine uses",
             )
         if not done.ok:
-            raise _failure(done.stderr.strip(), self._torch)
+            # An index may give a reason of megabytes.
+            said = [line[:_LONG_LINE] for line in done.stderr.strip().split("\n")]
+            raise _failure("\n".join(said), self._torch)
 
     def _options(self, output: Path, constraints: Sequence[str]) -> list[str]:
         """The options of uv that say what may be chosen, and from where. Constraints are written

@@ -39,7 +39,11 @@ _FIELDS = {
     "file": re.compile(r"[^\x00-\x20/\\.\x7f-\U0010ffff][ -.0-[\]-~]*"),  # of no other folder
     "sha256": re.compile(r"[0-9a-f]{64}"),
     "bytes": re.compile(r"\d{1,15}", re.ASCII),
-    **dict.fromkeys(("address", "asked", "requires"), _TEXT),
+    # A commit is none of a branch's names and no option of Git's.
+    "address": re.compile(
+        r"https?://[!-~]+|git\+(?:https?|ssh|git|file)://[!-~]+@[0-9a-f]{40}(?:[0-9a-f]{24})?(?:#[!-~]*)?"
+    ),
+    **dict.fromkeys(("asked", "requires"), _TEXT),
 }
 
 _SHOWN = 200  # characters of a line that is none

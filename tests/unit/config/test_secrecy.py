@@ -63,9 +63,11 @@ def test_what_is_plain_is_none(kind: str) -> None:
 
 NAMES = """SSH_PASSPHRASE SENTRY_DSN ALERT_WEBHOOK BEARER PGPASSWORD MYSQL_PWD DB_PASS ACCESSKEY API_KEYS
 SMTP_PASS AUTH_TOKENS MINIO_ROOT_PASSWORD APIKEY PRIVATE_KEY CLIENT_SECRET RABBITMQ_DEFAULT_PASS BASIC_AUTH
-DB_CREDENTIALS SVC_CREDS HF_TOKEN awsSecretAccessKey DB_PW GITHUB_PAT TLS_PEM CONNECTION_STRING PRIVKEY TOKENSALT LOGIN_PIN"""
+DB_CREDENTIALS SVC_CREDS HF_TOKEN awsSecretAccessKey DB_PW GITHUB_PAT TLS_PEM CONNECTION_STRING PRIVKEY TOKENSALT LOGIN_PIN
+PGPASS dbpass MYPASS SESSION_COOKIE JWT WEBHOOK_HMAC FERNET WIFI_PSK WALLET_MNEMONIC spring.datasource.password
+api.key SECRETKEY SESSIONKEY"""
 NO_NAMES = """TOKENIZERS_PARALLELISM KEYCLOAK_URL PASSENGER_PORT AUTHOR MONKEY COMPASS KEYSPACE BYPASS_CACHE
-KEYBOARD SASL_MECHANISM MAX_LENGTH"""
+KEYBOARD SASL_MECHANISM MAX_LENGTH JWT_ALGORITHM COOKIE_DOMAIN SURPASS BYPASS TRESPASS"""
 
 
 @pytest.mark.parametrize("name", NO_NAMES.split())
@@ -98,6 +100,23 @@ HIDDEN = {
     "mysqladmin ping -phunter2": "mysqladmin ping -p***",
     "machine h login me password hunter2": "machine h login me password ***",
     "built from https:/me:hunter2@x": "built from https***",
+    "api --secret-key hunter2": "api --secret-key ***",
+    "api --api.key=hunter2": "api --api.key=***",
+    "api --key 'hunter2'": "api --key '***'",
+    "api --pw hunter2": "api --pw ***",
+    "api --access-token:hunter2": "api --access-token:***",
+    "psql me:hunter2@db/app": "psql ***",
+    "psql postgres://me%3Ahunter2@db": "psql postgres***",
+    "curl -H 'Cookie: session=hunter2'": "curl -H 'Cookie: session=***'",
+    "aws configure set aws_secret_access_key hunter2": (
+        "aws configure set aws_secret_access_key ***"
+    ),
+    "echo hunter2 > ~/.pgpass && id": "echo *** > ~/.pgpass && id",
+    "printf '%s' hunter2 >>/run/api_token": "printf '***' hunter2 >>/run/api_token",
+    "sshpass -p hunter2 ssh h": "sshpass -p *** ssh h",
+    "docker login -u me -p hunter2 reg": "docker login -u me -p *** reg",
+    "mongosh -u me -p hunter2": "mongosh -u me -p ***",
+    "htpasswd -bc /etc/users admin hunter2": "htpasswd -bc /etc/users admin ***",
 }
 SHOWN = """api --password ${PASSWORD}
 api --password=$PW
@@ -107,6 +126,14 @@ api --max-tokens 512
 gunicorn --keyfile key.pem
 curl -f http://localhost:8000/health
 api --key /k
+api --sort-key=name --partition-key user
+apt-key adv --recv-keys ABCDEF
+python -c "print(sorted('ab', key=len))"
+docker run -p 80:80 x
+set -a; echo ready > /tmp/done
+pip install git+ssh://git@github.com/org/repo@v1.0
+FROM ghcr.io/org/repo:1.2@sha256:0123
+mailto:somebody@example.com
 api --token ./file --auth {AUTH}
 torch-2.4.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
 Meta-Llama-3-8B-Instruct-Q4_K_M.gguf 20240101T000000Z

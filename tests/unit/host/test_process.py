@@ -12,6 +12,7 @@ from tests.patience import far_enough, wait_for
 
 from slimbake.console import Console
 from slimbake.errors import SetupError
+from slimbake.host import process
 from slimbake.host.files import exclusively, write_atomically
 from slimbake.host.process import TIMED_OUT, execute
 
@@ -85,3 +86,23 @@ def _has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_process_that_writes_without_an_end_is_ended(
+    stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "MOST", 1 << 20)
+    with pytest.raises(SetupError, match="sh writes more than 1,048,576 bytes"):
+        process.execute(["sh", "-c", f"exec yes >&{stream}"], timeout=60)
+
+
+@pytest.mark.parametrize("word", ["a\0b", "a" * 10_000_000])
+def test_a_word_that_is_no_argument_is_named(word: str) -> None:
+    with pytest.raises(SetupError, match="true cannot be started"):
+        process.execute(["true", word])
+
+
+def test_a_text_that_nobody_reads_is_no_fault() -> None:
+    assert process.execute(["true"], stdin="a" * 10_000_000).ok
+    assert process.execute(["cat"], stdin="a" * 1_000_000).stdout == "a" * 1_000_000
