@@ -7,13 +7,15 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Iterator
+from itertools import pairwise
 
 from slimbake.adopt.commands import Commands, Needs, UnknownError, UnreadRun
 from slimbake.adopt.dockerfile import OF_PLATFORM, absolute
 from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
-from slimbake.config.names import IMAGE, PYTHONS
+from slimbake.config.names import IMAGE
 
 _RUNS_GIT = re.compile(r"""["']git["' ]|^[ \t]*(?:import |from |exec )?git\b""", re.MULTILINE)
 # What installs packages: a RUN with one cannot run as it is.
@@ -39,7 +41,8 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     needs.steps = reader.read(set())
     if needs.steps and not needs.image:
         # Such a RUN needs what its own image has, so the service starts from that.
-        if python_of(stage.image) in PYTHONS and "alpine" not in stage.image:
+        # One with a Python that slimbake does not have is replaced by one with the service's.
+        if python_of(stage.image) and "alpine" not in stage.image:
             needs.image = stage.image
         else:
             needs.blockers += [step.unknown for step in needs.steps]
@@ -202,7 +205,7 @@ class _Reader:
         unknown: dict[str, KeepError] = {}  # by its text
         others: list[KeepError] = []
         try:
-            found = _steps(run)
+            found = self._steps(run)
         except UnreadableError as error:
             others.append(commands.needs_shell(error))
         except OnlyAShellError as error:
@@ -245,17 +248,35 @@ class _Reader:
         for name, value in run.values.items():
             if name in text and OF_PLATFORM.search(value) and value != f"${name}":
                 return ""
-        words = {*re.split(r"[\s;&|()\"']+", text)}
-        if "make " in text:
-            words.add("Makefile")
-        for word in words:
-            file = self._origins.of(self._stage, absolute(run.workdir, word), run.place.line)
-            if INSTALLS.search(self._repository.text(file) or ""):  # a script
-                return ""
-        return text
+        return "" if any(map(INSTALLS.search, self._scripts(run, text))) else text
 
+    def _scripts(self, run: Run, text: str) -> Iterator[str]:
+        """The texts of files of the repository that a RUN names, or that `make` reads."""
+        words = re.split(r"[\s;&|()\"']+", text)
+        folders = [run.workdir]
+        for word, other in pairwise(words):
+            if word == "cd":
+                folders.append(absolute(run.workdir, other))
+        if "make" in words:
+            words.append("Makefile")
+        for folder in folders:
+            for word in words:
+                file = self._origins.of(self._stage, absolute(folder, word), run.place.line)
+                yield self._repository.text(file) or ""
 
-def _steps(run: Run) -> list[Step]:
-    if run.exact:
-        return [Step(list(run.exact), run.workdir, run.values)]
-    return steps(run.text, run.workdir, run.values)
+    def _steps(self, run: Run) -> list[Step]:
+        """The commands of a RUN. Raises OnlyAShellError."""
+        if run.exact:
+            return [Step(list(run.exact), run.workdir, run.values)]
+
+        def has(path: str) -> bool | None:
+            """Whether the image has a file then; None where a RUN may have made it."""
+            path = absolute("/", path)
+            folder = posixpath.dirname(path)
+            if self._origins.of(self._stage, path, run.place.line):
+                return True
+            if self._origins.of(self._stage, folder, self._commands.unread_line):
+                return None
+            return False if self._origins.of(self._stage, folder, run.place.line) else None
+
+        return steps(run.text, run.workdir, run.values, has)
