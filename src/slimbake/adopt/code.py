@@ -18,7 +18,7 @@ from slimbake.plan.targets import NOT_CODE
 APP = "/app"
 IGNORE = ".dockerignore"
 # What may name where the code is.
-_SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf")
+_SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf", ".json", ".yaml", ".yml")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
 _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
 # Where a link may hide something, or be hidden. A file may replace one of the system's.

@@ -117,8 +117,9 @@ class Needs:
         """A pattern for paths of packages in an image of today: slimbake has them elsewhere."""
         folders = [r"/[\w./-]+-packages"]
         for folder in sorted(self.environments):
-            if not folder.startswith("/usr"):
-                folders.append(re.escape(folder))
+            if folder not in ("/usr", "/usr/local"):
+                name = re.escape(posixpath.basename(folder))
+                folders += [re.escape(folder), rf"(?:\./)?{name}/(?:bin|lib)"]
         return rf"(?<![\w./-])(?:{'|'.join(folders)})(?![\w.-])[\w./-]*"
 
 
@@ -339,6 +340,7 @@ class Commands:
     def _listed(self, value: str) -> None:
         """A requirements file, by its path in the image."""
         path = absolute(self._workdir, value)
+        self._expect_plain_build(value)
         if path in self._needs.made:
             self._needs.requirements |= dict.fromkeys(self._needs.made[path])
             return
@@ -365,6 +367,7 @@ class Commands:
         """A package, by its name, its address, or its folder."""
         if _LOGIN.search(word):
             raise self._keep("a package is of an address with a login", "give uv the login")
+        self._expect_plain_build(word)
         bare, bracket, extras = word.partition("[")
         has_slash = "/" in bare and "://" not in word and "@" not in word
         if has_slash or word.startswith((".", "/")):
@@ -378,12 +381,15 @@ class Commands:
         if name not in INSTALLERS and not name.startswith("poetry-"):
             self._needs.requirements[word] = None
 
-    def _project(self, path: str, extras: str, word: str) -> None:
-        folder = self._folder(path)
+    def _expect_plain_build(self, word: str) -> None:
+        """Raise KeepError where variables of this RUN alone may change how a package is built."""
         for name, value in self._values.items():
-            if self._before.get(name) != value and not re.match("(?:PIP|UV)_", name):
+            if self._before.get(name) != value and not re.match("(?:PIP|UV|DEBIAN)_", name):
                 what = f"{name} is set for this RUN alone, and may change how {word} is built"
                 raise self._keep(what, "let its build do without")
+
+    def _project(self, path: str, extras: str, word: str) -> None:
+        folder = self._folder(path)
         if not folder:
             raise self._keep(f"the repository has no project to install as {word}", "copy it")
         self._needs.files[joined(folder, "pyproject.toml")] = None

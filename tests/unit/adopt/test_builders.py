@@ -69,6 +69,7 @@ CMD = 'CMD ["python", "main.py"]\n'
         ("RUN make packages\n", "Dockerfile:4: RUN make packages"),
         ("RUN cd lib && make packages\n", "Dockerfile:4: RUN make packages"),
         ("RUN A=1 pip install .\n", "Dockerfile:4: A is set for this RUN alone"),
+        ("RUN A=1 pip install x\n", "Dockerfile:4: A is set for this RUN alone"),
         ("ARG TARGETARCH\nENV ARCH=$TARGETARCH\n", "Dockerfile:1: ENV ARCH is another on each"),
         (
             "ARG TARGETARCH\nARG A=x-$TARGETARCH\nRUN get $A\n",

@@ -137,9 +137,11 @@ def test_a_step_runs_in_the_image_of_the_services_python(tmp_path: Path) -> None
 
 
 def test_a_step_has_the_programs_of_an_environment_on_its_path(tmp_path: Path) -> None:
-    lines = "RUN python -m venv /venv\nENV A=1\nRUN /venv/bin/python fetch.py\n"
-    [step] = entry(tmp_path, f"{HEAD}{lines}{CMD}")["build"]
-    assert step["run"][2] == "python fetch.py"
+    lines = "RUN python -m venv /venv\nENV A=/usr/local/bin/x\n"
+    lines += "RUN /venv/bin/python fetch.py -o /usr/local/bin/x\n"
+    found = entry(tmp_path, f"{HEAD}{lines}{CMD}")
+    assert found["build"][0]["run"][2] == "python fetch.py -o /usr/local/bin/x"
+    assert found["env"] == {"A": "/usr/local/bin/x"}
 
 
 def test_debian_packages_of_a_source_that_a_run_adds_are_installed_as_today(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_files_of_packages_by_their_places_keep_the_dockerfile(
     assert reason in why(tmp_path, f"{head}{line}\n{CMD}")
 
 
-@pytest.mark.parametrize("line", [". /venv/bin/activate", "/venv/bin/uvicorn main:app"])
+@pytest.mark.parametrize("line", [". /venv/bin/activate", "/venv/bin/uvicorn x", "venv/bin/x"])
 def test_a_script_that_needs_an_environment_keeps_the_dockerfile(tmp_path: Path, line: str) -> None:
     files = {**FILES, "run.sh": f"#!/bin/sh\n{line}\n"}
     text = f'{HEAD}RUN python -m venv /venv\nCMD ["./run.sh"]\n'
@@ -942,3 +944,8 @@ def test_a_dockerfile_without_an_end_is_kept(tmp_path: Path) -> None:
         why(tmp_path, HEAD + "ENV A=b\n" * 999 + CMD)
         == "Dockerfile:1001: more than 1,000 instructions"
     )
+
+
+def test_a_command_for_the_entrypoint_of_its_image_keeps_the_dockerfile(tmp_path: Path) -> None:
+    text = 'FROM lambda/python\nRUN pip install fastapi\nCMD ["app.handler"]\n'
+    assert "app.handler is no program" in why(tmp_path, text)
