@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 from slimbake.adopt.commands import lists_packages
 from slimbake.adopt.files import Pair, below, common, joined
 from slimbake.adopt.model import Build, KeepError, Place, Repository
+from slimbake.config.naming import HOME, NONROOT_HOME
 from slimbake.host.dockerignore import Ignore
 from slimbake.plan.targets import NOT_CODE
 
 APP = "/app"
 IGNORE = ".dockerignore"
 # What may name where the code is.
-_SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf")
+_SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf", ".json", ".yaml", ".yml")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
 _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
 # Where a link may hide something, or be hidden. A file may replace one of the system's.
-_TAKEN = re.compile(r"/(?:root|home|tmp|proc|sys|dev|run|weights|opt/slimbake)(?:/|$)")
+_TAKEN = re.compile(
+    rf"(?:/home|(?:/root|/tmp|/proc|/sys|/dev|/run|/weights|/opt/slimbake|{HOME}|{NONROOT_HOME})(?:/.*)?)"
+)
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
 
@@ -259,7 +262,7 @@ def _links(
 
 def _expect_free(place: str, target: str, error: KeepError) -> None:
     """Raise the error where no link can lie at `place`: the code is there, or a container hides it."""
-    if below(APP, place) or below(target, place) or _TAKEN.match(place):
+    if below(APP, place) or below(target, place) or _TAKEN.fullmatch(place):
         raise error
 
 

@@ -113,6 +113,15 @@ class Needs:
             return True
         return re.search(r"/site-packages|/\.?(?:local|venv)(?:/|$)", path) is not None
 
+    def path_of_packages(self) -> str:
+        """A pattern for paths of packages in an image of today: slimbake has them elsewhere."""
+        folders = [r"/[\w./-]+-packages"]
+        for folder in sorted(self.environments):
+            if folder not in ("/usr", "/usr/local"):
+                name = re.escape(posixpath.basename(folder))
+                folders += [re.escape(folder), rf"(?:\./)?{name}/(?:bin|lib)"]
+        return rf"(?<![\w./-])(?:{'|'.join(folders)})(?![\w.-])[\w./-]*"
+
 
 class Commands:
     """Takes what the commands of a stage install into `needs`."""
@@ -160,11 +169,10 @@ class Commands:
         if program in RUNNERS and rest[:1] == ["run"] and len(rest) > 1:
             self._step(rest[1:], unsure)
             return
-        if program == "chmod" and self._changes_copy(rest):
-            raise self._unknown()
-        if self._fetches(rest) or self._is_installer(program, [*command[:1], *rest]):
+        if program == "find" and "-exec" in rest:
+            self._step(rest[rest.index("-exec") + 1 :], unsure)
             return
-        if _HARMLESS.fullmatch(program) or {"--version", "--help"} & {*rest}:
+        if self._is_harmless(program, [*command[:1], *rest]):
             return
         if unsure:
             raise self.needs_shell(unsure)
@@ -180,6 +188,17 @@ class Commands:
         if program in INSTALLERS:
             raise self._keep(f"RUN {self._text}", "install packages without it")
         raise self._unknown()
+
+    def _is_harmless(self, program: str, command: Sequence[str]) -> bool:
+        """Whether a command leaves nothing that an image needs, or brings only what slimbake installs
+        with. Raises UnknownError for one that changes the mode of a file that is copied.
+        """
+        arguments = list(command[1:])
+        if program == "chmod" and self._changes_copy(arguments):
+            raise self._unknown()
+        if self._fetches(arguments) or self._is_installer(program, [*command]):
+            return True
+        return bool(_HARMLESS.fullmatch(program) or {"--version", "--help"} & {*arguments})
 
     def _changes_copy(self, paths: list[str]) -> bool:
         """Whether one of these paths is, or has, a file that comes from another stage or image."""
@@ -321,6 +340,7 @@ class Commands:
     def _listed(self, value: str) -> None:
         """A requirements file, by its path in the image."""
         path = absolute(self._workdir, value)
+        self._expect_plain_build(value)
         if path in self._needs.made:
             self._needs.requirements |= dict.fromkeys(self._needs.made[path])
             return
@@ -347,6 +367,7 @@ class Commands:
         """A package, by its name, its address, or its folder."""
         if _LOGIN.search(word):
             raise self._keep("a package is of an address with a login", "give uv the login")
+        self._expect_plain_build(word)
         bare, bracket, extras = word.partition("[")
         has_slash = "/" in bare and "://" not in word and "@" not in word
         if has_slash or word.startswith((".", "/")):
@@ -360,12 +381,15 @@ class Commands:
         if name not in INSTALLERS and not name.startswith("poetry-"):
             self._needs.requirements[word] = None
 
-    def _project(self, path: str, extras: str, word: str) -> None:
-        folder = self._folder(path)
+    def _expect_plain_build(self, word: str) -> None:
+        """Raise KeepError where variables of this RUN alone may change how a package is built."""
         for name, value in self._values.items():
-            if self._before.get(name) != value and not re.match("(?:PIP|UV)_", name):
+            if self._before.get(name) != value and not re.match("(?:PIP|UV|DEBIAN)_", name):
                 what = f"{name} is set for this RUN alone, and may change how {word} is built"
                 raise self._keep(what, "let its build do without")
+
+    def _project(self, path: str, extras: str, word: str) -> None:
+        folder = self._folder(path)
         if not folder:
             raise self._keep(f"the repository has no project to install as {word}", "copy it")
         self._needs.files[joined(folder, "pyproject.toml")] = None
@@ -456,8 +480,7 @@ class Commands:
     def _debian(self, word: str) -> None:
         """Take a package of Debian."""
         if any(_APT_SOURCE.search(step.text) for step in self.unread):
-            what = "its Debian packages may be of a source that a RUN adds"
-            raise self._keep(what, "build from an image that has them")
+            raise self._unknown()
         name = word.partition("=")[0].partition(":")[0]
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
             raise self._keep(f"apt-get install {word}", "name Debian packages")
@@ -505,9 +528,12 @@ class Commands:
         return True
 
     def _link(self, arguments: list[str]) -> bool:
-        """Images have a Python of their own: links to one, or to what installs packages, may go."""
-        programs = re.compile(rf"(?:python|pip)[\d.]*|{'|'.join(sorted(INSTALLERS))}")
-        names = [posixpath.basename(word) for word in arguments if word.startswith("/")]
+        """Images have a Python of their own: links to one, or to what installs packages, may go, as
+        may other places of such a program.
+        """
+        programs = re.compile(rf"(?:python|pip)[\d.]*|uvx|{'|'.join(sorted(INSTALLERS))}")
+        paths = [word for word in arguments if word.startswith("/")]
+        names = [posixpath.basename(path) for path in paths if not path.endswith("/")]
         return bool(names) and all(map(programs.fullmatch, names))
 
     def _git(self, arguments: list[str]) -> bool:
@@ -529,6 +555,8 @@ _PROGRAMS: Mapping[str, Callable[[Commands, list[str]], bool]] = {
     "useradd": Commands._users,
     "adduser": Commands._users,
     "ln": Commands._link,
+    "cp": Commands._link,
+    "mv": Commands._link,
     "update-alternatives": Commands._link,
     "git": Commands._git,
 }

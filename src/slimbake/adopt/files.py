@@ -6,7 +6,7 @@ import math
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slimbake.adopt.dockerfile import find
 from slimbake.adopt.model import Build, Copy, KeepError, Place, Repository, Stage
@@ -73,13 +73,14 @@ class Origins:
         of stages that have it. Raises KeepError for a source that is not there.
         """
         if id(stage) not in self._known:
-            self._known[id(stage)] = []
             pairs: list[Pair] = []
+            self._known[id(stage)] = pairs  # those of the lines before, while they are read
             for copy in stage.copies:
+                if self.of(stage, copy.target, copy.place.line) in self._repository.folders:
+                    copy = replace(copy, folder=True)
                 pairs += self._copied(copy)
             for name, copy in stage.takes:
                 pairs += self._taken(name, copy)
-            self._known[id(stage)] = pairs
         return self._known[id(stage)]
 
     def builder(self, name: str) -> Stage | None:

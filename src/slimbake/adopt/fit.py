@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from slimbake.adopt.files import python_of
 from slimbake.adopt.model import Draft, Entry, Note, Place, Rank
 from slimbake.config import manifest
 from slimbake.config.names import PYTHONS
@@ -109,6 +110,10 @@ def with_python(drafts: Iterable[Draft], fleet: str) -> list[Draft]:
             advice = "`slimbake lock` and the start check tell whether it works"
             note = Note("breaks", draft.origin[-1], what, advice)
             draft = replace(draft, notes=(*draft.notes, note))
+        image = draft.entry.get("from", "")
+        if python_of(image) not in (None, version):
+            image = re.sub(r"3\.\d+(?:\.\d+)?", version, image.partition("@")[0], count=1)
+            draft = replace(draft, entry={**draft.entry, "from": image})
         if version != fleet:
             draft = replace(draft, entry={"python": version, **draft.entry})
         result.append(draft)

@@ -7,13 +7,15 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Iterator
+from itertools import pairwise
 
 from slimbake.adopt.commands import Commands, Needs, UnknownError, UnreadRun
 from slimbake.adopt.dockerfile import OF_PLATFORM, absolute
 from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Repository, Run, Stage
 from slimbake.adopt.shell import OnlyAShellError, Step, UnreadableError, steps, without_comments
-from slimbake.config.names import IMAGE, PYTHONS
+from slimbake.config.names import IMAGE
 from slimbake.config.secrecy import hidden
 
 _RUNS_GIT = re.compile(r"""["']git["' ]|^[ \t]*(?:import |from |exec )?git\b""", re.MULTILINE)
@@ -40,7 +42,8 @@ def needs_of(stage: Stage, origins: Origins, repository: Repository) -> Needs:
     needs.steps = reader.read(set())
     if needs.steps and not needs.image:
         # Such a RUN needs what its own image has, so the service starts from that.
-        if python_of(stage.image) in PYTHONS and "alpine" not in stage.image:
+        # One with a Python that slimbake does not have is replaced by one with the service's.
+        if python_of(stage.image) and "alpine" not in stage.image:
             needs.image = stage.image
         else:
             needs.blockers += [step.unknown for step in needs.steps]
@@ -76,36 +79,43 @@ class _Reader:
         self._commands = Commands(stage, origins, repository, needs, last=last)
 
     def read(self, seen: set[int]) -> list[UnreadRun]:
-        """Read the stage, and return what of it runs as it is. `seen`: the stages that were read.
-        Raises KeepError for one that is not Python.
+        """Read the stage into the needs and their blockers. Returns each RUN that is not understood:
+        it can only run as it is. The stage is added to `seen`, the ids of those that were read.
+
+        Raises KeepError for a stage that is not Python.
         """
         seen.add(id(self._stage))
+        self._read_image()
+        blockers = self._needs.blockers
+        blockers += self._stage.odd
+        for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
+            if folder := self._stage.env.get(name):
+                self._needs.environments.add(absolute("/", folder))
+        self._read_builders(seen)
+        # Where builders could not be read, a file of theirs that is not known says nothing new.
+        builders_are_read = not blockers
+        for name, copy in self._stage.takes:
+            try:
+                self._take(name, copy)
+            except KeepError as error:
+                if builders_are_read:
+                    blockers.append(error)
+        for run in self._stage.runs:
+            self._run(run)
+        return self._commands.unread
+
+    def _read_image(self) -> None:
+        """What the stage's image has: Python alone, compilers with it, or more that is needed."""
         image = self._stage.image
         if not self._origins.has_python(self._stage) or not IMAGE.fullmatch(image):
             shown = hidden(image).partition("@")[0] or "unknown"
             what = f"its image is {shown}, and no RUN installs packages of Python"
             raise KeepError(self._stage.place, what, "")
-        blockers = self._needs.blockers
-        blockers += self._stage.odd
         if python_of(image) is None and not UV.search(image):
             if self._last:
                 self._needs.image = image
-        elif not re.search("slim|alpine", image):  # such an image has compilers
+        elif not re.search("slim|alpine", image):  # Python's and uv's other images have compilers
             self._needs.wheels["build-essential"] = None
-        for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"):
-            if folder := self._stage.env.get(name):
-                self._needs.environments.add(absolute("/", folder))
-        self._read_builders(seen)
-        is_read = not blockers  # else what its builders make is not known either
-        for name, copy in self._stage.takes:
-            try:
-                self._take(name, copy)
-            except KeepError as error:
-                if is_read:
-                    blockers.append(error)
-        for run in self._stage.runs:
-            self._run(run)
-        return self._commands.unread
 
     def _read_builders(self, seen: set[int]) -> None:
         """Read the stages of Python that this one copies from."""
@@ -203,7 +213,7 @@ class _Reader:
         unknown: dict[str, KeepError] = {}  # by its text
         others: list[KeepError] = []
         try:
-            found = _steps(run)
+            found = self._steps(run)
         except UnreadableError as error:
             others.append(commands.needs_shell(error))
         except OnlyAShellError as error:
@@ -219,7 +229,7 @@ class _Reader:
             except KeepError as error:
                 others.append(error)
         if run.secret:
-            what = "a RUN reads a secret: its packages may be of an index with a login"
+            what = "a RUN reads a secret, so its packages may be of an index with a login"
             advice = "give uv the login on each machine that builds"
             others.append(KeepError(run.place, what, advice))
         reasons = list(unknown.values())[:1]
@@ -246,17 +256,35 @@ class _Reader:
         for name, value in run.values.items():
             if name in text and OF_PLATFORM.search(value) and value != f"${name}":
                 return ""
-        words = {*re.split(r"[\s;&|()\"']+", text)}
-        if "make " in text:
-            words.add("Makefile")
-        for word in words:
-            file = self._origins.of(self._stage, absolute(run.workdir, word), run.place.line)
-            if INSTALLS.search(self._repository.text(file) or ""):  # a script
-                return ""
-        return text
+        return "" if any(map(INSTALLS.search, self._scripts(run, text))) else text
 
+    def _scripts(self, run: Run, text: str) -> Iterator[str]:
+        """The texts of files of the repository that a RUN names, or that `make` reads."""
+        words = re.split(r"[\s;&|()\"']+", text)
+        folders = [run.workdir]
+        for word, other in pairwise(words):
+            if word == "cd":
+                folders.append(absolute(run.workdir, other))
+        if "make" in words:
+            words.append("Makefile")
+        for folder in folders:
+            for word in words:
+                file = self._origins.of(self._stage, absolute(folder, word), run.place.line)
+                yield self._repository.text(file) or ""
 
-def _steps(run: Run) -> list[Step]:
-    if run.exact:
-        return [Step(list(run.exact), run.workdir, run.values)]
-    return steps(run.text, run.workdir, run.values)
+    def _steps(self, run: Run) -> list[Step]:
+        """The commands of a RUN. Raises OnlyAShellError."""
+        if run.exact:
+            return [Step(list(run.exact), run.workdir, run.values)]
+
+        def has(path: str) -> bool | None:
+            """Whether the image has a file then; None where a RUN may have made it."""
+            path = absolute("/", path)
+            folder = posixpath.dirname(path)
+            if self._origins.of(self._stage, path, run.place.line):
+                return True
+            if self._origins.of(self._stage, folder, self._commands.unread_line):
+                return None
+            return False if self._origins.of(self._stage, folder, run.place.line) else None
+
+        return steps(run.text, run.workdir, run.values, has)

@@ -165,13 +165,13 @@ class Own:
             if not words:
                 text = _RUNNER.sub(lambda found: "python " if found[1] else "", command.words[0])
                 words = (posixpath.basename(command.shell[0]), *command.shell[1:], text)
-        arguments = [self._moved(word) for word in words]
+        arguments = [self.moved(word).removeprefix("/usr/local/bin/") for word in words]
         return self._started(arguments, command.place) if first else arguments
 
-    def _moved(self, text: str) -> str:
+    def moved(self, text: str) -> str:
         """A text with its paths as slimbake's image has them; programs are on PATH."""
         text = self.code.moved(text)
-        environments = self._needs.environments | {"/usr/local", "/root/.local"}
+        environments = (self._needs.environments | {"/root/.local"}) - {"/usr/local"}
         folders = set(environments)
         for folder in environments:
             folders.add(self.code.moved(folder))
@@ -243,6 +243,9 @@ class Own:
         if program.startswith(("/", "./")) and not of_the_system:
             what = f"{program} is no file of the repository"
             raise KeepError(place, what, "copy it from there")
+        if re.match(r"-|\w+\.\w", program):
+            what = f"{program} is no program, and may be for an ENTRYPOINT of its image"
+            raise KeepError(place, what, "start the program itself")
         return [program, *rest]
 
     def _source(self, word: str) -> str:
@@ -284,7 +287,8 @@ class Own:
         """
         self._shell = self.script = True
         runner = rf"(?<![\w./-])(?:(?:{'|'.join(RUNNERS)}) run|pip3? install)\b"
-        if match := re.search(runner, text):
+        absent = rf"{runner}|(?:\.|source) \S*\bactivate\b|{self._needs.path_of_packages()}"
+        if match := re.search(absent, text):
             raise KeepError(place, f"`{match[0]}`: the image does not have it", "start the program")
         if self._needs.image:
             return
@@ -312,7 +316,7 @@ class Own:
                 advice = f"`environment: {{{name}: ${{{name}}}}}` takes it from the shell"
                 self.notes.append(Note("lost", self._stage.place, what, advice))
                 continue
-            variables[name] = self._moved(value)
+            variables[name] = self.moved(value)
         paths = variables.get("PYTHONPATH", "").split(":")
         for folder in self._needs.checkouts:
             if self.code.context and below(folder, self.code.context):

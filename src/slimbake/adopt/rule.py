@@ -132,7 +132,7 @@ def _own(
     entry = own.entry(code)
     if needs.image:
         entry["from"] = needs.image
-    steps = [_build_step(step, stage, own.code) for step in needs.steps]
+    steps = [_build_step(step, stage, own) for step in needs.steps]
     if code.links:
         steps.insert(0, _links(code.links))
     if steps:
@@ -142,6 +142,7 @@ def _own(
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), own.code)
     _expect_no_secret(entry, stage.place)
+    _expect_no_packages(entry, needs, stage.place)
     torch, torch_notes = _torch(needs, stage, compose, repository)
     if torch != CPU:
         entry["torch"] = torch
@@ -230,6 +231,18 @@ def _has_secret(entry: Entry, key: str) -> bool:
     return hidden(text) != text
 
 
+def _expect_no_packages(entry: Entry, needs: Needs, place: Place) -> None:
+    """Raise KeepError where a text names a file of installed packages: slimbake has them elsewhere."""
+    for key in ("entrypoint", "command", "healthcheck", "build", "env", "environment"):
+        text = " ".join(_texts(entry.get(key, "")))
+        pattern = r"[\w./-]+-packages/[\w./-]+"
+        if key == "build":
+            pattern = f"{pattern}|{needs.path_of_packages()}"
+        if match := re.search(pattern, text):
+            what = f"its {key} names where packages lie today: {match[0]}"
+            raise KeepError(place, what, "let the program ask Python for that folder")
+
+
 def _texts(value: Any) -> Iterator[str]:
     """All texts in a value of an entry."""
     if isinstance(value, str):
@@ -249,9 +262,9 @@ def _links(links: Sequence[tuple[str, str]]) -> Entry:
     return {"run": ["python", "-c", program]}
 
 
-def _build_step(step: UnreadRun, stage: Stage, code: Code) -> Entry:
+def _build_step(step: UnreadRun, stage: Stage, own: Own) -> Entry:
     """A RUN that runs as it is, in the image, after its packages and its code."""
-    text, folder = code.moved(step.text), code.moved(step.run.workdir)
+    text, folder = own.moved(step.text), own.moved(step.run.workdir)
     if folder != APP:
         text = f"cd {shlex.quote(folder)} && {text}"
     arguments = {}
@@ -259,7 +272,7 @@ def _build_step(step: UnreadRun, stage: Stage, code: Code) -> Entry:
         if OF_PLATFORM.search(value):  # the step has it itself
             continue
         if value and stage.env.get(name) != value and not OF_BUILDS.match(name):
-            arguments[name] = code.moved(value)
+            arguments[name] = own.moved(value)
     if any(looks_secret(name, value) for name, value in arguments.items()):
         raise step.unknown
     entry: Entry = {"run": [*stage.shell, text], "network": True}

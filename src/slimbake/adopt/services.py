@@ -27,7 +27,7 @@ from slimbake.config.compose import OWN
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
 from slimbake.console.tables import some
 
-_FILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\.([\w-]+))?|([\w.-]+)\.(?:D|d)ockerfile")
+_FILE = re.compile(r"(?:Docker|Container)file(?:[._-]([\w.-]+))?|([\w.-]+?)[._-]?[Dd]ockerfile")
 _TEMPLATES = frozenset(
     ("j2", "jinja", "jinja2", "tmpl", "template", "tpl", "in", "md", "txt", "bak")
 )
@@ -163,7 +163,7 @@ def _alone(
     """
     used = {candidate.build.dockerfile for candidate in composed}
     files = [file for file in repository.files if _is_dockerfile(file, repository)]
-    plain = [file for file in files if "." not in posixpath.basename(file)]
+    plain = [file for file in files if _is_plain(posixpath.basename(file))]
     folders = {*map(posixpath.dirname, (*used, *plain))}
     candidates: list[Candidate] = []
     others: list[str] = []
@@ -171,7 +171,7 @@ def _alone(
         if file in used:
             continue
         folder, name = posixpath.split(file)
-        if "." in name and folder in folders:
+        if not _is_plain(name) and folder in folders:
             others.append(file)
             continue
         build, notes = _context(file, repository)
@@ -183,10 +183,15 @@ def _alone(
     return candidates, [Note("other", Place(others[0]), what, advice)]
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a Dockerfile has the usual name, without a word more."""
+    return name.lower() in ("dockerfile", "containerfile")
+
+
 def _is_dockerfile(path: str, repository: Repository) -> bool:
     name = _FILE.fullmatch(posixpath.basename(path))
     hidden = path.startswith(".") or "/." in path
-    if not name or hidden or (name[1] or "").lower() in _TEMPLATES:
+    if not name or hidden or (name[1] or "").lower().rpartition(".")[2] in _TEMPLATES:
         return False
     text = repository.text(path)
     return text is None or re.search(r"(?mi)^[ \t]*FROM\s", text) is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -38,6 +38,13 @@ class OnlyAShellError(Exception):
 
 class UnreadableError(OnlyAShellError):
     """A text that is none of a shell, or too much of one."""
+
+
+Files = Callable[[str], bool | None]
+
+
+def _unknown(_: str) -> bool | None:
+    return None
 
 
 @dataclass(slots=True)
@@ -88,8 +95,11 @@ def plain_words(text: str) -> tuple[str, ...]:
     return () if command and command[0] in ("cd", "export", "set", "source", ".") else command
 
 
-def steps(text: str, workdir: str, values: Mapping[str, str]) -> list[Step]:
-    """The commands of a RUN. Raises OnlyAShellError for what is more than a list of commands."""
+def steps(text: str, workdir: str, values: Mapping[str, str], has: Files = _unknown) -> list[Step]:
+    """The commands of a RUN. `has`: whether it finds a file; None where that is not known.
+
+    Raises OnlyAShellError for what is more than a list of commands.
+    """
     text = _NOWHERE.sub(" ", without_comments(text))
     if len(text) > _LARGEST or "\0" in text:
         raise UnreadableError("init does not read a text of this size, or with zero bytes")
@@ -97,7 +107,7 @@ def steps(text: str, workdir: str, values: Mapping[str, str]) -> list[Step]:
     root = _parser().parse(re.sub(r"[^\0-\x7f]", "x", text).encode()).root_node
     if root.has_error:
         raise UnreadableError("its syntax has an error")
-    reader = _Reader(text, workdir, dict(values))
+    reader = _Reader(text, workdir, dict(values), has)
     try:
         reader.all(root.children, "")
     except (RecursionError, ValueError):
@@ -119,8 +129,8 @@ def _parser() -> Parser:
 
 
 class _Reader:
-    def __init__(self, text: str, workdir: str, values: dict[str, str]) -> None:
-        self._text, self._workdir, self._values = text, workdir, values
+    def __init__(self, text: str, workdir: str, values: dict[str, str], has: Files) -> None:
+        self._text, self._workdir, self._values, self._has = text, workdir, values, has
         self.steps: list[Step] = []
 
     def all(self, nodes: Sequence[Node], unsure: str) -> None:
@@ -177,7 +187,7 @@ class _Reader:
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
             self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
         elif len(words) == 3 and _SHELL.fullmatch(" ".join(words[:2])) and not unsure:
-            self.steps += steps(words[2], self._workdir, self._values)
+            self.steps += steps(words[2], self._workdir, self._values, self._has)
         elif words:
             self.steps.append(Step(words, self._workdir, values, unsure))
 
@@ -185,7 +195,7 @@ class _Reader:
         """Take what runs of `if` or `elif`. Its condition has to be one comparison of known texts."""
         then = [child.type for child in node.children].index("then")
         condition = " ".join(map(self._source, node.children[1:then])).rstrip("; ")
-        holds = _holds(_words(condition, self._values))
+        holds = self._holds(_words(condition, self._values))
         if holds is None:
             raise OnlyAShellError(f"`if {condition}`: its value is not known")
         for child in node.children[then + 1 :]:
@@ -198,6 +208,30 @@ class _Reader:
                     self.all(child.children[1:], unsure)
             elif holds:
                 self.all([child], unsure)
+
+    def _holds(self, words: Sequence[str]) -> bool | None:
+        """Whether a comparison of texts, or of what files there are, holds; None for one that is not
+        known, and for all else.
+        """
+        if re.search(r"[$*?`]", " ".join(words)):
+            return None
+        match [*words]:
+            case ["[" | "[[", *condition, "]" | "]]"] | ["test", *condition]:
+                pass
+            case _:
+                return None
+        match condition:
+            case [one, "=" | "==", other]:
+                return one == other
+            case [one, "!=", other]:
+                return one != other
+            case ["-n", text]:
+                return bool(text)
+            case ["-z", text]:
+                return not text
+            case ["-f" | "-e", path]:
+                return self._has(posixpath.join(self._workdir, path))
+        return None
 
     def _inside(self, substitution: Node) -> str:
         return f"`{self._source(substitution)[:2]}`: a command makes part of another"
@@ -231,27 +265,6 @@ def _substitutions(node: Node) -> Iterator[Node]:
             yield node
         else:
             waiting += node.children
-
-
-def _holds(words: Sequence[str]) -> bool | None:
-    """Whether a comparison of texts holds; None for one that is not known, and for all else."""
-    if re.search(r"[$*?`]", " ".join(words)):
-        return None
-    match [*words]:
-        case ["[" | "[[", *condition, "]" | "]]"] | ["test", *condition]:
-            pass
-        case _:
-            return None
-    match condition:
-        case [one, "=" | "==", other]:
-            return one == other
-        case [one, "!=", other]:
-            return one != other
-        case ["-n", text]:
-            return bool(text)
-        case ["-z", text]:
-            return not text
-    return None
 
 
 def _words(text: str, values: Mapping[str, str]) -> list[str]:

@@ -67,11 +67,9 @@ CMD = 'CMD ["python", "main.py"]\n'
         ("RUN ./prepare.sh\n", "Dockerfile:5: requirements.txt may be changed"),
         ("RUN ./install.sh\n", "Dockerfile:4: RUN ./install.sh"),
         ("RUN make packages\n", "Dockerfile:4: RUN make packages"),
-        (
-            "RUN add-apt-repository ppa:x\nRUN apt-get install -y y\n",
-            "Dockerfile:5: its Debian packages",
-        ),
+        ("RUN cd lib && make packages\n", "Dockerfile:4: RUN make packages"),
         ("RUN A=1 pip install .\n", "Dockerfile:4: A is set for this RUN alone"),
+        ("RUN A=1 pip install x\n", "Dockerfile:4: A is set for this RUN alone"),
         ("ARG TARGETARCH\nENV ARCH=$TARGETARCH\n", "Dockerfile:1: ENV ARCH is another on each"),
         (
             "ARG TARGETARCH\nARG A=x-$TARGETARCH\nRUN get $A\n",
@@ -83,6 +81,7 @@ def test_what_another_image_would_come_of_keeps_the_dockerfile(
     tmp_path: Path, lines: str, reason: str
 ) -> None:
     files = {**FILES, "install.sh": "pip install x\n", "Makefile": "packages:\n\tpip install x\n"}
+    files["lib/Makefile"] = files["Makefile"]
     files |= {"prepare.sh": "#!/bin/sh\n", "pyproject.toml": "[project]\nname = 'shop'\n"}
     text = f"{HEAD}{lines}RUN pip install -r requirements.txt\n{CMD}"
     assert why(tmp_path, text, files).startswith(reason)

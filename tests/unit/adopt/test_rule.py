@@ -114,7 +114,8 @@ def test_what_slimbake_does_not_know_runs_in_the_image_as_it_is(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("image", "line"),
     [
-        ("python:3.10-slim", "RUN make"),  # which slimbake does not have
+        ("python:slim", "RUN make"),  # which may have another Python than the service
+        ("python:3.12", "RUN curl -o /usr/lib/python3/dist-packages/x/y http://a"),
         ("python:3.12-alpine", "RUN make"),
         ("python:3.12", "RUN --mount=source=x,target=/x make"),
         ("python:3.12", "RUN pip install x && make"),
@@ -128,6 +129,67 @@ def test_what_cannot_run_as_it_is_keeps_the_dockerfile(
     files = {**FILES, "x/y": ""}
     dockerfile = f"{HEAD}{line}\n{CMD}".replace("python:3.12-slim", image)
     assert draft(tmp_path, dockerfile, files).outcome == "kept"
+
+
+def test_a_step_runs_in_the_image_of_the_services_python(tmp_path: Path) -> None:
+    head = HEAD.replace("3.12-slim", f"3.9.18-slim@sha256:{'0' * 64}")
+    assert entry(tmp_path, f"{head}RUN make\n{CMD}")["from"] == "python:3.11-slim"
+
+
+def test_a_step_has_the_programs_of_an_environment_on_its_path(tmp_path: Path) -> None:
+    lines = "RUN python -m venv /venv\nENV A=/usr/local/bin/x\n"
+    lines += "RUN /venv/bin/python fetch.py -o /usr/local/bin/x\n"
+    found = entry(tmp_path, f"{HEAD}{lines}{CMD}")
+    assert found["build"][0]["run"][2] == "python fetch.py -o /usr/local/bin/x"
+    assert found["env"] == {"A": "/usr/local/bin/x"}
+
+
+def test_debian_packages_of_a_source_that_a_run_adds_are_installed_as_today(tmp_path: Path) -> None:
+    lines = "RUN add-apt-repository ppa:x\nRUN apt-get install -y y\n"
+    found = entry(tmp_path, f"FROM python:3.12-slim\n{lines}WORKDIR /app\nCOPY . .\n{CMD}")
+    run = [step["run"][2] for step in found["build"]]
+    assert run == ["cd / && add-apt-repository ppa:x", "cd / && apt-get install -y y"]
+    assert "system" not in found
+
+
+def test_a_file_is_copied_into_a_folder_that_was_copied(tmp_path: Path) -> None:
+    files = {"src/agents/a.py": "", "shared/tools.py": "", "src/main.py": ""}
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY src .\nCOPY shared/tools.py agents\n{CMD}"
+    [step] = entry(tmp_path, text, files)["build"]
+    assert "('/app/src/agents/tools.py', '/app/shared/tools.py')" in step["run"][2]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ENV LD_LIBRARY_PATH=/usr/lib/python3/site-packages/nvidia/lib", "its env names where"),
+        ("RUN python -m venv /venv\nRUN make && chown 1 /venv", "its build names where"),
+        ("RUN find . -name x -exec sed -i s/a/b/ {} +", "RUN find . -name x -exec"),
+    ],
+)
+def test_files_of_packages_by_their_places_keep_the_dockerfile(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    head = HEAD.replace("3.12", "3.12" if "sed" not in line else "3.12-alpine")
+    assert reason in why(tmp_path, f"{head}{line}\n{CMD}")
+
+
+@pytest.mark.parametrize("line", [". /venv/bin/activate", "/venv/bin/uvicorn x", "venv/bin/x"])
+def test_a_script_that_needs_an_environment_keeps_the_dockerfile(tmp_path: Path, line: str) -> None:
+    files = {**FILES, "run.sh": f"#!/bin/sh\n{line}\n"}
+    text = f'{HEAD}RUN python -m venv /venv\nCMD ["./run.sh"]\n'
+    assert "the image does not have it" in why(tmp_path, text, files)
+
+
+@pytest.mark.parametrize(
+    ("path", "requirements"),
+    [("main.py", ["requirements.txt", "x"]), ("none.txt", "requirements.txt"), ("/etc/x", None)],
+)
+def test_a_condition_of_a_copied_file_decides(
+    tmp_path: Path, path: str, requirements: list[str] | str | None
+) -> None:
+    found = draft(tmp_path, f'{HEAD}RUN if [ -f "{path}" ]; then pip install x; fi\n{CMD}')
+    assert found.entry.get("requirements") == requirements
 
 
 def test_files_of_a_builder_that_is_not_read_are_copied(tmp_path: Path) -> None:
@@ -501,7 +563,7 @@ def test_what_is_copied_elsewhere_is_linked(
     assert step["run"][2].endswith(f" in {links!r}]")
 
 
-@pytest.mark.parametrize("target", ["/app/conf", "/root/conf", "/home/x/conf", "/"])
+@pytest.mark.parametrize("target", ["/app/conf", "/root/conf", "/home/nonroot/conf", "/home", "/"])
 def test_what_cannot_be_linked_keeps_the_dockerfile(tmp_path: Path, target: str) -> None:
     files = {
         "src/main.py": "",
@@ -882,3 +944,8 @@ def test_a_dockerfile_without_an_end_is_kept(tmp_path: Path) -> None:
         why(tmp_path, HEAD + "ENV A=b\n" * 999 + CMD)
         == "Dockerfile:1001: more than 1,000 instructions"
     )
+
+
+def test_a_command_for_the_entrypoint_of_its_image_keeps_the_dockerfile(tmp_path: Path) -> None:
+    text = 'FROM lambda/python\nRUN pip install fastapi\nCMD ["app.handler"]\n'
+    assert "app.handler is no program" in why(tmp_path, text)
