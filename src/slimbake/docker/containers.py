@@ -94,11 +94,7 @@ def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float | 
 
     Raises SetupError with Docker's own words where it could not be run.
     """
-    with (
-        tempfile.TemporaryFile() as given,
-        ThreadPoolExecutor() as pool,
-        contextlib.ExitStack() as stack,
-    ):
+    with tempfile.TemporaryFile() as given, contextlib.ExitStack() as stack:
         stack.callback(_quiet, *_REMOVE, name)
         os.pwrite(given.fileno(), stdin.encode(), 0)
         running = stack.enter_context(
@@ -110,6 +106,8 @@ def contained(name: str, arguments: Sequence[str], stdin: str, seconds: float | 
                 start_new_session=True,  # Ctrl-C is ours
             )
         )
+        # Its outputs are closed once they are read to their end, and that comes once it is killed.
+        pool = stack.enter_context(ThreadPoolExecutor())
         stack.callback(running.kill)
         assert running.stdout and running.stderr  # noqa: S101 - for the type checker
         texts = pool.map(_first_bytes, (running.stdout, running.stderr))
