@@ -44,13 +44,13 @@ down: $(READY)  ## stop the services
 test: $(READY)  ## lint, unit, golden and error tests, and the engine tests of the main job: minutes
 	@$(MAKE) --no-print-directory --keep-going lint suite-main
 
-test-all: $(READY)  ## lint and every test: half an hour
+test-all: $(READY)  ## lint and every test: two hours
 	@$(MAKE) --no-print-directory --keep-going lint suite-all
 
 # WITHIN: minutes after which no test begins
-test-rest: $(READY)  ## what `make test` leaves out of `make test-all`
+test-rest: $(READY)  ## what `make test` leaves out, but for what a night is for: half an hour
 	$(SETUP)
-	$(call suite,-m slow $(if $(WITHIN),--begin-within $(WITHIN)))
+	$(call suite,-m 'slow and not nightly' $(if $(WITHIN),--begin-within $(WITHIN)))
 
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
@@ -58,8 +58,9 @@ test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a mi
 fuzz: $(READY)  ## 10,000 hostile texts and 100 long ones for each reader: two hours, for a night
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py tests/unit/test_floods.py
 
-nightly: $(READY)  ## packages' own tests in images: an hour, for a night
+nightly: $(READY)  ## the longest tests, and packages' own tests in images: two hours, for a night
 	$(SETUP)
+	$(call suite,-m nightly)
 	$(BIN)/python bench/suites.py
 	$(BIN)/python bench/plain.py
 

@@ -49,6 +49,7 @@ def test_an_optimised_image_offers_what_one_without_does(toy: Toy) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_at_least_200_documented_calls_have_the_same_outcome_in_the_example(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> None:

@@ -44,6 +44,8 @@ ELSEWHERE = {
     "docker load": "tests/engine/test_offline.py",
     "slimbake bake embedding-cuda": "tests/engine/test_variants.py",
     "docker buildx bake cuda": "tests/engine/test_variants.py",
+    "slimbake bake api-py313": "tests/engine/test_pythons.py",
+    "docker run --rm --user": "tests/engine/test_own_image.py",
 }
 COMMAND = re.compile(r"(?:\$ )?((?:\w+=\S+ )*(?:slimbake|docker|git|make|pip|uv|cd|export) .*)")
 # What a page leaves to its reader, and what it is here; and what bounds a command.

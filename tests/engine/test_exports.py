@@ -19,7 +19,7 @@ from slimbake.release.command import BakeOptions
 from slimbake.release.place import built_in_engine
 from slimbake.release.site import hold
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 BASE = "base-ml-export"
 EXAMPLE = "examples/atlas"

@@ -16,7 +16,7 @@ from tests.engine.engines import bring_externals, own_engine
 from slimbake.plan.graph import layers
 from slimbake.project import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 

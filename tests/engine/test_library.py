@@ -14,7 +14,7 @@ import pytest
 from tests.engine.conftest import ROOT, Toy, python
 from tests.engine.toys import text_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 WORDS = (
     "[PAD]",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import ROOT, Ended, call, docker, fetch, fleet
 from tests.engine.registries import free_port
+from tests.engine.test_docs_commands import commands
 from tools.image.__main__ import FOLDER, unpack
 
 pytestmark = [
@@ -19,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user"),
 ]
 
+PAGE = Path("docs/get-started/install.md")
 SOCKET = Path("/var/run/docker.sock")
 USER = 4321
 DOCKERFILE = """\
@@ -107,6 +110,30 @@ def test_a_repository_with_dockerfiles_becomes_checked_images_that_start(
     finally:
         assert script(shop, image, "down").code == 0
     assert script(shop, image, "check").code == 0
+
+
+def test_the_line_of_the_page_bakes(shop: Path, image: str) -> None:
+    if not (shop / "services.yaml").is_file():
+        assert script(shop, image, "init").code == 0
+    (line,) = [each for each in commands(str(PAGE)) if each.startswith("docker run")]
+    # This machine's mirrors, which the page's reader does not need.
+    options = [f"--volume={Path.home()}/.config/pip:/tmp/.config/pip"]
+    for name, value in os.environ.items():
+        if name.startswith(("PIP_", "UV_")):
+            options.append(f"--env={name}")
+            options += [f"--volume={value}:{value}"] * Path(value).is_absolute()
+    done = subprocess.run(
+        ["bash", "-c", line.replace("slimbake/slimbake", f"{shlex.join(options)} {image}")],
+        cwd=shop,
+        capture_output=True,
+        text=True,
+        user=USER,
+        group=USER,
+        extra_groups=[SOCKET.stat().st_gid],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "web" in done.stdout
 
 
 def test_all_that_it_writes_belongs_to_the_caller(shop: Path, image: str) -> None:

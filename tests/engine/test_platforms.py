@@ -24,7 +24,7 @@ from tests.engine.toys import held, text_of
 from slimbake.fleet.resolve import DEFAULT_UV
 from slimbake.images.streams import plain
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 SIX = {"linux/amd64": "1.17.0", "linux/arm64": "1.16.0"}

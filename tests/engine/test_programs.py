@@ -9,7 +9,7 @@ import pytest
 from tests.engine.conftest import Toy, call, fleet
 from tests.engine.toys import SMOKE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 PROGRAMS = sorted((Path(__file__).parents[1] / "fixtures/programs").glob("*.py"))
 PACKAGES = (
