@@ -10,7 +10,8 @@ from slimbake.inside.check.libraries import package_name
 from slimbake.plan.model import Running
 
 # As Python ends it: what a rule removed has more words.
-_MISSING = re.compile(r"No module named '([\w.]+)'$")
+# As an import puts it, and `python -m`.
+_MISSING = re.compile(r"No module named ('?)([\w.]+)\1$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.
 _LIBRARY = re.compile(r"(?:^|\s)([^\s/]+): cannot open shared object file")
@@ -53,7 +54,7 @@ def missing_module(lines: Sequence[str], service: Running) -> str:
     missing = last_match(_MISSING.search, lines)
     if missing is None:
         return ""
-    module = missing[1]
+    module = missing[2]
     if service.own_dockerfile:
         return f"the image has no `{module}`: install the package that has it in the Dockerfile"
     if module.partition(".")[0] in sys.stdlib_module_names:

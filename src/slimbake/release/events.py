@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from slimbake.checks.cure import cure
+from slimbake.checks.missing import missing_module
 from slimbake.console import harmless
 from slimbake.errors import BuildError, CheckError, SetupError, SlimbakeError
 from slimbake.inside.fates import LOST_FILES
@@ -339,6 +340,9 @@ def failure(plan: Plan, vertex: Vertex, text: str) -> tuple[SlimbakeError, str]:
             advice or f"`slimbake debug {target.service}` gives a shell in the image",
         )
     else:
+        # A step may run a program that slimbake's images lack, such as pip.
+        for service in plan.running((target.service,)):
+            advice = advice or missing_module(last, service)
         error = BuildError(
             f"{target.name} does not build: {step.title}: {cause}\n{log}".rstrip(), advice
         )

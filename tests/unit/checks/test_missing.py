@@ -29,6 +29,7 @@ ADD = "add the package that has it to `services.api.requirements`, and run `slim
     ("words", "more", "begins", "says"),
     [
         ("No module named 'a.b'", {}, "the image has no `a.b`: ", ADD),
+        ("/opt/slimbake/bin/python: No module named pip", {}, "the image has no `pip`: ", ADD),
         ("No module named 'six'", OWN, "the image has no `six`: ", "in the Dockerfile"),
         ("No module named 'tkinter'", {}, "`tkinter` is a part of the standard library", ""),
     ],
@@ -39,7 +40,12 @@ def test_a_module_has_a_package(words: str, more: Any, begins: str, says: str) -
 
 
 @pytest.mark.parametrize(
-    "words", ["No module named 'a.b': the pass a.b removed it; ...", "cannot import name 'b'"]
+    "words",
+    [
+        "No module named 'a.b': the pass a.b removed it; ...",
+        "cannot import name 'b'",
+        "No module named 'a",
+    ],
 )
 def test_another_error_gets_no_such_advice(words: str) -> None:
     assert missing_module(said(words), running()) == ""

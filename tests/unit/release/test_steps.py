@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -258,6 +259,15 @@ def test_a_smoke_that_fails_is_a_check_that_does_not_hold(broken: Vertex) -> Non
 def test_a_smoke_names_what_it_misses(broken: Vertex, log: str, hint: str) -> None:
     broken.log += (log, "smoke: import failed")
     assert hint in failure(PLAN, broken, "")[0].hint
+
+
+def test_a_step_of_a_service_names_the_module_that_it_misses(broken: Vertex) -> None:
+    broken.step = replace(broken.step, target="two", title="run-step -- python -m pip")
+    broken.log.append("/opt/slimbake/bin/python: No module named pip")
+    error, culprit = failure(PLAN, broken, "")
+    assert isinstance(error, BuildError) and culprit == "two"
+    assert error.message.startswith("two does not build: run-step -- python -m pip: exit code: 1")
+    assert "the image has no `pip`: add the package that has it to `services.two" in error.hint
 
 
 def test_each_of_several_failures_says_what_to_do_about_it(broken: Vertex) -> None:
