@@ -29,6 +29,7 @@ from slimbake.cli.bake import baked
 from slimbake.cli.check import expect_fresh
 from slimbake.cli.commands import examples
 from slimbake.cli.common import FILE, FOLDER, F, console, manifest_option, print_json, read, select
+from slimbake.docker.engine import DockerEngine, find
 from slimbake.errors import UsageError
 from slimbake.host.files import TEXT, content, read_json, write_atomically
 from slimbake.host.machine import machine
@@ -125,9 +126,18 @@ def _tag() -> str:
     return image_tag(os.environ.get("TAG") or "latest")
 
 
+def _writes_caches() -> bool:
+    """Whether the engine in use can write caches; a line says so where it cannot."""
+    engine = find()
+    if not isinstance(engine, DockerEngine) or engine.writes_caches:
+        return True
+    console.say(f"no cache is written: Docker {engine.version} may crash there, Docker 29 does not")
+    return False
+
+
 def _request(plan: Plan, job: Job, targets: tuple[str, ...], push: bool) -> BakeRequest:
     """What a job asks for; with several lanes, each pushes under tags of its own."""
-    os.environ |= {**caches(plan, job["lane"], push), **os.environ}
+    os.environ |= {**caches(plan, job["lane"], push and _writes_caches()), **os.environ}
     tag = _tag()
     if job["platform"]:
         tag += f"-{job['lane']}"

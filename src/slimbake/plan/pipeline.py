@@ -56,8 +56,8 @@ def _lanes(fleet: Fleet, runners: Mapping[str, str]) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
-def caches(plan: Plan, lane: str, push: bool) -> dict[str, str]:
-    """Return the bake file's variables that say where a job reads and writes caches of builds.
+def caches(plan: Plan, lane: str, writes: bool) -> dict[str, str]:
+    """Return the bake file's variables that say where a job reads and, if it does, writes caches of builds.
 
     The registry has one cache for each target and lane. {} where the pipeline has no cache.
     """
@@ -68,7 +68,7 @@ def caches(plan: Plan, lane: str, push: bool) -> dict[str, str]:
         f"{cache},mode=max,image-manifest=true,oci-mediatypes=true,"
         f"compression={plan.compression.type},ignore-error=true"
     )
-    if not push:
+    if not writes:
         written = ""
     return {"CACHE_FROM": cache, "CACHE_TO": written}
 

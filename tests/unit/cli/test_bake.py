@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from slimbake.ci.records import recorded
-from slimbake.cli import slimbake
+from slimbake.cli import ci, slimbake
+from slimbake.docker.engine import DockerEngine
 from slimbake.errors import MANIFEST, CheckError, UsageError
 from slimbake.images.sizes import Measurement
 from slimbake.release.place import BakeRequest
@@ -112,6 +113,25 @@ def environment() -> Iterator[None]:
     os.environ.update(before)
 
 
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs run on an engine that can write caches."""
+    monkeypatch.setattr(ci, "find", lambda: engine_of("29.4.0"))
+
+
+def engine_of(version: str) -> DockerEngine:
+    return DockerEngine(
+        version=version,
+        store="containerd",
+        buildx=(0, 30, 0),
+        builder="docker",
+        endpoint="",
+        platform="linux/amd64",
+        cores=2,
+        memory=8 << 30,
+    )
+
+
 def run_job(root: Path, *words: str, job: str = "", **more: str) -> Result:
     """Run `ci job` as a pipeline does."""
     text = job or json.dumps({**JOB, "platform": "", **more})
@@ -137,6 +157,16 @@ def test_a_job_builds_on_images_that_another_pushed(root: Path, asked: list[Bake
     place = f"type=registry,ref={REGISTRY}/{{target}}:buildcache.lane"
     assert os.environ["CACHE_FROM"] == place
     assert os.environ["CACHE_TO"].startswith(f"{place},mode=max,")
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_old_engine_writes_no_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(root / ".slimbake/records/lane.json", (), lambda: Released(Measurement(())))
+    monkeypatch.setattr(ci, "find", lambda: engine_of("26.1.5+dfsg1"))
+    done = run_job(root, "--push")
+    assert done.exception is None, done.output
+    assert os.environ["CACHE_FROM"] and os.environ["CACHE_TO"] == ""
+    assert "no cache is written: Docker 26.1.5+dfsg1 may crash there" in done.output
 
 
 def test_a_job_of_a_pull_request_pushes_nothing(root: Path, asked: list[BakeRequest]) -> None:
