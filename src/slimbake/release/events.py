@@ -96,7 +96,11 @@ class Progress:
         What runs beside it is cancelled then, and a process that is killed may end as one that
         failed of itself.
         """
-        failed = [vertex for vertex in self.vertices.values() if vertex.state == "failed"]
+        failed = []
+        for vertex in self.vertices.values():
+            # A build goes on without a cache that is not there, as at first.
+            if vertex.state == "failed" and not vertex.step.title.startswith("importing cache "):
+                failed.append(vertex)
         return min(failed, key=lambda vertex: vertex.started + vertex.seconds, default=None)
 
     def _vertex(self, event: dict[str, Any]) -> Iterator[VertexChange]:

@@ -219,6 +219,16 @@ def test_a_step_killed_since_another_failed_did_not_break_the_build(steps: Steps
     assert progress.failed is progress.vertices["broke"]
 
 
+def test_a_cache_that_is_not_there_did_not_break_the_build(steps: Steps) -> None:
+    progress = Progress(steps)
+    lacks = event("cache", completed="2026-01-01T00:00:01Z", error="not found")
+    lacks["vertexes"][0]["name"] = "[one] importing cache manifest from 127.0.0.1:5000/one:cache"
+    list(progress.take(lacks))
+    assert progress.failed is None
+    list(progress.take(event("broke", completed="2026-01-01T00:00:02Z", error="exit code: 1")))
+    assert progress.failed is progress.vertices["broke"]
+
+
 # --- failure
 
 
