@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -80,10 +80,15 @@ def shop(port: int) -> Iterator[Path]:
 
 def script(shop: Path, image: str, *words: str) -> Ended:
     """A call of the script by a user who may use the engine."""
+    return as_user(shop, [ROOT / "tools/slimbake", *words], SLIMBAKE_IMAGE=image)
+
+
+def as_user(shop: Path, argv: Sequence[str | Path], **env: str) -> Ended:
+    """A command in the repository, of its owner, who may use the engine."""
     done = subprocess.run(
-        [ROOT / "tools/slimbake", *words],
+        argv,
         cwd=shop,
-        env={**os.environ, "HOME": str(shop.parent), "SLIMBAKE_IMAGE": image},
+        env={**os.environ, "HOME": str(shop.parent), **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -122,17 +127,9 @@ def test_the_line_of_the_page_bakes(shop: Path, image: str) -> None:
         if name.startswith(("PIP_", "UV_")):
             options.append(f"--env={name}")
             options += [f"--volume={value}:{value}"] * Path(value).is_absolute()
-    done = subprocess.run(
-        ["bash", "-c", line.replace("slimbake/slimbake", f"{shlex.join(options)} {image}")],
-        cwd=shop,
-        capture_output=True,
-        text=True,
-        user=USER,
-        group=USER,
-        extra_groups=[SOCKET.stat().st_gid],
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    line = line.replace("slimbake/slimbake", f"{shlex.join(options)} {image}")
+    done = as_user(shop, ["bash", "-c", line])
+    assert done.code == 0, done.stderr
     assert "web" in done.stdout
 
 

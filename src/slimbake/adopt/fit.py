@@ -111,8 +111,10 @@ def with_python(drafts: Iterable[Draft], fleet: str) -> list[Draft]:
             note = Note("breaks", draft.origin[-1], what, advice)
             draft = replace(draft, notes=(*draft.notes, note))
         image = draft.entry.get("from", "")
-        if python_of(image) not in (None, version):
-            image = re.sub(r"3\.\d+(?:\.\d+)?", version, image.partition("@")[0], count=1)
+        if python_of(image) not in (None, "", version):
+            # Only the tag says the version: a host may have such a number in its name.
+            name, _, tag = image.partition("@")[0].rpartition(":")
+            image = f"{name}:{re.sub(r'3[.][0-9]+([.][0-9]+)?', version, tag, count=1)}"
             draft = replace(draft, entry={**draft.entry, "from": image})
         if version != fleet:
             draft = replace(draft, entry={"python": version, **draft.entry})
@@ -129,7 +131,7 @@ def fitting(
     file: Path, drafts: Sequence[Draft], text: Callable[[Sequence[Draft]], str]
 ) -> tuple[list[Draft], list[Note]]:
     """The drafts that the manifest's reader takes, and a note on each that no correction makes valid.
-    `file`: whose text the reader takes `text` for, the manifest with these drafts. Each turn corrects
+    `file`: the manifest's path; `text`: gives the manifest that has certain drafts. Each turn corrects
     or drops what has a fault, until there is none.
     """
     by_name = {draft.name: draft for draft in drafts}

@@ -283,8 +283,12 @@ class _Reader:
             folder = posixpath.dirname(path)
             if self._origins.of(self._stage, path, run.place.line):
                 return True
+            # A RUN that is not understood came after the folder: it may have made the file.
             if self._origins.of(self._stage, folder, self._commands.unread_line):
                 return None
-            return False if self._origins.of(self._stage, folder, run.place.line) else None
+            # All that lies in a folder of the repository is known; nothing else is.
+            if self._origins.of(self._stage, folder, run.place.line):
+                return False
+            return None
 
         return steps(run.text, run.workdir, run.values, has)

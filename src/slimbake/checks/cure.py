@@ -105,6 +105,7 @@ def _is_of_code(lines: Sequence[str]) -> bool:
 
 
 def _beyond_a_check(service: Running) -> str:
+    """How to give a start check more of what the service has elsewhere: services, variables."""
     beside = (*service.start.beside, *service.start.fleet)
     waits_for = [name for name, how in service.depends_on if how != ENDED and name not in beside]
     example = "..." if beside else "postgres"

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from slimbake.inside.check.libraries import package_name
 from slimbake.plan.model import Running
 
-# As Python ends it: what a rule removed has more words.
-# As an import puts it, and `python -m`.
+# How an import, or `python -m`, ends. Of what a rule removed, the line has more words.
 _MISSING = re.compile(r"No module named ('?)([\w.]+)\1$")
 # As the loader of glibc ends it, after the words of Python or the name of the program. What has a
 # path is a file of the program's own, and no library of Debian.

@@ -131,7 +131,7 @@ def _writes_caches() -> bool:
     engine = find()
     if not isinstance(engine, DockerEngine) or engine.writes_caches:
         return True
-    console.say(f"no cache is written: Docker {engine.version} may crash there, Docker 29 does not")
+    console.say(f"no cache is written: Docker {engine.version} may crash there, 28.5 does not")
     return False
 
 

@@ -61,10 +61,10 @@ class DockerEngine:
 
     @property
     def writes_caches(self) -> bool:
-        """Whether its own builder may be asked to write a cache. BuildKit before 0.25, in Docker before
-        29, can overflow its stack there, and the engine ends (moby/buildkit#6129).
+        """Whether its own builder may be asked to write a cache. BuildKit before 0.25, which Docker has
+        before 28.5, can overflow its stack there, and the engine ends (moby/buildkit#6129).
         """
-        return self.builder != "docker" or (version_of(self.version) or (0,))[0] >= 29
+        return self.builder != "docker" or (version_of(self.version) or (0,)) >= (28, 5)
 
 
 @dataclass(frozen=True, slots=True)

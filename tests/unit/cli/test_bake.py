@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.unit.machines import ENGINE
 
 from slimbake.ci.records import recorded
 from slimbake.cli import ci, slimbake
-from slimbake.docker.engine import DockerEngine
 from slimbake.errors import MANIFEST, CheckError, UsageError
 from slimbake.images.sizes import Measurement
 from slimbake.release.place import BakeRequest
@@ -116,20 +116,7 @@ def environment() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs run on an engine that can write caches."""
-    monkeypatch.setattr(ci, "find", lambda: engine_of("29.4.0"))
-
-
-def engine_of(version: str) -> DockerEngine:
-    return DockerEngine(
-        version=version,
-        store="containerd",
-        buildx=(0, 30, 0),
-        builder="docker",
-        endpoint="",
-        platform="linux/amd64",
-        cores=2,
-        memory=8 << 30,
-    )
+    monkeypatch.setattr(ci, "find", lambda: replace(ENGINE, version="28.5.0"))
 
 
 def run_job(root: Path, *words: str, job: str = "", **more: str) -> Result:
@@ -162,7 +149,7 @@ def test_a_job_builds_on_images_that_another_pushed(root: Path, asked: list[Bake
 @pytest.mark.usefixtures("asked")
 def test_an_old_engine_writes_no_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(root / ".slimbake/records/lane.json", (), lambda: Released(Measurement(())))
-    monkeypatch.setattr(ci, "find", lambda: engine_of("26.1.5+dfsg1"))
+    monkeypatch.setattr(ci, "find", lambda: replace(ENGINE, version="26.1.5+dfsg1"))
     done = run_job(root, "--push")
     assert done.exception is None, done.output
     assert os.environ["CACHE_FROM"] and os.environ["CACHE_TO"] == ""
