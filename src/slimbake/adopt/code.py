@@ -215,7 +215,9 @@ def _copies(
     for pair in together:
         if not repository.is_file(pair.source) or not lists_packages(pair.source):
             has_code = True
-    return _Copies(tuple(together), tuple(apart), linked) if has_code else _Copies()
+    if has_code:
+        return _Copies(tuple(together), tuple(apart), linked)
+    return _Copies()
 
 
 def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tuple[str, str]:
@@ -355,7 +357,9 @@ def sources(files: Iterable[str], repository: Repository) -> Iterator[tuple[str,
 def line_of(text: str, at: int) -> int:
     """The line of a place in a text, of code; 0 where that is a comment."""
     begins = text.rfind("\n", 0, at) + 1
-    return 0 if text[begins:].lstrip().startswith("#") else text.count("\n", 0, at) + 1
+    if text[begins:].lstrip().startswith("#"):
+        return 0
+    return text.count("\n", 0, at) + 1
 
 
 def _old_paths(

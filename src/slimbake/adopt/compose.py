@@ -414,7 +414,9 @@ def _mapping(entries: Any, passed: bool = False) -> dict[str, str]:
 
 def _number(value: Any) -> int:
     text = _text(value).partition("/")[0]
-    return int(text) if text.isdecimal() and 0 < int(text) < 65536 else 0
+    if text.isdecimal() and 0 < int(text) < 65536:
+        return int(text)
+    return 0
 
 
 def _listed(value: Any) -> list[Any]:

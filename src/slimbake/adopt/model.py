@@ -227,7 +227,9 @@ class Candidate:
     @property
     def origin(self) -> tuple[Place, ...]:
         dockerfile = (Place(self.build.dockerfile),)
-        return (self.compose.place, *dockerfile) if self.compose else dockerfile
+        if self.compose:
+            return (self.compose.place, *dockerfile)
+        return dockerfile
 
 
 Entry = dict[str, Any]

@@ -256,7 +256,9 @@ class _Reader:
         for name, value in run.values.items():
             if name in text and OF_PLATFORM.search(value) and value != f"${name}":
                 return ""
-        return "" if any(map(INSTALLS.search, self._scripts(run, text))) else text
+        if any(map(INSTALLS.search, self._scripts(run, text))):
+            return ""
+        return text
 
     def _scripts(self, run: Run, text: str) -> Iterator[str]:
         """The texts of files of the repository that a RUN names, or that `make` reads."""

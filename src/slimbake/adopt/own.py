@@ -166,7 +166,9 @@ class Own:
                 text = _RUNNER.sub(lambda found: "python " if found[1] else "", command.words[0])
                 words = (posixpath.basename(command.shell[0]), *command.shell[1:], text)
         arguments = [self.moved(word).removeprefix("/usr/local/bin/") for word in words]
-        return self._started(arguments, command.place) if first else arguments
+        if first:
+            return self._started(arguments, command.place)
+        return arguments
 
     def moved(self, text: str) -> str:
         """A text with its paths as slimbake's image has them; programs are on PATH."""
@@ -268,7 +270,9 @@ class Own:
             program = next((w for w in words if w != "env" and not w.startswith("-")), program)
         is_program = arguments[0] == script
         if _PYTHON.fullmatch(program):
-            return ["python", script, *arguments[1:]] if is_program else arguments
+            if is_program:
+                return ["python", script, *arguments[1:]]
+            return arguments
         if program not in SHELLS:
             raise KeepError(place, f"it is run by {program or 'nothing known'}", "name a shell")
         self._needs_shell(program, text, Place(source))

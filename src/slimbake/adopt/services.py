@@ -25,7 +25,7 @@ from slimbake.adopt.model import (
 from slimbake.adopt.rule import draft
 from slimbake.config.compose import OWN
 from slimbake.config.names import CHECKS, INVENTORY, PREFIXES, RESERVED
-from slimbake.console.tables import some
+from slimbake.inside.lines import some
 
 _FILE = re.compile(r"(?:Docker|Container)file(?:[._-]([\w.-]+))?|([\w.-]+?)[._-]?[Dd]ockerfile")
 _TEMPLATES = frozenset(

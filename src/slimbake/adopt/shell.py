@@ -74,7 +74,9 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
             return other if is_set else ""
         if how.endswith("-") and not is_set:
             return other
-        return (current or "") if current is not None or not keep else found[0]
+        if current is not None or not keep:
+            return current or ""
+        return found[0]
 
     for _ in range(_NESTED):
         before, text = text, _VARIABLE.sub(value, text)
@@ -92,7 +94,9 @@ def plain_words(text: str) -> tuple[str, ...]:
         command = tuple(shlex.split(bare))
     except ValueError:
         return ()
-    return () if command and command[0] in ("cd", "export", "set", "source", ".") else command
+    if command and command[0] in ("cd", "export", "set", "source", "."):
+        return ()
+    return command
 
 
 def steps(text: str, workdir: str, values: Mapping[str, str], has: Files = _unknown) -> list[Step]:

@@ -108,9 +108,13 @@ def flowing(value: Any) -> str:
         return f"{{{pairs}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flowing, value))}]"
-    return str(value) if isinstance(value, int) else scalar(str(value))
+    if isinstance(value, int):
+        return str(value)
+    return scalar(str(value))
 
 
 def scalar(text: str) -> str:
     """A text, in quotes where YAML would take it for something else."""
-    return text if _PLAIN.fullmatch(text) and unquoted(text) == text else yaml(text)
+    if _PLAIN.fullmatch(text) and unquoted(text) == text:
+        return text
+    return yaml(text)

@@ -59,4 +59,6 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
 def mounting(service: Running) -> tuple[str, ...]:
     """The option of `docker run` that mounts a service's weights, where they are mounted."""
     volume = service.weights_volume
-    return (f"--volume={volume}:{WEIGHTS_FOLDER}:ro",) if volume else ()
+    if volume:
+        return (f"--volume={volume}:{WEIGHTS_FOLDER}:ro",)
+    return ()

@@ -80,7 +80,9 @@ def lock_tool(project: Project, machine: Machine, console: Console) -> tuple[str
 
 def _named(project: Project) -> str:
     """The wheel that the manifest names."""
-    return project.manifest.ci.slimbake if project.manifest.ci else ""
+    if project.manifest.ci:
+        return project.manifest.ci.slimbake
+    return ""
 
 
 def _needs() -> str:

@@ -14,8 +14,9 @@ import click
 
 from slimbake.config.report import did_you_mean
 from slimbake.console import Console, harmless
-from slimbake.console.tables import WIDTH, folded, some
+from slimbake.console.tables import WIDTH, folded
 from slimbake.errors import NothingSelected, UsageError
+from slimbake.inside.lines import some
 from slimbake.plan.model import Plan
 
 if TYPE_CHECKING:

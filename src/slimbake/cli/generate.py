@@ -9,7 +9,8 @@ import click
 from slimbake.ci.tool import tool_fault
 from slimbake.cli.commands import examples
 from slimbake.cli.common import console, manifest_option, read
-from slimbake.console.tables import counted, some
+from slimbake.console.tables import counted
+from slimbake.inside.lines import some
 from slimbake.render.generated import laid_out, update
 
 SHOWN = 5  # paths of removed files

@@ -35,7 +35,9 @@ class Position(NamedTuple):
     @classmethod
     def of(cls, mark: Any) -> Position:
         """From libyaml's mark, which counts from 0; without one, the beginning of the text."""
-        return cls(mark.line + 1, mark.column + 1) if mark else cls(1, 1)
+        if mark:
+            return cls(mark.line + 1, mark.column + 1)
+        return cls(1, 1)
 
     @classmethod
     def offset(cls, text: str, index: int) -> Position:

@@ -61,7 +61,9 @@ def of_python(name: str, version: str, default: str) -> str:
     """The name of what there is once for each version of Python: a target, or a lock. That of the
     fleet's own has none; bake takes no dot in a name.
     """
-    return name if version == default else f"{name}-{version.replace('.', '_')}"
+    if version == default:
+        return name
+    return f"{name}-{version.replace('.', '_')}"
 
 
 def derived(name: str, variant: str) -> str:

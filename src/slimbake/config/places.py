@@ -59,4 +59,6 @@ class RequirementPlaces:
             return None
         name = re.escape(package).replace(r"\-", "[-_.]+")
         match = re.search(rf"(?im)^[^#\n]*?(?<![\w.-])({name})(?![\w.-])", text)
-        return Position.offset(text, match.start(1)) if match else None
+        if match:
+            return Position.offset(text, match.start(1))
+        return None

@@ -592,4 +592,6 @@ def _tables(value: Any) -> list[Table]:
 
 def _strings(value: Any) -> list[str]:
     """The texts of a list; of anything else, none."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return [item for item in value if isinstance(item, str)]
+    return []

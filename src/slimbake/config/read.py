@@ -356,7 +356,9 @@ class Reader:
         if "package" in raw:
             return WeightsEntry("package", raw["package"], mount)
         folder = self._folder(raw, at, "path")
-        return None if folder is None else WeightsEntry("path", folder, mount)
+        if folder is None:
+            return None
+        return WeightsEntry("path", folder, mount)
 
     def _start(self, raw: Raw, at: KeyPath) -> StartCheck | None:
         start = raw.get("start")

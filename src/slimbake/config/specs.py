@@ -35,7 +35,9 @@ def normalised(name: str) -> str:
 def name_of(spec: str) -> str:
     """The normalised name of a checked requirement."""
     match = _NAME.match(spec)
-    return normalised(match.group().rstrip("-_.")) if match else ""
+    if match:
+        return normalised(match.group().rstrip("-_."))
+    return ""
 
 
 def extra_names(text: str) -> list[str]:
@@ -106,7 +108,9 @@ def _addressed(match: re.Match[str]) -> str:
     subdirectory = f"#subdirectory={parts['subdirectory']}" if "subdirectory" in parts else ""
     hashed = f"#sha256={parts['sha256']}" if "sha256" in parts else ""
     requirement = f"{name}{extras} @ {address}{subdirectory or hashed}"
-    return f"{requirement} ; {match['marker']}" if match["marker"] else requirement
+    if match["marker"]:
+        return f"{requirement} ; {match['marker']}"
+    return requirement
 
 
 def _guessed(address: str, parts: dict[str, str], git: bool) -> str:

@@ -46,14 +46,18 @@ class Word:
             return "true" if self.text in _TRUE else "false"
         if _DATE.fullmatch(self.text):
             return "a date"
-        return "a number" if self.number is None else f"the number {self.number:g}"
+        if self.number is None:
+            return "a number"
+        return f"the number {self.number:g}"
 
     @property
     def number(self) -> float | None:
         """The number that every reader of YAML or JSON takes it for; None where it is none, or they
         disagree.
         """
-        return float(self.text) if _DECIMAL.fullmatch(self.text) else None
+        if _DECIMAL.fullmatch(self.text):
+            return float(self.text)
+        return None
 
 
 TRUTH = (Word("true"), Word("false"))  # what YAML 1.2 has of the words for it

@@ -9,7 +9,9 @@ UNMEASURED = "unmeasured"
 
 def megabytes(size: int | None) -> str:
     """Bytes in MB of 1e6 bytes, or the word for what was not measured."""
-    return UNMEASURED if size is None else f"{size / 1e6:,.1f} MB"
+    if size is None:
+        return UNMEASURED
+    return f"{size / 1e6:,.1f} MB"
 
 
 def readable(size: int | None, signed: bool = False) -> str:
@@ -24,14 +26,6 @@ def readable(size: int | None, signed: bool = False) -> str:
     if abs(size) < 1_000_000:
         return f"{size / 1e3:{sign},.1f} kB"
     return f"{size / 1e6:{sign},.1f} MB"
-
-
-def some(names: Sequence[str], most: int) -> str:
-    """The first of these, and how many there are beside them."""
-    text = ", ".join(names[:most])
-    if len(names) > most:
-        text += f" and {len(names) - most:,} more"
-    return text
 
 
 def counted(count: int, noun: str) -> str:

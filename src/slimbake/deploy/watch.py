@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimbake.console import QUIET, Console
-from slimbake.console.tables import some
 from slimbake.deploy import compose
 from slimbake.errors import ManifestError, SetupError, SlimbakeError
 from slimbake.fingerprint import Account, Parts, without
+from slimbake.inside.lines import some
 from slimbake.lock.locks import expect_fresh
 from slimbake.plan.model import Plan, Recipe, Target
 from slimbake.project import Project, reread

@@ -329,7 +329,9 @@ class _Expansion:
         if not entry.base:
             return None
         if _variant_names(chain):
-            return entry.base if is_first else derived(entry.base, variant_entry.name)
+            if is_first:
+                return entry.base
+            return derived(entry.base, variant_entry.name)
         if self._differs(chain, variant_entry.torch, python):
             return self._copy(chain, variant_entry.name, variant_entry)
         return entry.base

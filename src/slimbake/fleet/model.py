@@ -69,7 +69,9 @@ class Python:
     @property
     def suffix(self) -> str:
         """The end of the names of its images and files: `-3.13`."""
-        return "" if self.version == self.default else f"-{self.version}"
+        if self.version == self.default:
+            return ""
+        return f"-{self.version}"
 
     def named(self, name: str) -> str:
         """The name of a target, or of a lock, that there is once for each version."""
@@ -88,12 +90,16 @@ class Runtime:
     @property
     def name(self) -> str:
         """Its target."""
-        return self.python.named(from_runtime(self.image)) if self.image else self.python.runtime
+        if self.image:
+            return self.python.named(from_runtime(self.image))
+        return self.python.runtime
 
     @property
     def external(self) -> str:
         """The external that it is made from."""
-        return self.python.named(from_image(self.image)) if self.image else self.python.image
+        if self.image:
+            return self.python.named(from_image(self.image))
+        return self.python.image
 
     @property
     def suffix(self) -> str:
@@ -157,9 +163,9 @@ class External:
     @property
     def reference(self) -> str:
         """The image, with its digest where that is known."""
-        return (
-            f"{self.image}@{self.digest}" if self.digest and "@" not in self.image else self.image
-        )
+        if self.digest and "@" not in self.image:
+            return f"{self.image}@{self.digest}"
+        return self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,9 @@ class Service(ServiceSettings):
 
     def below(self, path: str) -> str:
         """A path that is relative to the context, relative to the root."""
-        return path if self.context == "." else f"{self.context}/{path}"
+        if self.context == ".":
+            return path
+        return f"{self.context}/{path}"
 
     @property
     def laid(self) -> Weights | None:
@@ -319,7 +327,9 @@ class Fleet:
 
     def interpreter(self, runtime: Runtime) -> Interpreter | None:
         """The Python of an image of the user's; None where no lock has it, and of slimbake's own."""
-        return self.external(runtime.external).interpreter if runtime.image else None
+        if runtime.image:
+            return self.external(runtime.external).interpreter
+        return None
 
     @property
     def root(self) -> Path:

@@ -490,7 +490,9 @@ class _Resolution:
 
 
 def _lock_name(draft: Draft) -> str:
-    return base_target(draft.name) if isinstance(draft, BaseDraft) else draft.name
+    if isinstance(draft, BaseDraft):
+        return base_target(draft.name)
+    return draft.name
 
 
 def _home(user: str, scope: Scope) -> str:
@@ -590,7 +592,9 @@ def _weights_names(weights: Iterable[WeightsDraft]) -> dict[WeightsDraft, str]:
 
 def _slug(weights: WeightsDraft) -> str:
     bare = re.sub(r"[^a-z0-9]+", "-", weights.entry.value.lower()).strip("-")
-    return f"{bare}-onnx-{weights.precision}" if weights.precision else bare
+    if weights.precision:
+        return f"{bare}-onnx-{weights.precision}"
+    return bare
 
 
 def _identity(weights: WeightsDraft) -> str:

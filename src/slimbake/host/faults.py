@@ -42,7 +42,9 @@ _HINTS = {
 def fault_of(error: Exception) -> SetupError | None:
     """The failure that people can act on; None where the error may be slimbake's own."""
     if not isinstance(error, OSError):
-        return SetupError(*_TOO_DEEP) if isinstance(error, RecursionError) else None
+        if isinstance(error, RecursionError):
+            return SetupError(*_TOO_DEEP)
+        return None
     reason = (error.strerror or str(error)).lower()
     if error.errno == errno.ENOENT and reason.startswith("no usable temporary directory"):
         return SetupError(reason, "set TMPDIR to a folder that is writable and has space")
@@ -56,4 +58,6 @@ def fault_of(error: Exception) -> SetupError | None:
     if error.errno == errno.ENOENT and str(error.filename).startswith("/proc/"):  # as HOME
         return SetupError(f"{error.filename} cannot be made", _WRITABLE)
     named = f"{error.filename2 or error.filename or ''}: {reason}".removeprefix(": ")
-    return SetupError(named, hint) if (hint := _HINTS.get(error.errno or 0)) else None
+    if hint := _HINTS.get(error.errno or 0):
+        return SetupError(named, hint)
+    return None

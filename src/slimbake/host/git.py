@@ -212,7 +212,9 @@ class GitRepository:
             return None
         submodule = GitRepository(there)
         # Where Git takes `.git` for none, it finds the repository around it.
-        return submodule if submodule._top == self._top.resolve() / path else None
+        if submodule._top == self._top.resolve() / path:
+            return submodule
+        return None
 
     def snapshot(self, commit: str, into: Path) -> Snapshot:
         """Write the files of a commit, as a checkout would, into a folder that is empty. Raises

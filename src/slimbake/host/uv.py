@@ -222,7 +222,9 @@ class PipCompile:
 
 def exactly(package: str, version: str) -> str:
     """A requirement of one version, or of what is at an address."""
-    return f"{package} @ {version}" if "://" in version else f"{package}=={version}"
+    if "://" in version:
+        return f"{package} @ {version}"
+    return f"{package}=={version}"
 
 
 def uv_version() -> str:

@@ -81,7 +81,9 @@ class Workspace:
                 path.unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path | None:
-        return self._folder / f"{name}.json" if self._folder else None
+        if self._folder:
+            return self._folder / f"{name}.json"
+        return None
 
     def _ignored(self) -> None:
         """Have Git ignore the folder, no matter what the repository's own .gitignore says."""

@@ -30,7 +30,9 @@ def plain(stored: Any) -> Any:
     head = stored.peek(4)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         return zstd.ZstdFile(stored, options=_WINDOW)
-    return gzip.GzipFile(fileobj=stored) if head.startswith(b"\x1f\x8b") else stored
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=stored)
+    return stored
 
 
 class Timed:

@@ -39,7 +39,7 @@ SHARED: dict[Kind, tuple[str, ...]] = {
         "records",
         "step",
     ),
-    "check": ("budget", "elf", "ledger", "names", "records", "step"),
+    "check": ("budget", "elf", "ledger", "lines", "names", "records", "step"),
 }
 """The modules beside this one that a kind of step imports; a test compares them with the code."""
 

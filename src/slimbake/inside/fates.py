@@ -91,8 +91,12 @@ def _fate(row: Row, disk: Disk, entry: LedgerEntry | None, whole: bool) -> tuple
     there = _on_disk(row, disk)
     if there is None:
         if entry and not entry.after:
-            return ("requested", "") if entry.requested else ("removed", "")
-        return ("bytecode", "") if row.is_bytecode else ("lost", LOST)
+            if entry.requested:
+                return ("requested", "")
+            return ("removed", "")
+        if row.is_bytecode:
+            return ("bytecode", "")
+        return ("lost", LOST)
     if row.digest is None or there == row.digest[1]:
         return "disk", ""
     if entry and entry.after and disk.get((row.name, "sha256")) == entry.digest:

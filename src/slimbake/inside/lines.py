@@ -1,6 +1,8 @@
-"""The lines of texts whose ends others may have chosen: locks, RECORDs, `.dockerignore`."""
+"""The lines of texts whose ends others may have chosen, such as locks and RECORDs; and lists in words."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def lines_of(text: str) -> list[str]:
@@ -11,3 +13,11 @@ def lines_of(text: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return lines
+
+
+def some(items: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of these, and how many there are beside them."""
+    text = between.join(items[:most])
+    if len(items) > most:
+        text += f" and {len(items) - most:,} more"
+    return text

@@ -16,7 +16,9 @@ def file_name(path: Path | str, site: Path) -> str:
     """The name of a file: below site-packages, or with a leading `/` below the prefix."""
     whole = os.path.normpath(path)
     relative = whole.removeprefix(f"{site}/")
-    return relative if relative != whole else whole.removeprefix(str(site.parents[2]))
+    if relative != whole:
+        return relative
+    return whole.removeprefix(str(site.parents[2]))
 
 
 def path_of(name: str, site: Path) -> Path:
@@ -27,7 +29,9 @@ def path_of(name: str, site: Path) -> Path:
 def module_of(name: str) -> str:
     """The module of a bytecode file; the name itself for any other file."""
     match = _PYC.fullmatch(name)
-    return f"{match['folder']}{match['module']}.py" if match else name
+    if match:
+        return f"{match['folder']}{match['module']}.py"
+    return name
 
 
 def is_test(name: str) -> bool:

@@ -12,9 +12,10 @@ from slimbake.config.model import Requirements
 from slimbake.config.naming import CPU
 from slimbake.config.places import RequirementPlaces
 from slimbake.config.pyproject import PYPROJECT, SETUP_CFG, SETUP_PY
-from slimbake.console.tables import counted, readable, some
+from slimbake.console.tables import counted, readable
 from slimbake.errors import ManifestError, Problem
 from slimbake.fleet.model import Base, Fleet, Scope, Service
+from slimbake.inside.lines import some
 from slimbake.lock.explain import Locked, ResolutionError, way
 from slimbake.lock.model import Pin
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from slimbake.console.tables import some
 from slimbake.errors import MANIFEST, SlimbakeError
 from slimbake.fleet.model import Scope
 from slimbake.host.sources import Source
+from slimbake.inside.lines import some
 from slimbake.lock.model import Pin
 
 _SHOWN = 6  # chains of one package

@@ -13,7 +13,6 @@ from slimbake.config import refuse_debs, refuse_images
 from slimbake.config.naming import base_target
 from slimbake.config.specs import name_of
 from slimbake.console import Console
-from slimbake.console.tables import some
 from slimbake.console.tracker import Tracker
 from slimbake.errors import ManifestError, Problem, SetupError, SlimbakeError, first_of
 from slimbake.fleet import resolve, with_digests
@@ -22,6 +21,7 @@ from slimbake.host.files import exclusively
 from slimbake.host.machine import Machine
 from slimbake.host.sources import Source
 from slimbake.host.uv import NoSolution
+from slimbake.inside.lines import some
 from slimbake.inside.locked import Fault
 from slimbake.lock.asked import System, asked_of, asks, stale, systems, weights_texts
 from slimbake.lock.builds import refuse_cuda, refuse_no_torch, torch_builds

@@ -20,7 +20,7 @@ from slimbake.host.files import LARGEST_HASHED, listed, opened, read_text, write
 from slimbake.host.sources import Source
 from slimbake.host.typed import WRONG, json_value, typed
 from slimbake.inside.debs import Deb, parse_debs
-from slimbake.inside.lines import lines_of
+from slimbake.inside.lines import lines_of, some
 from slimbake.inside.locked import BUILT, HEADER, Fault, refuse_odd_characters
 from slimbake.lock.model import Pin, locked_scopes, text_digest
 from slimbake.lock.text import parse_pins, source_of
@@ -171,10 +171,7 @@ def _new(names: Sequence[str]) -> str:
     parts = []
     scopes = [name for name in names if name != EXTERNALS]
     if scopes:
-        packages = f"the packages of {', '.join(scopes[:_SHOWN])}"
-        if len(scopes) > _SHOWN:
-            packages += f" and {len(scopes) - _SHOWN} more"
-        parts.append(packages)
+        parts.append(f"the packages of {some(scopes, _SHOWN)}")
     if EXTERNALS in names:
         parts.append("the digests of the base images")
     return f"not locked yet: {'; '.join(parts)}"
@@ -225,7 +222,9 @@ class Locks:
     def debs(self, name: str) -> tuple[Deb, ...]:
         """The Debian packages of a lock of those; none where there is none, or one that `compared` refuses."""
         text = self.text(name) or ""
-        return tuple(parse_debs(text)) if _DEBS.fullmatch(text) else ()
+        if _DEBS.fullmatch(text):
+            return tuple(parse_debs(text))
+        return ()
 
     @cached_property
     def _pins(self) -> dict[str, tuple[Pin, ...]]:

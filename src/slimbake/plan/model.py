@@ -177,7 +177,9 @@ class Target:
     @property
     def lock(self) -> str:
         """The name of the lock of what it installs or holds, without `.txt`; "" = it has none."""
-        return self.recipe.lock.removesuffix(".txt") if self.recipe else ""
+        if self.recipe:
+            return self.recipe.lock.removesuffix(".txt")
+        return ""
 
     @property
     def takes_wheels(self) -> bool:
@@ -187,7 +189,9 @@ class Target:
     @property
     def system_lock(self) -> str:
         """The name of the lock of its Debian packages, without `.txt`; "" = it has none."""
-        return self.recipe.system_lock.removesuffix(".txt") if self.recipe else ""
+        if self.recipe:
+            return self.recipe.system_lock.removesuffix(".txt")
+        return ""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -452,7 +452,9 @@ def step_argument(number: int, variable: str) -> str:
 
 def _origin(copy: FileCopy) -> str:
     """The context that files are copied out of."""
-    return stage_target(copy.stage) if copy.stage else step_image(copy.image)
+    if copy.stage:
+        return stage_target(copy.stage)
+    return step_image(copy.image)
 
 
 def _build_contexts(service: Service, fleet: Fleet) -> Pairs:
@@ -605,7 +607,9 @@ def _promise(fleet: Fleet, layer: str) -> str:
 
 
 def _system_lock(asker: Base | Service) -> str:
-    return f"{asker.scope.system_lock}.txt" if asker.system else ""
+    if asker.system:
+        return f"{asker.scope.system_lock}.txt"
+    return ""
 
 
 def _lock(asker: Base | Service) -> str:
@@ -640,7 +644,9 @@ def _below(asker: Base | Service) -> tuple[str, str]:
 
 
 def _weights_context(weights: Weights | None) -> Pairs:
-    return (("weights", f"{LINK}{weights.scope.name}"),) if weights else ()
+    if weights:
+        return (("weights", f"{LINK}{weights.scope.name}"),)
+    return ()
 
 
 def _linked(targets: Iterable[str]) -> Pairs:

@@ -69,7 +69,9 @@ def _configuration() -> Mapping[str, Any]:
         configuration = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return configuration if isinstance(configuration, dict) else {}
+    if isinstance(configuration, dict):
+        return configuration
+    return {}
 
 
 def _host(name: str) -> str:

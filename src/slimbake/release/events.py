@@ -132,7 +132,9 @@ def _state(event: dict[str, Any]) -> State:
         return "running"
     error = event.get("error")
     if error:
-        return "cancelled" if "context canceled" in error else "failed"
+        if "context canceled" in error:
+            return "cancelled"
+        return "failed"
     return "cached" if event.get("cached") else "done"
 
 
@@ -185,7 +187,9 @@ class Steps:
         what buildx reads, and what it puts out.
         """
         target, stage = self._place(name, only)
-        return target if stage and not stage.startswith(("internal", "context")) else ""
+        if stage and not stage.startswith(("internal", "context")):
+            return target
+        return ""
 
     def step(self, name: str, only: str = "") -> BuildStep:
         """A step by BuildKit's name for it. `only`: the target that is built alone, which buildx

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 from slimbake.console import Console
-from slimbake.console.tables import some
 from slimbake.errors import BuildError, SetupError
 from slimbake.fingerprint.model import fingerprint_tag
+from slimbake.inside.lines import some
 from slimbake.plan.model import Plan
 from slimbake.registry import ImageRepository
 from slimbake.registry.address import endpoint

@@ -79,7 +79,9 @@ def ending(released: Released, last: Measurement, seconds: float) -> str:
 
 def next_step(project: str) -> str:
     """What to do after a bake that pushes nothing; "" where something of the project runs."""
-    return "" if docker.running(f"label={PROJECT}={project}") else "next: slimbake up"
+    if docker.running(f"label={PROJECT}={project}"):
+        return ""
+    return "next: slimbake up"
 
 
 def released_json(released: Released) -> dict[str, Any]:

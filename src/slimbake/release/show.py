@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from slimbake.console import Console
 from slimbake.console.progress import ProgressView, WorkItem, headline
-from slimbake.console.tables import some
+from slimbake.inside.lines import some
 from slimbake.plan.model import CHECKS, Target
 from slimbake.release.events import EXPORTS, Progress, Vertex, VertexChange
 

@@ -268,4 +268,6 @@ def _platforms(site: Site, name: str, platform: str) -> Sequence[str]:
     if site.engine.platform in built:
         built = built - {site.engine.platform} | {""}
     platforms = sorted(built)
-    return platforms if site.engine.store == "containerd" else platforms[:1]
+    if site.engine.store == "containerd":
+        return platforms
+    return platforms[:1]

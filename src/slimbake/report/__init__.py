@@ -11,8 +11,9 @@ from typing import Any
 
 import jinja2
 
-from slimbake.console.tables import counted, readable, some
+from slimbake.console.tables import counted, readable
 from slimbake.host.files import write_atomically
+from slimbake.inside.lines import some
 from slimbake.project import Project
 from slimbake.report.facts import recorded_facts
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from slimbake.catalogue import rules
-from slimbake.console.tables import some
 from slimbake.host.workspace import Workspace
 from slimbake.images.detail import Contents, Owner, Part, Survey
 from slimbake.images.measure import last_measurement, layer_record
 from slimbake.images.report import sizes_json
 from slimbake.images.sizes import Image, MeasuredLayer, Measurement
+from slimbake.inside.lines import some
 from slimbake.plan.model import Plan
 from slimbake.project import Project
 from slimbake.release.inputs import last_images

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slimbake.console.tables import counted, readable, some
+from slimbake.console.tables import counted, readable
 from slimbake.fleet.model import Base, Fleet, Service
 from slimbake.images.sizes import Image, MeasuredLayer
+from slimbake.inside.lines import some
 from slimbake.layers.model import Layer, Layering
 from slimbake.plan.graph import layers
 from slimbake.plan.model import Plan

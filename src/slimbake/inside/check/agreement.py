@@ -173,7 +173,9 @@ def _likelihoods(reference: Mapping[str, Any], logprobs: Sequence[Vector]) -> di
 
 def perplexity(loss: float) -> float:
     """The perplexity of a mean loss in nats per token."""
-    return min(math.exp(min(loss, 700.0)), INFINITE) if math.isfinite(loss) else INFINITE
+    if math.isfinite(loss):
+        return min(math.exp(min(loss, 700.0)), INFINITE)
+    return INFINITE
 
 
 def judge(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..elf import LIBRARIES, needed
+from ..lines import some
 
 # Of other programs, of the engine, and of data: no shared object of the image lies there.
 _ELSEWHERE = frozenset(("dev", "inside", "proc", "run", "sys", "tmp", "weights"))
@@ -25,9 +26,7 @@ class Unanswered:
     package: str  # of Debian, as the external image and the locked packages have it; "" = unknown
 
     def __str__(self) -> str:
-        asking = ", ".join(self.files[:NAMED])
-        if len(self.files) > NAMED:
-            asking += f" and {len(self.files) - NAMED} more"
+        asking = some(self.files, NAMED)
         verb = "needs" if len(self.files) == 1 else "need"
         guess = package_name(self.name)
         if self.package:

@@ -59,7 +59,9 @@ class Launched:
         except subprocess.TimeoutExpired:
             return ""
         self._reader.join(1)  # what left its session may hold the pipe
-        return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code < 0:
+            return f"ended by signal {-code}"
+        return f"ended with exit code {code}"
 
     def kill(self) -> None:
         """Kill it and what it has started in its session."""

@@ -272,7 +272,9 @@ class VerifiedService:
 
     def last_lines(self) -> Sequence[str]:
         """What it has written last."""
-        return self._lines if self._launched is None else self._launched.lines
+        if self._launched is None:
+            return self._lines
+        return self._launched.lines
 
     def finish(self) -> None:
         """Check what every service must do once its verify holds: answer, and end on SIGTERM."""

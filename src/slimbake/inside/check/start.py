@@ -176,7 +176,9 @@ def _while_it_lives(launched: Launched, pace: Pace, limit: float, alive: float) 
     while True:
         ended = launched.ended()
         if ended:
-            return {"error": ended} if launched.process.returncode else {}
+            if launched.process.returncode:
+                return {"error": ended}
+            return {}
         lived = pace.seconds()
         settled = pace.cpu() >= alive or pace.idle(max(1.0, alive / 5))
         if lived > limit or (lived >= alive and settled):

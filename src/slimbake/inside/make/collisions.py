@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..archives import open_zip
+from ..lines import some
 from ..names import CODE
 from ..step import StepError
 
@@ -102,6 +103,5 @@ def refuse_collisions(claims: Iterable[Claim], prefix: Path) -> dict[Path, Claim
         elif claim.member:
             contested[path] = claim
     if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise StepError(f"packages collide: {'; '.join(faults[:SHOWN])}{more}")
+        raise StepError(f"packages collide: {some(faults, SHOWN, '; ')}")
     return contested

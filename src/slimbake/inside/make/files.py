@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..lines import some
 from ..step import INSIDE, StepError
 from .tree import normalise, refuse_links_out, tree
 
@@ -54,8 +55,7 @@ def refuse_taken(source: Path, target: Path, what: str) -> None:
         if os.path.lexists(place) and not (_is_folder(path) and _is_folder(place)):
             taken.append(str(place))
     if taken:
-        more = f" and {len(taken) - SHOWN} more" if len(taken) > SHOWN else ""
-        raise StepError(f"{what}: {', '.join(taken[:SHOWN])}{more}")
+        raise StepError(f"{what}: {some(taken, SHOWN)}")
 
 
 def _paths(source: Path) -> list[Path]:

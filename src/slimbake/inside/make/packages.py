@@ -24,7 +24,7 @@ from pathlib import Path
 from ..fates import LOST_FILES, digests, fates
 from ..globs import matcher
 from ..ledger import FOLDER, Ledger, LedgerEntry, ledger_bytes
-from ..lines import lines_of
+from ..lines import lines_of, some
 from ..locked import lock_entries
 from ..names import file_name, path_of
 from ..records import Row, named, rows_of
@@ -235,9 +235,8 @@ def compile_into_prefix(modules: Iterable[Path], root: Path) -> None:
     """Compile modules below a root into the prefix; say which do not compile."""
     failed = compile_modules(modules, root, PREFIX, PREFIX)
     if failed:
-        names = ", ".join(str(path.relative_to(root)) for path in failed[:NAMED])
-        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        print(f"slimbake: warning: {names}{more} cannot be compiled: kept as source")
+        names = some([str(path.relative_to(root)) for path in failed], NAMED)
+        print(f"slimbake: warning: {names} cannot be compiled: kept as source")
 
 
 def leave_ledger(ledger: Ledger) -> None:

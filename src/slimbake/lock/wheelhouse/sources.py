@@ -146,7 +146,9 @@ def _member(archive: Path, name: str) -> str | None:
         if zipfile.is_zipfile(archive):
             with open_zip(archive) as opened:
                 found = [entry for entry in opened.namelist() if entry.partition("/")[2] == name]
-                return opened.open(found[0]).read(_LARGEST).decode() if found else None
+                if found:
+                    return opened.open(found[0]).read(_LARGEST).decode()
+                return None
         with archive.open("rb") as stored:
             for number, (member, content) in enumerate(members(_Unpacked(stored))):
                 if number > _FILES:
