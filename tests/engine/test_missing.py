@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from tests.engine.conftest import Ended, Toy, fleet
-from tests.engine.registries import free_port
+from tests.engine.registries import Pushed, free_port
 from tests.engine.test_bake import built_steps
-from tests.engine.test_sbom import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
 from slimbake.release.statement import KIND

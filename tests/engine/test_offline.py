@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,7 @@ from tests.engine.conftest import Toy, call
 from tests.engine.engines import Own, bring_externals, own_engine
 from tests.engine.toys import code, entry
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ services of the example. Emulated, so all are small.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ import yaml
 from tests.engine.conftest import ROOT, Ended, Toy, docker, fleet, python
 from tests.engine.emulation import NoEmulationError, both_externals, emulated
 from tests.engine.engines import bring_externals, own_engine
-from tests.engine.test_sbom import Pushed
+from tests.engine.registries import Pushed
 from tests.engine.toys import held, text_of
 
 from slimbake.fleet.resolve import DEFAULT_UV
@@ -270,7 +269,6 @@ def test_the_example_s_layers_without_programs_are_those_of_both_platforms(
     assert differ == {"api": 2, "client": 1}, "the runtime, and the only wheel with a library"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 def test_another_builder_makes_the_example_s_same_images_of_each_platform_alone(
     example: Toy, parts: Mapping[str, Mapping[str, Part]], tmp_path: Path
 ) -> None:

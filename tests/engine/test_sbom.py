@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,9 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 from tests.commits import commit, git
 from tests.engine.conftest import Toy, call, docker, fleet, slimbake
+from tests.engine.registries import Pushed
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry
-
-from slimbake.registry.documents import INDEX, MANIFEST
-from slimbake.release.sbom import MEDIA_TYPE
 
 # What our SBOM has and trivy does not find, by ecosystem and name.
 BY_NATURE = {
@@ -106,35 +102,6 @@ def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         assert made.slimbake("lock").code == made.slimbake("generate").code == 0
         commit(made.root)
         yield made
-
-
-class Pushed:
-    """What a registry holds of a service."""
-
-    def __init__(self, registry: str, toy: Toy, service: str) -> None:
-        self._url = f"http://{registry}/v2/{toy.project}/{service}"
-
-    def manifest(self, reference: str) -> tuple[str, dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{self._url}/manifests/{reference}", headers={"Accept": f"{MANIFEST}, {INDEX}"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            content = answer.read()
-        return f"sha256:{hashlib.sha256(content).hexdigest()}", json.loads(content)
-
-    def blob(self, digest: str) -> bytes:
-        with urllib.request.urlopen(f"{self._url}/blobs/{digest}") as answer:
-            return bytes(answer.read())
-
-    def tags(self) -> list[str]:
-        with urllib.request.urlopen(f"{self._url}/tags/list") as answer:
-            return sorted(json.load(answer)["tags"])
-
-    def sboms(self, digest: str) -> list[dict[str, Any]]:
-        """The SBOMs that the fallback tag of an image lists."""
-        _, index = self.manifest(digest.replace(":", "-"))
-        sboms = [each for each in index["manifests"] if each["artifactType"] == MEDIA_TYPE]
-        return [self.manifest(each["digest"])[1] for each in sboms]
 
 
 @pytest.mark.slow

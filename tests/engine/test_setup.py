@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ pytestmark = pytest.mark.slow
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
 UV = External("uv", "registry.invalid/uv:1")
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +53,6 @@ def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
     assert (state_of_engine(), files(Path("/etc/docker"))) == before
 
 
-@needs_root
 def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is(
     plain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ YAML gives it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,15 +11,12 @@ import pytest
 from tests.commits import commit
 from tests.engine.conftest import Toy, fleet
 from tests.engine.pipeline import Pipeline, Run
-from tests.engine.test_sbom import Pushed
+from tests.engine.registries import Pushed
 from tests.engine.toys import BROKEN, SMOKE, code, entry
 
 from slimbake import __version__
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
-]
+pytestmark = pytest.mark.slow
 
 WHEEL = f"slimbake-{__version__}-py3-none-any.whl"
 WEB, ML = "    base: web\n", "    base: ml\n"
