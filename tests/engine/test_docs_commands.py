@@ -42,8 +42,8 @@ ELSEWHERE = {
     "CA_BUNDLE=": "tests/engine/test_offline.py",
     "docker save": "tests/engine/test_offline.py",
     "docker load": "tests/engine/test_offline.py",
-    "slimbake bake embedding-cuda": "tests/engine/test_variants.py",
-    "docker buildx bake cuda": "tests/engine/test_variants.py",
+    "slimbake bake embedding-cuda": "tests/engine/test_pythons.py",
+    "docker buildx bake cuda": "tests/engine/test_pythons.py",
     "slimbake bake api-py313": "tests/engine/test_pythons.py",
     "docker run --rm --user": "tests/engine/test_own_image.py",
 }

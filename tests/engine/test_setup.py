@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, docker
+from tests.engine.conftest import docker
 from tests.engine.engines import own_engine
-from tools.bare.images import python_image
 
 from slimbake.docker.engine import DockerEngine, expect_engine, find
 from slimbake.externals.doctor import doctor
@@ -67,15 +66,3 @@ def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is
     assert plain in rows["engine"].found
     assert (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text()) == before
     assert (folder / "daemon.json").read_bytes() == settings
-
-
-def test_a_bake_starts_on_another_python_of_debian(toy: Toy) -> None:
-    python_image("3.13")
-    serve = "import tomllib, http.server as s; s.HTTPServer(('', 8000), None).serve_forever()"
-    toy.write(
-        f'services: {{one: {{command: [python, -c, "{serve}"], context: app, port: 8000}}}}',
-        {"app/data.txt": ""},
-        python="3.13",
-    )
-    toy.done("bake")
-    assert docker("run", "--rm", toy.image("one"), "python", "-V").startswith("Python 3.13.")
