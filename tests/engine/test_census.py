@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import chain
 
@@ -26,14 +25,13 @@ def census(toy: Toy, *words: str) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("census")) as made:
-        made.write(
-            "bases: {small: {requirements: [attrs, idna, six]}}\nservices:\n"
-            + entry("one", "    base: small\n"),
-            {"one/app.py": "", "one/smoke.py": "def imports():\n    import app\n"},
-        )
-        yield made
+def toy(shared_toy: Toy) -> Toy:
+    shared_toy.write(
+        "bases: {small: {requirements: [attrs, idna, six]}}\nservices:\n"
+        + entry("one", "    base: small\n"),
+        {"one/app.py": "", "one/smoke.py": "def imports():\n    import app\n"},
+    )
+    return shared_toy
 
 
 @pytest.mark.slow

@@ -97,21 +97,20 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("from")) as made:
-        files = {
-            "app/app.py": f"{APP}# {made.project}\n",
-            "app/smoke.py": "def imports():\n    import app\n    assert app.STATE['numpy'] == 3\n",
-            "app/verify.py": VERIFY,
-            "app/Dockerfile": 'FROM base\nCOPY app.py /app/\nCMD ["python", "-c", "import app"]\n',
-            "lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n',
-            "lib/lib.py": "ONE = 1\n",
-        }
-        without = image.removesuffix(":1") + "-without:1"
-        made.write(MANIFEST.format(image=image, without=without), files, python="3.13")
-        made.done("lock")
-        made.done("bake", "a", "b", "c", "d", "e")
-        yield made
+def toy(shared_toy: Toy, image: str) -> Toy:
+    files = {
+        "app/app.py": f"{APP}# {shared_toy.project}\n",
+        "app/smoke.py": "def imports():\n    import app\n    assert app.STATE['numpy'] == 3\n",
+        "app/verify.py": VERIFY,
+        "app/Dockerfile": 'FROM base\nCOPY app.py /app/\nCMD ["python", "-c", "import app"]\n',
+        "lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n',
+        "lib/lib.py": "ONE = 1\n",
+    }
+    without = image.removesuffix(":1") + "-without:1"
+    shared_toy.write(MANIFEST.format(image=image, without=without), files, python="3.13")
+    shared_toy.done("lock")
+    shared_toy.done("bake", "a", "b", "c", "d", "e")
+    return shared_toy
 
 
 def _state(toy: Toy, service: str, home: str) -> Any:

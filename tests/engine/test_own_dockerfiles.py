@@ -4,10 +4,8 @@ Python, beside services of slimbake's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.conftest import Toy, docker
 from tests.engine.toys import held, text_of
 from tools.bare.images import python_image
 
@@ -62,11 +60,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     image = python_image("3.11")
-    with fleet(tmp_path_factory.mktemp("own")) as made:
-        made.write(MANIFEST.replace("IMAGE", image), FILES)
-        yield made
+    shared_toy.write(MANIFEST.replace("IMAGE", image), FILES)
+    return shared_toy
 
 
 def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:

@@ -54,19 +54,18 @@ def emulation() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def toy(emulation: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(emulation: None, shared_toy: Toy) -> Toy:
     """A fleet for two platforms."""
-    with fleet(tmp_path_factory.mktemp("platforms")) as made:
-        files = {
-            "app/app.py": APP + f"# {made.project}\n",
-            "app/smoke.py": SMOKE,
-            "app/requirements.txt": "".join(
-                f'six=={SIX[platform]} ; platform_machine == "{machine}"\n'
-                for platform, machine in MACHINES.items()
-            ),
-        }
-        made.write(both_externals(DEFAULT_UV) + MANIFEST, files)
-        yield made
+    files = {
+        "app/app.py": APP + f"# {shared_toy.project}\n",
+        "app/smoke.py": SMOKE,
+        "app/requirements.txt": "".join(
+            f'six=={SIX[platform]} ; platform_machine == "{machine}"\n'
+            for platform, machine in MACHINES.items()
+        ),
+    }
+    shared_toy.write(both_externals(DEFAULT_UV) + MANIFEST, files)
+    return shared_toy
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 from tests.commits import commit, git
-from tests.engine.conftest import Toy, call, docker, fleet, slimbake
+from tests.engine.conftest import Toy, call, docker, slimbake
 from tests.engine.registries import Pushed
 from tests.engine.test_fleet_images import SERVICES
 from tests.engine.toys import code, entry
@@ -79,29 +78,28 @@ def test_what_a_scanner_cannot_find_is_in_an_image(baked: dict[str, Any]) -> Non
 
 
 @pytest.fixture(scope="module")
-def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def fine(shared_toy: Toy) -> Toy:
     """A service with a package of the repository, one with a Dockerfile of its own; in a Git
     repository.
     """
-    with fleet(tmp_path_factory.mktemp("fine")) as made:
-        made.write(
-            "bases: {small: {requirements: [six]}}\nservices:\n"
-            + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
-            + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
-            code(made, "one", "own")
-            | {
-                "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
-                ".gitignore": ".slimbake/\nout/\n",
-                "libs/shared/pyproject.toml": (
-                    '[project]\nname = "shared"\nversion = "1.5"\n'
-                    '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
-                ),
-                "libs/shared/src/shared/__init__.py": "",
-            },
-        )
-        assert made.slimbake("lock").code == made.slimbake("generate").code == 0
-        commit(made.root)
-        yield made
+    shared_toy.write(
+        "bases: {small: {requirements: [six]}}\nservices:\n"
+        + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
+        + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
+        code(shared_toy, "one", "own")
+        | {
+            "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
+            ".gitignore": ".slimbake/\nout/\n",
+            "libs/shared/pyproject.toml": (
+                '[project]\nname = "shared"\nversion = "1.5"\n'
+                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
+            ),
+            "libs/shared/src/shared/__init__.py": "",
+        },
+    )
+    assert shared_toy.slimbake("lock").code == shared_toy.slimbake("generate").code == 0
+    commit(shared_toy.root)
+    return shared_toy
 
 
 @pytest.mark.slow

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.conftest import Toy, call, docker
 from tests.engine.toys import held, text_of
 from tests.patience import wait_for
 
@@ -57,10 +56,9 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("starts")) as made:
-        made.write(MANIFEST.replace("PROJECT", made.project), FILES)
-        yield made
+def toy(shared_toy: Toy) -> Toy:
+    shared_toy.write(MANIFEST.replace("PROJECT", shared_toy.project), FILES)
+    return shared_toy
 
 
 def test_what_starts_is_tagged_and_what_does_not_is_not(toy: Toy) -> None:
