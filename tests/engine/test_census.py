@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from fnmatch import fnmatch
 from itertools import chain
 
 import pytest
 from bench.counting.images import offered
-from tests.engine.conftest import ROOT, Ended, Toy, call, fleet, python
-from tests.engine.toys import entry
+from tests.engine.conftest import Ended, Toy, call, fleet, python
+from tests.engine.toys import copy_example, entry
 from tools.bare.images import python_image
 
 from slimbake.inside.make.runtime import LEFT_BEHIND
@@ -53,12 +52,9 @@ def test_at_least_200_documented_calls_have_the_same_outcome_in_the_example(
 ) -> None:
     services = SERVICES if request.config.getoption("--example") else SERVICES[:2]
     with fleet(tmp_path_factory.mktemp("example")) as example:
-        for name in ("bake", "examples", "libs"):
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, example.root / name, ignore=ignore)
-        manifest = (ROOT / "services.yaml").read_text("utf-8")
+        copy_example(example, "bake", "examples", "libs")
+        manifest = (example.root / "services.yaml").read_text("utf-8")
         for pattern, text in (
-            (r"(?m)^project: .*$", f"project: {example.project}"),
             (r"(?m)^registry: .*$", f"registry: {example.project}"),  # the example keeps its tags
             (r"(?m)^ *budget: .*\n", ""),
         ):
