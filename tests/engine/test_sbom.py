@@ -15,7 +15,7 @@ from tests.commits import commit, git
 from tests.engine.conftest import Toy, call, docker, slimbake
 from tests.engine.registries import Pushed
 from tests.engine.test_fleet_images import SERVICES
-from tests.engine.toys import code, entry
+from tests.engine.toys import code, entry, library
 
 # What our SBOM has and trivy does not find, by ecosystem and name.
 BY_NATURE = {
@@ -87,14 +87,10 @@ def fine(shared_toy: Toy) -> Toy:
         + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
         + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
         code(shared_toy, "one", "own")
+        | library("shared", "1.5")
         | {
             "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
             ".gitignore": ".slimbake/\nout/\n",
-            "libs/shared/pyproject.toml": (
-                '[project]\nname = "shared"\nversion = "1.5"\n'
-                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
-            ),
-            "libs/shared/src/shared/__init__.py": "",
         },
     )
     assert shared_toy.slimbake("lock").code == shared_toy.slimbake("generate").code == 0
