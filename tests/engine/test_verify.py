@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from tests.engine.conftest import Ended, Toy, call, docker, slimbake
 from tests.engine.programs import program, verified
+from tests.engine.test_interrupt import started
 from tests.patience import wait_for
 
 pytestmark = pytest.mark.slow
@@ -109,12 +109,7 @@ def test_a_service_that_writes_to_its_root_shows_why_it_failed(toy: Toy) -> None
 
 def test_an_interrupted_verify_leaves_no_container(toy: Toy) -> None:
     toy.file("app/verify.py", CALLS.format("hang"))
-    with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "check", "--images"],
-        cwd=toy.root,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with started(toy, "check", "--images") as process:
         wait_for(lambda: bool(containers(toy)), "the container", lambda: process.poll() is None)
         process.send_signal(signal.SIGTERM)  # a background job ignores SIGINT
         assert process.wait() == 130
