@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet
+from tests.engine.conftest import Ended, Toy, call, docker, fetch, fleet, inspected
 from tests.engine.registries import Pushed
 from tests.engine.toys import BROKEN, SMOKE, dangling, held, write
 
@@ -59,7 +59,7 @@ def test_nothing_is_tagged_or_pushed_until_the_smoke_holds(toy: Toy, registry: s
 def test_stand_ins_are_not_pushed_beyond_loopback(toy: Toy) -> None:
     write(toy, "one")
     assert toy.slimbake("bake").code == 0
-    labels = docker("image", "inspect", "--format={{json .Config.Labels}}", toy.image("one"))
+    labels = inspected(toy.image("one"), ".Config.Labels")
     if "slimbake.standin" not in labels:
         pytest.skip("this machine reaches the externals' registries: nothing is stood in for")
     for host in (

@@ -5,7 +5,7 @@ Python, beside services of slimbake's.
 from __future__ import annotations
 
 import pytest
-from tests.engine.conftest import Toy, docker
+from tests.engine.conftest import Toy, inspected
 from tests.engine.toys import held, text_of
 from tools.bare.images import python_image
 
@@ -77,7 +77,7 @@ def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
         "perl": (["engine-start"], ["smoke"]),
         "ends": (["engine-start"], ["smoke"]),
     }
-    assert docker("image", "inspect", "--format={{.Config.User}}", toy.image("foreign")) == "app\n"
+    assert inspected(toy.image("foreign"), ".Config.User") == "app"
     again = toy.slimbake("bake", "perl").stdout
     assert "engine-start (no smoke)" in again, "what held is known by its own name"
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pytest
 import yaml
-from tests.engine.conftest import ROOT, Ended, Toy, docker, fleet, python
+from tests.engine.conftest import ROOT, Ended, Toy, docker, fleet, inspected, python
 from tests.engine.emulation import NoEmulationError, both_externals, emulated
 from tests.engine.engines import bring_externals, own_engine
 from tests.engine.registries import Pushed
@@ -109,10 +109,7 @@ def test_the_smoke_ran_on_both(toy: Toy, baked: Any) -> None:
 def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(
     toy: Toy, baked: Any
 ) -> None:
-    assert (
-        docker("image", "inspect", "--format={{.Architecture}}", toy.image("near")).strip()
-        == "amd64"
-    )
+    assert inspected(toy.image("near"), ".Architecture") == "amd64"
     assert runs(toy.image("near"), "linux/amd64")[0] == "x86_64"
     lock = (toy.root / "bake/locks" / "near.txt").read_text()
     assert "x86_64.whl" in lock
@@ -122,10 +119,7 @@ def test_a_service_for_fewer_platforms_than_the_fleet_is_built_for_those(
 def test_one_platform_alone_is_a_variable_of_the_bake_file(toy: Toy, baked: Any) -> None:
     toy.done("bake", "both", "--tag=arm64", env={"PLATFORMS": "linux/arm64"})
     image = toy.image("both", "arm64")
-    assert (
-        docker("image", "inspect", "--format={{.Os}}/{{.Architecture}}", image).strip()
-        == "linux/arm64"
-    )
+    assert inspected(image, ".Architecture") == "arm64"
     assert runs(image, "linux/arm64")[0] == "aarch64"
     assert held(image) != held(toy.image("both"))
 
