@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Ended:
     @property
     def reported(self) -> list[str]:
         """The lines of the error with which a command ended."""
-        return self.stderr[self.stderr.index("slimbake: ") :].splitlines()
+        lines = self.stderr.splitlines()
+        return list(dropwhile(lambda line: not line.startswith("slimbake: "), lines))
 
 
 def call(
