@@ -43,9 +43,6 @@ FILES = {
     f'ENTRYPOINT ["perl"]\nCMD ["-e", "{SERVER}"]\n',
     "bare/Dockerfile": "FROM scratch\nCOPY text /\n",
     "bare/text": "no shell",
-    "based/Dockerfile": "FROM base\nUSER 1234:1235\nCOPY app.py /app/\n",
-    "based/app.py": "import six\n",
-    "based/smoke.py": "import os\n\ndef load():\n    import app\n    assert app and os.getuid() == 1234\n",
     "none/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
     'CMD ["nowhere"]\n',
 }
