@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ class Ended:
     def json(self) -> Any:
         return json.loads(self.stdout)
 
+    @property
+    def reported(self) -> list[str]:
+        """The lines of the error with which a command ended."""
+        lines = self.stderr.splitlines()
+        return list(dropwhile(lambda line: not line.startswith("slimbake: "), lines))
+
 
 def call(
     *words: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: str | None = None
@@ -54,6 +61,11 @@ def docker(*words: str, stdin: str | None = None) -> str:
     done = call("docker", *words, stdin=stdin)
     assert done.code == 0, done.stderr
     return done.stdout
+
+
+def inspected(image: str, part: str) -> Any:
+    """A part of what the engine says of an image: `.Config.Env`."""
+    return json.loads(docker("image", "inspect", f"--format={{{{json {part}}}}}", image))
 
 
 def python(image: str, code: str, *flags: str) -> str:
@@ -172,6 +184,13 @@ def up(root: Path, manifest: str, files: Mapping[str, str]) -> Iterator[Toy]:
 def toy(tmp_path: Path) -> Iterator[Toy]:
     """An empty toy fleet of the test's own."""
     with fleet(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """An empty toy fleet that the tests of a module share."""
+    with fleet(tmp_path_factory.mktemp("fleet")) as made:
         yield made
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from tools.bare import apt
 
 from slimbake.config import manifest
@@ -55,7 +56,7 @@ def own_engine(
     data: Path | None = None,
     cores: str = "",
 ) -> Iterator[Own]:
-    """A dockerd of its own, with nothing in it. Needs root.
+    """A dockerd of its own, with nothing in it. Skips where this is not root.
 
     It lives in a network namespace of its own, so that neither its bridge nor its firewall rules
     meet those of the machine's engine. With a `route` that reaches out through this machine's
@@ -64,6 +65,8 @@ def own_engine(
     `data`. Nothing of it is left in the end, but for what lies there. `cores`: those that it and its
     containers run on, as taskset takes them ("0-1"); "" = all.
     """
+    if os.geteuid():
+        pytest.skip("an engine of its own needs root")
     if shutil.which("ip", path=_SYSTEM["PATH"]) is None:
         apt.install("iproute2")
     with tempfile.TemporaryDirectory(prefix="engine-") as name, _network(route) as namespace:

@@ -45,11 +45,10 @@ class Job:
 
 @dataclass
 class Run:
-    """A run of the workflow: its jobs in their order, and what it says in the end."""
+    """A run of the workflow: its jobs in their order."""
 
     matrix: dict[str, Any] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
-    summary: str = ""
 
     def built(self, target: str) -> list[str]:
         """The jobs that built a target."""
@@ -77,9 +76,8 @@ class Pipeline:
         self._runs = 0
         shims = folder / "bin"
         shims.mkdir(parents=True)
-        for name, script in (("slimbake", f'exec {sys.executable} -m slimbake "$@"'),):
-            (shims / name).write_text(f"#!/bin/bash\n{script}\n")
-            (shims / name).chmod(0o755)
+        (shims / "slimbake").write_text(f'#!/bin/bash\nexec {sys.executable} -m slimbake "$@"\n')
+        (shims / "slimbake").chmod(0o755)
         self.path = f"{shims}:{os.environ['PATH']}"
 
     def push(self, tag: str, until: str = "summary") -> Run:
@@ -102,8 +100,6 @@ class Pipeline:
                 run.jobs += [job.result() for job in jobs]
             if name == until:
                 break
-        if until == "summary":
-            run.summary = runner.said.read_text("utf-8")
         return run
 
     @staticmethod
@@ -121,7 +117,6 @@ class _Runner:
     def __init__(self, pipeline: Pipeline, found: dict[str, Any], tag: str, folder: Path) -> None:
         self._pipeline, self._found, self._tag, self._folder = pipeline, found, tag, folder
         self._artifacts = folder / "artifacts"
-        self.said = folder / "summary.md"
 
     def job(self, name: str, matrix: Mapping[str, str], engine: bool) -> Job:
         """Run a job in a clone of its own, on an engine that holds nothing but the images from
@@ -140,7 +135,7 @@ class _Runner:
             env = {
                 "PATH": self._pipeline.path,
                 "RUNNER_TEMP": str(temp),
-                "GITHUB_STEP_SUMMARY": str(self.said),
+                "GITHUB_STEP_SUMMARY": str(self._folder / "summary.md"),
             }
             env |= {"DOCKER_HOST": host} if host else {}
             for step in about["steps"]:

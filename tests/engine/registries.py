@@ -1,18 +1,28 @@
-"""A real registry on loopback: Debian's docker-registry."""
+"""A real registry on loopback, Debian's docker-registry, and what it holds."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import requests
+
+from slimbake.registry.documents import INDEX, MANIFEST
+from slimbake.release.sbom import MEDIA_TYPE
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Toy
 
 PROGRAM = "docker-registry"  # of Debian's package of that name
 
@@ -39,6 +49,35 @@ def loopback_registry() -> Iterator[str]:
                 yield at
             finally:
                 server.send_signal(signal.SIGTERM)
+
+
+class Pushed:
+    """What a registry holds of a service."""
+
+    def __init__(self, registry: str, toy: Toy, service: str) -> None:
+        self._url = f"http://{registry}/v2/{toy.project}/{service}"
+
+    def manifest(self, reference: str) -> tuple[str, dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{self._url}/manifests/{reference}", headers={"Accept": f"{MANIFEST}, {INDEX}"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            content = answer.read()
+        return f"sha256:{hashlib.sha256(content).hexdigest()}", json.loads(content)
+
+    def blob(self, digest: str) -> bytes:
+        with urllib.request.urlopen(f"{self._url}/blobs/{digest}") as answer:
+            return bytes(answer.read())
+
+    def tags(self) -> list[str]:
+        with urllib.request.urlopen(f"{self._url}/tags/list") as answer:
+            return sorted(json.load(answer)["tags"])
+
+    def sboms(self, digest: str) -> list[dict[str, Any]]:
+        """The SBOMs that the fallback tag of an image lists."""
+        _, index = self.manifest(digest.replace(":", "-"))
+        sboms = [each for each in index["manifests"] if each["artifactType"] == MEDIA_TYPE]
+        return [self.manifest(each["digest"])[1] for each in sboms]
 
 
 def free_port() -> int:

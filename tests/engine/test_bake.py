@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, call, docker, fleet
-from tests.engine.toys import BROKEN, code, dangling, entry, held, write
+from tests.engine.conftest import Ended, Toy, call, docker, inspected
+from tests.engine.toys import BROKEN, code, dangling, entry, held, library, write
 
 from slimbake.console import QUIET
 from slimbake.docker.engine import expect_engine
@@ -34,31 +33,26 @@ def built_steps(done: Ended) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """Two services on a base, one of which also needs a package of the repository."""
-    with fleet(tmp_path_factory.mktemp("fine")) as made:
-        made.write(
-            "bases: {small: {requirements: [six]}}\nservices:\n"
-            + entry("one", "    base: small\n")
-            + entry("two", "    base: small\n    requirements: [toml, ./libs/shared]\n"),
-            code(made, "one", "two")
-            | {
-                "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
-                '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
-                "libs/shared/src/shared/__init__.py": f"WORD = 'before'  # {made.project}\n",
-                "two/app.py": f"import shared  # {made.project}\nprint('two', shared.WORD)\n",
-            },
-        )
-        done = made.done("bake")
-        (made.root / "first.txt").write_text(f"{done.stdout}\0{done.stderr}")
-        yield made
+def first(shared_toy: Toy) -> Ended:
+    """How the first bake ended of two services on a base, one of which also needs a package of the
+    repository.
+    """
+    project = shared_toy.project
+    shared_toy.write(
+        "bases: {small: {requirements: [six]}}\nservices:\n"
+        + entry("one", "    base: small\n")
+        + entry("two", "    base: small\n    requirements: [toml, ./libs/shared]\n"),
+        code(shared_toy, "one", "two")
+        | library("shared", code=f"WORD = 'before'  # {project}\n")
+        | {"two/app.py": f"import shared  # {project}\nprint('two', shared.WORD)\n"},
+    )
+    return shared_toy.done("bake")
 
 
 @pytest.fixture(scope="module")
-def first(fine: Toy) -> Ended:
-    """How its first bake ended."""
-    stdout, _, stderr = (fine.root / "first.txt").read_text().partition("\0")
-    return Ended(0, stdout, stderr)
+def fine(first: Ended, shared_toy: Toy) -> Toy:
+    """The fleet of the first bake."""
+    return shared_toy
 
 
 def test_stdout_holds_the_table_and_nothing_else(first: Ended) -> None:
@@ -162,16 +156,15 @@ def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine:
 def test_the_generated_files_build_without_slimbake(fine: Toy) -> None:
     words, env = outside(fine)
     bake = ("docker", "buildx", "bake", "--file", "docker-bake.hcl", *words)
-    plain = env | {"TAG": "plain", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    settings = env | {"TAG": "plain", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     for group in (("default",), ("smoke",)):
-        done = call(*bake, *group, cwd=fine.root, env=plain)
+        done = call(*bake, *group, cwd=fine.root, env=settings)
         assert done.code == 0, done.stderr
     assert docker("run", "--rm", fine.image("two", "plain")).startswith("two ")
-    layers = "--format={{json .RootFS.Layers}}"
-    same = [
-        docker("image", "inspect", layers, fine.image("one", tag)) for tag in ("plain", "latest")
-    ]
-    assert same[0] == same[1]
+    plain, ours = (
+        inspected(fine.image("one", tag), ".RootFS.Layers") for tag in ("plain", "latest")
+    )
+    assert plain == ours
 
 
 def outside(toy: Toy) -> tuple[list[str], dict[str, str]]:

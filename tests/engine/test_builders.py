@@ -22,10 +22,7 @@ from tools.bare.images import python_image, uv_image
 from slimbake.fleet.resolve import DEFAULT_UV
 from slimbake.registry import ImageRepository
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="engines of their own need root"),
-]
+pytestmark = pytest.mark.slow
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import chain
 
 import pytest
 from bench.counting.images import offered
-from tests.engine.conftest import ROOT, Ended, Toy, call, fleet, python
-from tests.engine.toys import entry
+from tests.engine.conftest import Ended, Toy, call, fleet, python
+from tests.engine.toys import copy_example, entry
 from tools.bare.images import python_image
 
 from slimbake.inside.make.runtime import LEFT_BEHIND
@@ -26,14 +24,13 @@ def census(toy: Toy, *words: str) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("census")) as made:
-        made.write(
-            "bases: {small: {requirements: [attrs, idna, six]}}\nservices:\n"
-            + entry("one", "    base: small\n"),
-            {"one/app.py": "", "one/smoke.py": "def imports():\n    import app\n"},
-        )
-        yield made
+def toy(shared_toy: Toy) -> Toy:
+    shared_toy.write(
+        "bases: {small: {requirements: [attrs, idna, six]}}\nservices:\n"
+        + entry("one", "    base: small\n"),
+        {"one/app.py": "", "one/smoke.py": "def imports():\n    import app\n"},
+    )
+    return shared_toy
 
 
 @pytest.mark.slow
@@ -55,12 +52,9 @@ def test_at_least_200_documented_calls_have_the_same_outcome_in_the_example(
 ) -> None:
     services = SERVICES if request.config.getoption("--example") else SERVICES[:2]
     with fleet(tmp_path_factory.mktemp("example")) as example:
-        for name in ("bake", "examples", "libs"):
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, example.root / name, ignore=ignore)
-        manifest = (ROOT / "services.yaml").read_text("utf-8")
+        copy_example(example, "bake", "examples", "libs")
+        manifest = (example.root / "services.yaml").read_text("utf-8")
         for pattern, text in (
-            (r"(?m)^project: .*$", f"project: {example.project}"),
             (r"(?m)^registry: .*$", f"registry: {example.project}"),  # the example keeps its tags
             (r"(?m)^ *budget: .*\n", ""),
         ):

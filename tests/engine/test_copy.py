@@ -94,33 +94,18 @@ def test_an_edit_of_code_builds_no_stage_again(toy: Toy) -> None:
     assert docker("run", "--rm", toy.image("one")) == "edited\n"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
     "no secret": (
         {", secrets: [token]}": "}", "    secrets: {token: {env: COPY_TOKEN}}\n": ""},
-        {},
+        (),
         "secret token: not found",
     ),
-    "no source": ({"source: /work/dist\n": "source: /work/dits\n"}, {}, '"/work/dits": not found'),
-    "no stage": ({"target: frontend": "target: fronted"}, {}, "fronted"),
-    "a link out": (
-        {},
-        {"web/src/up.sh": "", "DOCKERFILE": "touch dist/css/all.css:ln -s ../../src dist/css/up"},
-        "css/up is a link that leads out of /work/dist, which `copy` names: ../../src",
-    ),
+    "no source": ({"source: /work/dist\n": "source: /work/dits\n"}, (), '"/work/dits": not found'),
+    "no stage": ({"target: frontend": "target: fronted"}, (), "fronted"),
     "code": (
         {},
-        {"one/static/index.html": "", "one/static/own.html": ""},
+        ("one/static/index.html", "one/static/own.html"),
         "the code overlaps with what `copy` brings: /app/static/index.html",
-    ),
-    "runtime": (
-        {"to: /srv/other/": "to: /etc/passwd"},
-        {},
-        "copy: /usr/lib/os-release overlaps with files of this image: /etc/passwd",
-    ),
-    "behind a link": (
-        {"to: /srv/other/": "to: /lib/other"},
-        {},
-        "copy: /lib is no folder in this image; choose another `to`",
     ),
 }
 
@@ -129,12 +114,8 @@ REFUSED = {
 def test_what_cannot_be_copied_is_named(case: str, toy: Toy) -> None:
     changes, files, why = REFUSED[case]
     write(toy, changes)
-    for name, content in files.items():
-        if name == "DOCKERFILE":
-            old, new = content.split(":")
-            toy.edit(old, new, "web/Dockerfile")
-        else:
-            toy.file(name, content)
+    for name in files:
+        toy.file(name, "")
     done = toy.slimbake("bake", "one", env=SECRET)
     assert done.code == 5
     assert why in done.stderr, done.stderr

@@ -1,4 +1,6 @@
-"""Every command of README.md and docs/, on one small fleet: page by page, in the order of a page."""
+"""Every command of README.md and docs/, on one small fleet: page by page, in the order of a page. Those
+that begin a fleet, in a new folder.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +32,7 @@ ELSEWHERE = {
     "slimbake run bulk-ingester": "tests/engine/test_fleet.py",
     'slimbake run client search "How': "tests/engine/test_fleet.py",
     "slimbake init": "tests/engine/test_init.py",
-    "slimbake add": "tests/engine/test_docs.py",
+    "slimbake add": "tests/engine/test_docs_commands.py",
     "cosign verify": "tests/engine/test_signatures.py",
     "slimbake check --images embedding-onnx": "tests/engine/test_parity.py",
     "slimbake check --images --record embedding-onnx": "tests/engine/test_parity.py",
@@ -42,8 +45,8 @@ ELSEWHERE = {
     "CA_BUNDLE=": "tests/engine/test_offline.py",
     "docker save": "tests/engine/test_offline.py",
     "docker load": "tests/engine/test_offline.py",
-    "slimbake bake embedding-cuda": "tests/engine/test_variants.py",
-    "docker buildx bake cuda": "tests/engine/test_variants.py",
+    "slimbake bake embedding-cuda": "tests/engine/test_pythons.py",
+    "docker buildx bake cuda": "tests/engine/test_pythons.py",
     "slimbake bake api-py313": "tests/engine/test_pythons.py",
     "docker run --rm --user": "tests/engine/test_own_image.py",
 }
@@ -79,9 +82,13 @@ def here(command: str) -> bool:
     return not command.startswith(tuple(ELSEWHERE))
 
 
-WALKED = [
-    name for page in written() if any(map(here, commands(name := str(page.relative_to(ROOT)))))
-]
+FIRST = "docs/get-started/first-fleet.md"
+BEGUN = {
+    FIRST: commands(FIRST),
+    "README.md": ["slimbake add search --base web", "slimbake bake", "slimbake up"],
+}
+PAGES = [str(page.relative_to(ROOT)) for page in written()]
+WALKED = [page for page in PAGES if page != FIRST and any(map(here, commands(page)))]
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +174,21 @@ def test_the_commands_of_a_page_run_in_their_order(
             line = line.replace(said, meant)
         ends = next((code for said, code in MAY_END_WITH.items() if line.startswith(said)), 0)
         run(line.format(**values) if "{" in line else line, toy.root, ends)
+
+
+@pytest.mark.parametrize("page", BEGUN)
+def test_a_fleet_is_begun_as_the_page_says(page: str, tmp_path: Path) -> None:
+    manifest = next(each.text for each in blocks("yaml") if each.page == page)
+    project = f"slimbake-docs-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "services.yaml").write_text(manifest.replace("mine", project))
+    assert BEGUN[page][0] in (ROOT / page).read_text("utf-8")
+    assert "slimbake bake" in BEGUN[page]
+    try:
+        for command in BEGUN[page]:
+            run(command.replace("buildx bake", "buildx bake --print"), tmp_path)
+    finally:
+        run("slimbake down --volumes", tmp_path)
+        run("slimbake prune --all", tmp_path)
 
 
 @pytest.mark.parametrize("file", sorted(set(ELSEWHERE.values())))

@@ -5,8 +5,6 @@ and routes.
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.engine.conftest import ROOT, Ended, Toy, call, docker
+from tests.engine.conftest import Ended, Toy, call, docker
+from tests.engine.toys import copy_example
 from tests.patience import wait_for
 
 CORPUS = Path(__file__).with_name("corpus.jsonl")
@@ -38,13 +37,8 @@ def atlas(baked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> It
     """The eight as a project with a name of its own, so that whoever runs atlas here keeps
     containers and data.
     """
-    root = tmp_path_factory.mktemp("atlas")
-    ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("examples", "libs"):
-        shutil.copytree(ROOT / name, root / name, ignore=ignore)
-    fleet = Toy(root, f"atlas-{uuid.uuid4().hex[:8]}")
-    manifest = (ROOT / "services.yaml").read_text("utf-8")
-    fleet.file("services.yaml", re.sub(r"(?m)^project: .*$", f"project: {fleet.project}", manifest))
+    fleet = Toy(tmp_path_factory.mktemp("atlas"), f"atlas-{uuid.uuid4().hex[:8]}")
+    copy_example(fleet, "examples", "libs")
     try:
         up(fleet)
         ingested = fleet.done("run", "bulk-ingester", "-", stdin=CORPUS.read_text("utf-8"))

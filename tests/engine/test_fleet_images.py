@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.engine.conftest import ROOT, call, docker
+from tests.engine.conftest import ROOT, call, docker, inspected
 
 from slimbake.console import Console
 from slimbake.host.machine import machine
@@ -108,10 +108,6 @@ def scans(baked: dict[str, Any], private: list[str]) -> dict[str, dict[str, Any]
         return dict(zip(SERVICES, pool.map(scan, SERVICES), strict=True))
 
 
-def configuration(image: str) -> dict[str, Any]:
-    return dict(json.loads(docker("image", "inspect", image))[0])
-
-
 def test_every_image_keeps_its_budget(baked: dict[str, Any], fleet: Fleet) -> None:
     running = (service for service in fleet.plan.services if service.service in SERVICES)
     budgets = {service.service: service.budget.uncompressed for service in running}
@@ -129,7 +125,7 @@ def test_an_image_begins_with_the_layers_of_its_base(
 ) -> None:
     chain = fleet.layers(base)
     assert [layer["diff"] for layer in baked[service]["layers"]][: len(chain)] == chain
-    assert configuration(baked[service]["digest"])["RootFS"]["Layers"][: len(chain)] == chain
+    assert inspected(baked[service]["digest"], ".RootFS.Layers")[: len(chain)] == chain
 
 
 def test_ml_stands_on_web_and_web_and_client_on_the_runtime(
@@ -168,7 +164,7 @@ def test_no_image_has_a_cuda_package_or_library(
 def test_no_image_has_a_shell_an_installer_or_a_way_to_become_root(
     baked: dict[str, Any], scans: dict[str, dict[str, Any]], service: str
 ) -> None:
-    assert configuration(baked[service]["digest"])["Config"]["User"] == "65532:65532"
+    assert inspected(baked[service]["digest"], ".Config.User") == "65532:65532"
     scan = scans[service]
     assert {name: path for name, path in scan["files"].items() if name in SHELLS | INSTALLERS} == {}
     assert scan["setuid"] == []
@@ -180,7 +176,7 @@ def test_no_image_tells_of_the_machine_that_built_it(
     baked: dict[str, Any], scans: dict[str, dict[str, Any]], private: list[str], service: str
 ) -> None:
     image = baked[service]["digest"]
-    said = json.dumps(configuration(image)) + docker(
+    said = json.dumps(inspected(image, ".")) + docker(
         "history", "--no-trunc", "--format={{json .}}", image
     )
     assert "COPY /app /app" in said, "the history is there"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.conftest import Toy, call, docker, fleet, inspected
 from tools.bare.images import python_image
 
 pytestmark = pytest.mark.slow
@@ -97,32 +99,25 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("from")) as made:
-        files = {
-            "app/app.py": f"{APP}# {made.project}\n",
-            "app/smoke.py": "def imports():\n    import app\n    assert app.STATE['numpy'] == 3\n",
-            "app/verify.py": VERIFY,
-            "app/Dockerfile": 'FROM base\nCOPY app.py /app/\nCMD ["python", "-c", "import app"]\n',
-            "lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n',
-            "lib/lib.py": "ONE = 1\n",
-        }
-        without = image.removesuffix(":1") + "-without:1"
-        made.write(MANIFEST.format(image=image, without=without), files, python="3.13")
-        made.done("lock")
-        made.done("bake", "a", "b", "c", "d", "e")
-        yield made
+def toy(shared_toy: Toy, image: str) -> Toy:
+    files = {
+        "app/app.py": f"{APP}# {shared_toy.project}\n",
+        "app/smoke.py": "def imports():\n    import app\n    assert app.STATE['numpy'] == 3\n",
+        "app/verify.py": VERIFY,
+        "app/Dockerfile": 'FROM base\nCOPY app.py /app/\nCMD ["python", "-c", "import app"]\n',
+        "lib/pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n',
+        "lib/lib.py": "ONE = 1\n",
+    }
+    without = image.removesuffix(":1") + "-without:1"
+    shared_toy.write(MANIFEST.format(image=image, without=without), files, python="3.13")
+    shared_toy.done("lock")
+    shared_toy.done("bake", "a", "b", "c", "d", "e")
+    return shared_toy
 
 
 def _state(toy: Toy, service: str, home: str) -> Any:
     words = ("run", "--rm", *HARDENED, f"--tmpfs={home}:mode=1777", toy.image(service))
     return json.loads(docker(*words, "python", "-m", "app", "once"))
-
-
-def _inspected(toy: Toy, service: str, form: str) -> Any:
-    return json.loads(
-        docker("image", "inspect", f"--format={{{{json {form}}}}}", toy.image(service))
-    )
 
 
 def test_the_lock_says_where_its_python_is_and_as_whom_it_runs(toy: Toy, image: str) -> None:
@@ -138,7 +133,7 @@ def test_the_lock_says_where_its_python_is_and_as_whom_it_runs(toy: Toy, image: 
 
 
 def test_layers_of_packages_are_those_of_a_service_on_slimbakes_own_runtime(toy: Toy) -> None:
-    layers = {name: _inspected(toy, name, ".RootFS.Layers") for name in "abce"}
+    layers = {name: inspected(toy.image(name), ".RootFS.Layers") for name in "abce"}
     packages = layers["c"][2:-1]  # without the runtime, its folder and the code
     assert len(packages) == 2
     assert layers["a"][-3:-1] == packages
@@ -149,9 +144,9 @@ def test_layers_of_packages_are_those_of_a_service_on_slimbakes_own_runtime(toy:
 
 
 def test_its_files_and_variables_stay_and_what_it_starts_does_not(toy: Toy, image: str) -> None:
-    below = json.loads(docker("image", "inspect", "--format={{json .RootFS.Layers}}", image))
-    assert _inspected(toy, "a", ".RootFS.Layers")[: len(below)] == below
-    config = _inspected(toy, "a", ".Config")
+    below = inspected(image, ".RootFS.Layers")
+    assert inspected(toy.image("a"), ".RootFS.Layers")[: len(below)] == below
+    config = inspected(toy.image("a"), ".Config")
     assert (config["Entrypoint"], config["Cmd"]) == (None, ["python", "-m", "app"])
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"][0] == "CMD", "the manifest's port"
@@ -246,57 +241,43 @@ def test_sizes_say_what_the_image_costs(toy: Toy, image: str) -> None:
     assert "more than slimbake's runtime" in line
 
 
-@pytest.mark.parametrize(
-    ("end", "python", "message"),
-    [("-three:1", "3.11", "has Python 3.13.")],
-)
+@contextmanager
+def other(root: Path, image: str, python: str = "3.11") -> Iterator[Toy]:
+    """Another fleet, of a service that starts from an image."""
+    service = f'{{from: "{image}", context: app, command: [python, -m, app]}}'
+    with fleet(root) as made:
+        made.write(f"services:\n  a: {service}\n", {"app/app.py": ""}, python=python)
+        yield made
+
+
 def test_an_image_that_has_not_that_python_is_refused_when_it_is_locked(
-    toy: Toy, image: str, end: str, python: str, message: str
+    image: str, tmp_path: Path
 ) -> None:
-    name = image.removesuffix(":1") + end
-    with fleet(toy.root.parent / f"refused{len(end)}") as made:
-        made.write(
-            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
-            {"app/app.py": ""},
-            python=python,
-        )
+    name = image.removesuffix(":1") + "-three:1"
+    with other(tmp_path, name) as made:
         refused = made.slimbake("lock")
     assert refused.code == 2
-    assert f"services.yaml:4:13: services.a.from: '{name}' {message}" in refused.stderr
+    assert f"services.yaml:4:13: services.a.from: '{name}' has Python 3.13." in refused.stderr
 
 
-def test_an_image_for_another_platform_is_refused_when_it_is_locked(toy: Toy) -> None:
+def test_an_image_for_another_platform_is_refused_when_it_is_locked(tmp_path: Path) -> None:
     name = python_image("3.11", "slimbake-bare/python:3.11-arm64", "arm64")
-    with fleet(toy.root.parent / "foreign") as made:
-        made.write(
-            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
-            {"app/app.py": ""},
-        )
+    with other(tmp_path, name) as made:
         refused = made.slimbake("lock")
     assert refused.code == 2
     assert f"'{name}' is not for linux/amd64" in refused.stderr
 
 
-def test_a_python_of_root_s_own_is_refused_when_it_is_built(toy: Toy, image: str) -> None:
-    name = image.removesuffix(":1") + "-closed:1"
-    with fleet(toy.root.parent / "closed") as made:
-        made.write(
-            f'services:\n  a: {{from: "{name}", context: app, command: [python, -m, app]}}\n',
-            {"app/app.py": ""},
-            python="3.13",
-        )
+def test_a_python_of_root_s_own_is_refused_when_it_is_built(image: str, tmp_path: Path) -> None:
+    with other(tmp_path, image.removesuffix(":1") + "-closed:1", "3.13") as made:
         made.done("lock")
         failed = made.slimbake("bake")
     assert failed.code == 5
     assert "can be started by root alone: /root is closed to others" in failed.stderr
 
 
-def test_without_an_engine_a_lock_says_what_it_did_not_ask(toy: Toy) -> None:
-    with fleet(toy.root.parent / "absent") as made:
-        made.write(
-            'services:\n  a: {from: "nowhere:1", context: app, command: [python, -m, app]}\n',
-            {"app/app.py": ""},
-        )
+def test_without_an_engine_a_lock_says_what_it_did_not_ask(tmp_path: Path) -> None:
+    with other(tmp_path, "nowhere:1") as made:
         said = made.done("lock", env={"DOCKER_HOST": "unix:///nowhere"}).stderr
         assert "the Python of nowhere:1 is not locked: the Docker engine does not answer" in said
         stale = made.slimbake("bake")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet, python
+from tests.engine.conftest import Toy, docker, python
 from tests.engine.toys import text_of
 from tests.patience import wait_for
 
@@ -53,36 +52,35 @@ ENTRYPOINT ["python", "-c", "print(open('/length').read())"]
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    with fleet(tmp_path_factory.mktemp("image")) as made:
-        code = {
-            "tidy/tidy.py": TIDY,
-            "tidy/requirements.txt": "iniconfig\n",
-            "tidy/smoke.py": "def imports():\n    import tidy\n    tidy.show()\n",
-            "tidy/mode/0600.txt": "0600",
-            "tidy/closed/inside.txt": "0700",
-        }
-        files = {"query/query.py": "", "private/Dockerfile": PRIVATE}
-        made.write(MANIFEST, code | files)
-        for name in (
-            "README.md",
-            "tests/test_tidy.py",
-            ".git/HEAD",
-            ".env",
-            "sub/__pycache__/x.pyc",
-            "Dockerfile",
-        ):
-            made.file(f"tidy/{name}", "no code")
-        (made.root / "tidy/link.txt").symlink_to("mode/0600.txt")
-        for path, mode in (
-            ("mode/0600.txt", 0o600),
-            ("closed/inside.txt", 0o600),
-            ("closed", 0o700),
-        ):
-            (made.root / "tidy" / path).chmod(mode)
-        (made.root / "tidy/smoke.py").chmod(0o600)
-        made.done("bake", env={"TOY_TOKEN": TOKEN})
-        yield made
+def toy(shared_toy: Toy) -> Toy:
+    code = {
+        "tidy/tidy.py": TIDY,
+        "tidy/requirements.txt": "iniconfig\n",
+        "tidy/smoke.py": "def imports():\n    import tidy\n    tidy.show()\n",
+        "tidy/mode/0600.txt": "0600",
+        "tidy/closed/inside.txt": "0700",
+    }
+    files = {"query/query.py": "", "private/Dockerfile": PRIVATE}
+    shared_toy.write(MANIFEST, code | files)
+    for name in (
+        "README.md",
+        "tests/test_tidy.py",
+        ".git/HEAD",
+        ".env",
+        "sub/__pycache__/x.pyc",
+        "Dockerfile",
+    ):
+        shared_toy.file(f"tidy/{name}", "no code")
+    (shared_toy.root / "tidy/link.txt").symlink_to("mode/0600.txt")
+    for path, mode in (
+        ("mode/0600.txt", 0o600),
+        ("closed/inside.txt", 0o600),
+        ("closed", 0o700),
+    ):
+        (shared_toy.root / "tidy" / path).chmod(mode)
+    (shared_toy.root / "tidy/smoke.py").chmod(0o600)
+    shared_toy.done("bake", env={"TOY_TOKEN": TOKEN})
+    return shared_toy
 
 
 @pytest.fixture(scope="module")

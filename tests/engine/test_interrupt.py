@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engine.conftest import Toy, docker
@@ -50,27 +51,31 @@ def interruptible() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@contextmanager
-def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
-    """A bake, as a shell starts it, while its smoke runs."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "bake"],
+def started(toy: Toy, *words: str, **how: Any) -> subprocess.Popen[str]:
+    """A command, as a shell starts it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "slimbake", *words],
         cwd=toy.root,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
         preexec_fn=interruptible,
-    ) as process:
+        **how,
+    )
+
+
+@contextmanager
+def half_way(toy: Toy) -> Iterator[subprocess.Popen[str]]:
+    """A bake while its smoke runs."""
+    with started(toy, "bake", stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "half way" in line:
                 break
-        started = children(process.pid)
+        engine_clients = children(process.pid)
         try:
             yield process
         finally:
-            for pid in (process.pid, *started):  # docker outlives what started it
+            for pid in (process.pid, *engine_clients):  # docker outlives what started it
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
 
@@ -141,15 +146,7 @@ def test_the_containers_of_a_check_that_was_ended_are_gone(toy: Toy, kind: signa
             "ps", "--all", "--quiet", f"--filter=label={OWNER}={socket.gethostname()}/{pid}"
         )
 
-    with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "bake"],
-        cwd=toy.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=interruptible,
-    ) as process:
+    with started(toy, "bake", stdout=subprocess.DEVNULL, start_new_session=True) as process:
         wait_for(lambda: containers(process.pid) != "", "the container of the start check")
         process.send_signal(kind)
         process.communicate()

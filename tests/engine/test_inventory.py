@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet, python
+from tests.engine.conftest import Toy, call, docker, python
 from tests.engine.toys import SMOKE, entry
 
 from slimbake.render.generated import SHIPPED
@@ -28,7 +26,7 @@ for module in idna.codec, six:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     """A service that imports nothing, on packages of which it loses some; and one beside it."""
     template = (SHIPPED / "templates/service.Dockerfile.j2").read_text("utf-8")
     harmed = template.replace(
@@ -37,18 +35,17 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         "{% endif %}USER {{ recipe.user }}",
     )
     assert harmed != template
-    with fleet(tmp_path_factory.mktemp("inventory")) as made:
-        made.write(
-            "bases: {small: {requirements: [idna, six==1.17.0]}}\nservices:\n"
-            + "".join(entry(name, "    base: small\n    requirements: [toml]\n") for name in NAMES),
-            {
-                **{f"{name}/app.py": "" for name in NAMES},
-                **{f"{name}/smoke.py": SMOKE for name in NAMES},
-                "one/harm.py": HARM,
-                "templates/service.Dockerfile.j2": harmed,
-            },
-        )
-        yield made
+    shared_toy.write(
+        "bases: {small: {requirements: [idna, six==1.17.0]}}\nservices:\n"
+        + "".join(entry(name, "    base: small\n    requirements: [toml]\n") for name in NAMES),
+        {
+            **{f"{name}/app.py": "" for name in NAMES},
+            **{f"{name}/smoke.py": SMOKE for name in NAMES},
+            "one/harm.py": HARM,
+            "templates/service.Dockerfile.j2": harmed,
+        },
+    )
+    return shared_toy
 
 
 def test_a_bake_is_red_where_an_image_loses_what_a_lower_layer_has(toy: Toy) -> None:

@@ -5,7 +5,6 @@ built once anywhere.
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from slimbake.plan.graph import layers
 from slimbake.project import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 
 SMOKE = "def imports():\n    import {}\n"
 ONE = """
@@ -61,7 +58,6 @@ def made(stderr: str) -> list[str]:
     return re.findall(r"^(layer_\S+): make-layer", stderr, re.MULTILINE)
 
 
-@needs_root
 @pytest.mark.parametrize("containerd_store", [True, False], ids=["containerd", "graph driver"])
 def test_two_repositories_have_equal_layers_of_equal_wheels_on_two_engines(
     tmp_path: Path, containerd_store: bool

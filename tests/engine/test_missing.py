@@ -4,16 +4,13 @@ in doubt is built.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Ended, Toy, fleet
-from tests.engine.registries import free_port
+from tests.engine.conftest import Ended, Toy
+from tests.engine.registries import Pushed
 from tests.engine.test_bake import built_steps
-from tests.engine.test_sbom import Pushed
-from tests.engine.toys import BROKEN, SMOKE, code, entry
+from tests.engine.toys import code, entry
 
 from slimbake.release.statement import KIND
 
@@ -23,19 +20,18 @@ BASED = "    base: small\n"
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Toy]:
+def toys(shared_toy: Toy, registry: str) -> Toy:
     """Two services on a base and one on none, all pushed as `v1`."""
-    with fleet(tmp_path_factory.mktemp("missing")) as made:
-        made.write(
-            "bases: {small: {requirements: [six]}}\nservices:\n"
-            + entry("one", BASED)
-            + entry("two", BASED)
-            + entry("alone"),
-            code(made, "one", "two", "alone"),
-        )
-        done = push(made, registry, "v1")
-        assert done.code == 0, done.stderr
-        yield made
+    shared_toy.write(
+        "bases: {small: {requirements: [six]}}\nservices:\n"
+        + entry("one", BASED)
+        + entry("two", BASED)
+        + entry("alone"),
+        code(shared_toy, "one", "two", "alone"),
+    )
+    done = push(shared_toy, registry, "v1")
+    assert done.code == 0, done.stderr
+    return shared_toy
 
 
 def push(toy: Toy, registry: str, tag: str, *words: str) -> Ended:
@@ -129,40 +125,3 @@ def test_an_edited_smoke_is_run_and_gives_the_same_image_another_fingerprint(
     assert [pushed.manifest(tag)[0] for tag in tags].count(before) == 2
     kinds = [each["artifactType"] for each in artifacts(toys, registry, "two", before)]
     assert kinds.count(KIND) == 2
-
-
-def test_a_smoke_that_fails_leaves_no_fingerprint_and_moves_no_tag(
-    toys: Toy, registry: str
-) -> None:
-    tags = Pushed(registry, toys, "alone").tags()
-    toys.file("alone/smoke.py", BROKEN)
-    done = push(toys, registry, "v6", "--missing")
-    toys.file("alone/smoke.py", SMOKE)
-    assert done.code == 6, done.stderr
-    assert Pushed(registry, toys, "alone").tags() == tags
-    assert "v6" not in Pushed(registry, toys, "one").tags()
-
-
-def test_what_was_pushed_is_written_as_buildx_does_and_into_files_of_the_users(
-    toys: Toy, registry: str
-) -> None:
-    at, pushed = f"{registry}/{toys.project}", digests(toys, registry, "v1")
-    done = push(toys, registry, "v7", "--missing", "--metadata-file", "metadata.json")
-    assert done.code == 0, done.stderr
-    assert json.loads((toys.root / "metadata.json").read_text()) == {
-        name: {"containerimage.digest": digest, "image.name": f"{at}/{name}:v7"}
-        for name, digest in pushed.items()
-    }
-    toys.file("deploy/one.yaml", f"image: {at}/one:v0  # by hand\n")
-    words = ("images", "deploy/one.yaml", "--registry", at, "--tag", "v7")
-    exported = toys.done("export", *words)
-    assert exported.stdout == "changed: one (deploy/one.yaml:1:8)\n"
-    text = (toys.root / "deploy/one.yaml").read_text()
-    assert text == f"image: {at}/one:v7@{pushed['one']}  # by hand\n"
-
-
-def test_where_nobody_answers_all_is_built_and_the_push_fails(toys: Toy) -> None:
-    done = push(toys, f"127.0.0.1:{free_port()}", "v1", "--missing")
-    assert done.code == 5
-    doubt = "built to be sure: one, two, alone: the registry cannot be reached"
-    assert doubt in done.stderr.splitlines()

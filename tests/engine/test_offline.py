@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,9 @@ from pathlib import Path
 import pytest
 from tests.engine.conftest import Toy, call
 from tests.engine.engines import Own, bring_externals, own_engine
-from tests.engine.toys import code, entry
+from tests.engine.toys import code, entry, library
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +32,9 @@ def test_a_fleet_that_was_fetched_bakes(cut: Own, toy: Toy, tmp_path: Path) -> N
         + entry("one", "    base: small\n    requirements: [six, ./libs/shared]\n")
         + entry("two"),
         code(toy, "one", "two")
+        | library("shared")
         | {
             "one/app.py": "import markupsafe, shared, six\n",
-            "libs/shared/pyproject.toml": '[project]\nname = "shared"\nversion = "1"\n'
-            '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
-            "libs/shared/src/shared/__init__.py": "",
         },
     )
     env = {"SLIMBAKE_WHEELHOUSE": str(tmp_path / "wheelhouse")}

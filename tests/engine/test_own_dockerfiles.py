@@ -4,10 +4,8 @@ Python, beside services of slimbake's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.engine.conftest import Toy, docker, fleet
+from tests.engine.conftest import Toy, inspected
 from tests.engine.toys import held, text_of
 from tools.bare.images import python_image
 
@@ -45,9 +43,6 @@ FILES = {
     f'ENTRYPOINT ["perl"]\nCMD ["-e", "{SERVER}"]\n',
     "bare/Dockerfile": "FROM scratch\nCOPY text /\n",
     "bare/text": "no shell",
-    "based/Dockerfile": "FROM base\nUSER 1234:1235\nCOPY app.py /app/\n",
-    "based/app.py": "import six\n",
-    "based/smoke.py": "import os\n\ndef load():\n    import app\n    assert app and os.getuid() == 1234\n",
     "none/Dockerfile": "FROM debian\nRUN rm -f /usr/local/bin/python* /usr/bin/python3*\n"
     'CMD ["nowhere"]\n',
 }
@@ -62,11 +57,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     image = python_image("3.11")
-    with fleet(tmp_path_factory.mktemp("own")) as made:
-        made.write(MANIFEST.replace("IMAGE", image), FILES)
-        yield made
+    shared_toy.write(MANIFEST.replace("IMAGE", image), FILES)
+    return shared_toy
 
 
 def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
@@ -80,7 +74,7 @@ def test_any_base_image_bakes_in_the_same_fleet(toy: Toy) -> None:
         "perl": (["engine-start"], ["smoke"]),
         "ends": (["engine-start"], ["smoke"]),
     }
-    assert docker("image", "inspect", "--format={{.Config.User}}", toy.image("foreign")) == "app\n"
+    assert inspected(toy.image("foreign"), ".Config.User") == "app"
     again = toy.slimbake("bake", "perl").stdout
     assert "engine-start (no smoke)" in again, "what held is known by its own name"
 

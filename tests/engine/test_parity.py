@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import ROOT, Toy, fleet
+from tests.engine.conftest import ROOT, Toy
 from tests.engine.test_bake import built_steps
-from tests.engine.toys import held
+from tests.engine.toys import copy_example, held
 
 pytestmark = pytest.mark.slow
 
@@ -43,18 +42,11 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def example(shared_toy: Toy) -> Toy:
     """The example fleet under another name, with its locks; embedding-onnx is baked and tagged."""
-    with fleet(tmp_path_factory.mktemp("parity")) as made:
-        for path in (*ROOT.glob("*.yaml"), ROOT / "examples", ROOT / "libs", ROOT / "bake"):
-            copy = shutil.copytree if path.is_dir() else shutil.copy
-            copy(path, made.root / path.name)
-        manifest = (ROOT / "services.yaml").read_text("utf-8")
-        made.file(
-            "services.yaml", manifest.replace("project: atlas\n", f"project: {made.project}\n")
-        )
-        made.done("bake", SERVICE, "--registry", made.project)
-        yield made
+    copy_example(shared_toy, "bake", "examples", "libs")
+    shared_toy.done("bake", SERVICE, "--registry", shared_toy.project)
+    return shared_toy
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import Toy, call, fleet
+from tests.engine.conftest import Toy, call
 from tests.engine.toys import SMOKE
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly]
@@ -20,20 +19,19 @@ ENTRY = "  {0}: {{context: one, command: [python, -m, app], smoke: smoke.py, req
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     """One service with and without optimisation."""
-    with fleet(tmp_path_factory.mktemp("programs")) as made:
-        made.write(
-            "services:\n" + ENTRY.format("one", "") + ENTRY.format("plain", ", optimize: false"),
-            {
-                "one/app.py": f"import django  # {made.project}\n",
-                "one/smoke.py": SMOKE,
-                "one/requirements.txt": PACKAGES.replace(" ", "\n") + "\n",
-            },
-        )
-        for command in ("lock", "bake"):
-            made.done(command)
-        yield made
+    shared_toy.write(
+        "services:\n" + ENTRY.format("one", "") + ENTRY.format("plain", ", optimize: false"),
+        {
+            "one/app.py": f"import django  # {shared_toy.project}\n",
+            "one/smoke.py": SMOKE,
+            "one/requirements.txt": PACKAGES.replace(" ", "\n") + "\n",
+        },
+    )
+    for command in ("lock", "bake"):
+        shared_toy.done(command)
+    return shared_toy
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)

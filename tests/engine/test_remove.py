@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.engine.conftest import Toy, call, docker, fleet
+from tests.engine.conftest import Toy, call, inspected
 from tests.engine.toys import entry, held
 from tests.index import serving
 from tests.wheels import wheel_bytes
@@ -16,26 +14,30 @@ FILES = {
     "toy_lib/models/auto.py": b"",
     "toy_lib/models/rare.py": b"word = 'rare'\n",
 }
-BASE = "bases: {{small: {{requirements: [toy-lib], remove: [{0}], keep: [toy_lib/models/auto.py]}}}}\nservices:\n"
+BASE = """\
+bases:
+  small: {requirements: [toy-lib], remove: [toy_lib/models/*.py], keep: [toy_lib/models/auto.py]}
+services:
+"""
 LINE = "services.yaml: bases.small.remove: toy_lib/models/*.py"
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     """A service on a base that removes a part of its package."""
-    with fleet(tmp_path_factory.mktemp("remove")) as made, serving() as index:
+    shared_toy.write(
+        BASE + entry("one", "    base: small\n"),
+        {
+            "one/app.py": f"import toy_lib  # {shared_toy.project}\n",
+            "one/smoke.py": "def imports():\n    import app\n    import toy_lib.models.auto\n",
+        },
+    )
+    with serving() as index:
         wheel = wheel_bytes("toy-lib", "1", files=FILES)
         index.publish("toy-lib", "toy_lib-1-py3-none-any.whl", wheel)
-        made.write(
-            BASE.format("toy_lib/models/*.py") + entry("one", "    base: small\n"),
-            {
-                "one/app.py": f"import toy_lib  # {made.project}\n",
-                "one/smoke.py": "def imports():\n    import app\n    import toy_lib.models.auto\n",
-            },
-        )
         for command in (("lock",), ("lock", "--fetch"), ("bake",)):
-            made.done(*command, env={"UV_DEFAULT_INDEX": index.url})
-        yield made
+            shared_toy.done(*command, env={"UV_DEFAULT_INDEX": index.url})
+    return shared_toy
 
 
 def test_a_failing_import_and_why_name_the_line_of_the_manifest(toy: Toy) -> None:
@@ -45,8 +47,8 @@ def test_a_failing_import_and_why_name_the_line_of_the_manifest(toy: Toy) -> Non
     for asked in (LINE, "toy_lib.models.rare"):
         said = toy.slimbake("why", asked)
         assert said.stdout.startswith(f"{LINE}, in one"), (said.stdout, said.stderr)
-    label = '--format={{index .Config.Labels "slimbake.promise"}}'
-    assert docker("image", "inspect", label, toy.image("one")) == "removes\n"
+    labels = inspected(toy.image("one"), ".Config.Labels")
+    assert labels["slimbake.promise"] == "removes"
 
 
 def test_a_check_that_needs_a_file_that_the_manifest_removes_fails(toy: Toy) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import sys
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,10 @@ import pytest
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 from tests.commits import commit, git
-from tests.engine.conftest import Toy, call, docker, fleet, slimbake
+from tests.engine.conftest import Toy, call, docker, slimbake
+from tests.engine.registries import Pushed
 from tests.engine.test_fleet_images import SERVICES
-from tests.engine.toys import code, entry
-
-from slimbake.registry.documents import INDEX, MANIFEST
-from slimbake.release.sbom import MEDIA_TYPE
+from tests.engine.toys import code, entry, library
 
 # What our SBOM has and trivy does not find, by ecosystem and name.
 BY_NATURE = {
@@ -83,58 +78,24 @@ def test_what_a_scanner_cannot_find_is_in_an_image(baked: dict[str, Any]) -> Non
 
 
 @pytest.fixture(scope="module")
-def fine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def fine(shared_toy: Toy) -> Toy:
     """A service with a package of the repository, one with a Dockerfile of its own; in a Git
     repository.
     """
-    with fleet(tmp_path_factory.mktemp("fine")) as made:
-        made.write(
-            "bases: {small: {requirements: [six]}}\nservices:\n"
-            + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
-            + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
-            code(made, "one", "own")
-            | {
-                "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
-                ".gitignore": ".slimbake/\nout/\n",
-                "libs/shared/pyproject.toml": (
-                    '[project]\nname = "shared"\nversion = "1.5"\n'
-                    '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n'
-                ),
-                "libs/shared/src/shared/__init__.py": "",
-            },
-        )
-        assert made.slimbake("lock").code == made.slimbake("generate").code == 0
-        commit(made.root)
-        yield made
-
-
-class Pushed:
-    """What a registry holds of a service."""
-
-    def __init__(self, registry: str, toy: Toy, service: str) -> None:
-        self._url = f"http://{registry}/v2/{toy.project}/{service}"
-
-    def manifest(self, reference: str) -> tuple[str, dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{self._url}/manifests/{reference}", headers={"Accept": f"{MANIFEST}, {INDEX}"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            content = answer.read()
-        return f"sha256:{hashlib.sha256(content).hexdigest()}", json.loads(content)
-
-    def blob(self, digest: str) -> bytes:
-        with urllib.request.urlopen(f"{self._url}/blobs/{digest}") as answer:
-            return bytes(answer.read())
-
-    def tags(self) -> list[str]:
-        with urllib.request.urlopen(f"{self._url}/tags/list") as answer:
-            return sorted(json.load(answer)["tags"])
-
-    def sboms(self, digest: str) -> list[dict[str, Any]]:
-        """The SBOMs that the fallback tag of an image lists."""
-        _, index = self.manifest(digest.replace(":", "-"))
-        sboms = [each for each in index["manifests"] if each["artifactType"] == MEDIA_TYPE]
-        return [self.manifest(each["digest"])[1] for each in sboms]
+    shared_toy.write(
+        "bases: {small: {requirements: [six]}}\nservices:\n"
+        + entry("one", "    base: small\n    requirements: [./libs/shared]\n")
+        + "  own: {context: own, base: small, smoke: smoke.py, dockerfile: own/Dockerfile}\n",
+        code(shared_toy, "one", "own")
+        | library("shared", "1.5")
+        | {
+            "own/Dockerfile": "FROM base\nCOPY app.py /app/\n",
+            ".gitignore": ".slimbake/\nout/\n",
+        },
+    )
+    assert shared_toy.slimbake("lock").code == shared_toy.slimbake("generate").code == 0
+    commit(shared_toy.root)
+    return shared_toy
 
 
 @pytest.mark.slow

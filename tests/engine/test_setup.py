@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, docker
+from tests.engine.conftest import docker
 from tests.engine.engines import own_engine
-from tools.bare.images import python_image
 
 from slimbake.docker.engine import DockerEngine, expect_engine, find
 from slimbake.externals.doctor import doctor
@@ -22,8 +20,6 @@ pytestmark = pytest.mark.slow
 # No name under .invalid resolves (RFC 2606): these externals cannot be reached on any machine.
 PYTHON = External("python", "registry.invalid/python:3.11-slim-trixie")
 UV = External("uv", "registry.invalid/uv:1")
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to start an engine")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +52,6 @@ def test_the_machines_engine_is_found_and_looking_changes_nothing() -> None:
     assert (state_of_engine(), files(Path("/etc/docker"))) == before
 
 
-@needs_root
 def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is(
     plain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,15 +66,3 @@ def test_an_engine_without_the_containerd_store_is_reported_so_and_left_as_it_is
     assert plain in rows["engine"].found
     assert (state_of_engine(), files(Path("/etc/docker")), (folder / "pid").read_text()) == before
     assert (folder / "daemon.json").read_bytes() == settings
-
-
-def test_a_bake_starts_on_another_python_of_debian(toy: Toy) -> None:
-    python_image("3.13")
-    serve = "import tomllib, http.server as s; s.HTTPServer(('', 8000), None).serve_forever()"
-    toy.write(
-        f'services: {{one: {{command: [python, -c, "{serve}"], context: app, port: 8000}}}}',
-        {"app/data.txt": ""},
-        python="3.13",
-    )
-    toy.done("bake")
-    assert docker("run", "--rm", toy.image("one"), "python", "-V").startswith("Python 3.13.")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.engine.conftest import Ended, Toy, call
-from tests.engine.test_sbom import Pushed
+from tests.engine.registries import Pushed
 from tests.engine.toys import code, entry
 from tools.bare import apt
 

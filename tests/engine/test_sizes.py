@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Toy, docker, fleet, slimbake
+from tests.engine.conftest import Toy, docker, slimbake
 from tests.engine.toys import write
 
-WEB = {"api", "storage", "control", "bulk-ingester"}
 ML = {"embedding", "nlg", "hybrid"}
-# Their services have other bases or other packages below them, so these lie in their deltas.
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +53,12 @@ def test_the_bytes_of_packages_are_those_of_the_distinct_layers(measured: dict[s
     assert sum(row["uncompressed"] for row in stray) < 1_000_000, "nearly every file is somebody's"
 
 
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A service that was baked, edited, and baked under another tag."""
-    with fleet(tmp_path_factory.mktemp("one")) as made:
-        write(made, "one")
-        bake(made, "--tag", "first")
-        made.file("one/app.py", f"print('another')  # {made.project}\n")
-        bake(made, "--tag", "second")
-        yield made
-
-
-def bake(toy: Toy, *words: str) -> Any:
-    done = toy.done("bake", "--json", *words)
-    return done.json()
-
-
 @pytest.mark.slow
-def test_sizes_records_what_it_measured(one: Toy) -> None:
-    recorded = one.slimbake("sizes", "--json", "--record", "--tag", "first")
-    assert (one.root / "bake/sizes.json").read_text() == recorded.stdout, recorded.stderr
+def test_sizes_records_what_it_measured(toy: Toy) -> None:
+    write(toy, "one")
+    toy.done("bake", "--tag", "first")
+    recorded = toy.slimbake("sizes", "--json", "--record", "--tag", "first")
+    assert (toy.root / "bake/sizes.json").read_text() == recorded.stdout, recorded.stderr
     (image,) = recorded.json()["images"].values()
     assert image["compressed"] > 0
 
@@ -86,29 +69,21 @@ def test_layers_are_compressed_as_the_manifest_says_also_those_that_were_compres
     toy: Toy, type_: str
 ) -> None:
     write(toy, "one")
-    (default,) = bake(toy)["images"].values()
+    (default,) = toy.done("bake", "--json").json()["images"].values()
     toy.edit("project:", f"compression: {{type: {type_}, level: 1}}\nproject:")
-    (found,) = bake(toy)["images"].values()
-    kinds = {
-        layer["mediaType"].rpartition("+")[2]
-        for layer in manifest_of(found["digest"], toy.root)["layers"]
-    }
-    assert kinds == {type_}
+    (found,) = toy.done("bake", "--json").json()["images"].values()
+    layers = saved_manifest(found["digest"], toy.root)["layers"]
+    assert {layer["mediaType"].rpartition("+")[2] for layer in layers} == {type_}
     assert [layer["diff"] for layer in found["layers"]] == [
         layer["diff"] for layer in default["layers"]
     ]
     assert (found["digest"] == default["digest"]) == (type_ == "zstd")
 
 
-def manifest_of(digest: str, folder: Path) -> dict[str, Any]:
+def saved_manifest(digest: str, folder: Path) -> dict[str, Any]:
     """An image's manifest, as the engine saves it."""
     docker("save", "--output", str(folder / "saved.tar"), digest)
-    return dict(json.loads(saved_blob(digest, folder)))
-
-
-def saved_blob(digest: str, folder: Path) -> bytes:
-    """A blob of what the engine saved last."""
     with tarfile.open(folder / "saved.tar") as archive:
         content = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
         assert content
-        return content.read()
+        return dict(json.load(content))

@@ -46,13 +46,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+def toy(shared_toy: Toy) -> Toy:
     image = python_image("3.11")
-    with fleet(tmp_path_factory.mktemp("with")) as made:
-        compose = COMPOSE.replace("IMAGE", image).replace("PROJECT", made.project)
-        files = {"app/needs.py": NEEDS, "app.env": "export DB='db'\n", "database.py": DATABASE}
-        made.write(MANIFEST, {**files, "compose.yaml": compose})
-        yield made
+    compose = COMPOSE.replace("IMAGE", image).replace("PROJECT", shared_toy.project)
+    files = {"app/needs.py": NEEDS, "app.env": "export DB='db'\n", "database.py": DATABASE}
+    shared_toy.write(MANIFEST, {**files, "compose.yaml": compose})
+    return shared_toy
 
 
 def test_a_service_starts_beside_its_database_and_nothing_of_it_is_left(toy: Toy) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from tests.engine.conftest import Toy, docker, fetch
 from tests.engine.registries import free_port
-from tests.engine.test_interrupt import interruptible
+from tests.engine.test_interrupt import started
 from tests.engine.toys import held
 from tests.patience import wait_for
 
@@ -42,14 +41,7 @@ services:
 @contextmanager
 def watching(toy: Toy) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A watch, and the lines that it says on stderr."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "slimbake", "up", "--watch"],
-        cwd=toy.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=interruptible,
-    ) as process:
+    with started(toy, "up", "--watch", stdout=subprocess.DEVNULL) as process:
         said: list[str] = []
         stream = process.stderr
         assert stream is not None

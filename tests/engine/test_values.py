@@ -4,13 +4,12 @@ has.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.conftest import call, docker
+from tests.engine.conftest import call, docker, inspected
 from tests.golden.fleets import CASES, Fleet
 from tests.golden.newest_buildx import Unavailable, newest_buildx
 
@@ -57,7 +56,7 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
     done = call(*command, "bake", *sets, "target", cwd=root)
     assert done.code == 0, done.stderr
     try:
-        yield json.loads(docker("image", "inspect", name))[0]["Config"]
+        yield inspected(name, ".Config")
     finally:
         docker("image", "rm", "--force", name)
 

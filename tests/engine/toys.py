@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
-from tests.engine.conftest import Toy, call, docker
+from tests.engine.conftest import ROOT, Toy, call, docker
 
 SMOKE = "def imports():\n    import app\n"
 BROKEN = "def load():\n    import app\n    raise ValueError('the weights are wrong')\n"
@@ -34,6 +36,24 @@ def code(toy: Toy, *services: str) -> dict[str, str]:
 def write(toy: Toy, *services: str) -> None:
     """A fleet of services that stand on the runtime and whose smokes hold."""
     toy.write("services:\n" + "".join(entry(name) for name in services), code(toy, *services))
+
+
+def library(name: str, version: str = "1", code: str = "") -> dict[str, str]:
+    """A package of the repository, `./libs/NAME`, that uv builds."""
+    return {
+        f"libs/{name}/pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"\n'
+        '[build-system]\nrequires = ["uv_build>=0.9,<1"]\nbuild-backend = "uv_build"\n',
+        f"libs/{name}/src/{name}/__init__.py": code,
+    }
+
+
+def copy_example(toy: Toy, *folders: str) -> None:
+    """The example of this repository, with these of its folders, as a project of the toy's name."""
+    for name in folders:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, toy.root / name, ignore=ignored)
+    manifest = (ROOT / "services.yaml").read_text("utf-8")
+    toy.file("services.yaml", re.sub(r"(?m)^project: .*$", f"project: {toy.project}", manifest))
 
 
 def held(reference: str) -> str:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from tests.commits import commit, git
 from tests.engine.conftest import ROOT, Toy, call, engine, fleet, registry  # noqa: F401 - fixtures
-from tests.engine.test_sbom import Pushed
+from tests.engine.registries import Pushed
 from tests.engine.toys import BROKEN, code, entry
 from tests.ran import ran
 from tests.workflow.test_validators import NODE, act_program, programs, tool  # noqa: F401
