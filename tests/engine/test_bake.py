@@ -142,9 +142,8 @@ def test_a_service_that_is_added_with_other_packages_rebuilds_nothing_else(fine:
     for name, text in code(fine, "new").items():
         fine.file(name, text)
     done = fine.done("bake", "--json")
-    assert built_steps(done) - {"inside"} == {"layer_new", "new", *checks}, (
-        "beside the new lock, only what is built from it"
-    )
+    # A layer of these wheels may be there already, of any fleet.
+    assert built_steps(done) - {"inside", "layer_new"} == {"new", *checks}
     after = done.json()["images"]
     assert {name: after[name]["layers"] for name in before} == {
         name: before[name]["layers"] for name in before
