@@ -5,46 +5,35 @@ import pytest
 from slimbake.config.document import MAX_DEPTH, Position, read_yaml
 
 
-def values(text: str) -> object:
-    found = read_yaml(text)
-    assert found.complete
-    assert found.faults == ()
-    return found.value
-
-
 def fault(text: str) -> str:
     (only,) = read_yaml(text).faults
     return only.message
 
 
-def test_quotes_and_the_tags_of_texts_make_a_text_of_everything() -> None:
-    assert values('["no", \'3.10\', !!str 8000, ""]') == ["no", "3.10", "8000", ""]
+MERGED = {
+    "a": {"x": "A", "y": "A"},
+    "b": {"y": "B", "z": "B"},
+    "c": {"x": "own", "y": "A", "z": "B"},
+}
 
 
-def test_an_alias_is_the_value_that_it_repeats() -> None:
-    assert values("a: &x {k: [v]}\nb: *x\nc: &k key\n*k : d\n") == {
-        "a": {"k": ["v"]},
-        "b": {"k": ["v"]},
-        "c": "key",
-        "key": "d",
-    }
-
-
-def test_an_anchor_may_be_at_a_key() -> None:
-    assert values("&x a: &y b\ne: [*x, *y]\n") == {"a": "b", "e": ["a", "b"]}
-
-
-def test_a_merge_adds_what_is_not_there_and_the_first_mapping_wins() -> None:
-    text = "a: &a {x: A, y: A}\nb: &b {y: B, z: B}\nc: {<<: [*a, *b], x: own}\n"
-    assert values(text) == {
-        "a": {"x": "A", "y": "A"},
-        "b": {"y": "B", "z": "B"},
-        "c": {"x": "own", "y": "A", "z": "B"},
-    }
-
-
-def test_a_quoted_merge_key_is_an_ordinary_key() -> None:
-    assert values('"<<": {a: b}') == {"<<": {"a": "b"}}
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('["no", \'3.10\', !!str 8000, ""]', ["no", "3.10", "8000", ""]),
+        (
+            "a: &x {k: [v]}\nb: *x\nc: &k key\n*k : d\n",
+            {"a": {"k": ["v"]}, "b": {"k": ["v"]}, "c": "key", "key": "d"},
+        ),
+        ("&x a: &y b\ne: [*x, *y]\n", {"a": "b", "e": ["a", "b"]}),
+        ("a: &a {x: A, y: A}\nb: &b {y: B, z: B}\nc: {<<: [*a, *b], x: own}\n", MERGED),
+        ('"<<": {a: b}', {"<<": {"a": "b"}}),
+    ],
+    ids=["texts", "aliases", "anchors at keys", "merges, where the first wins", "a quoted merge"],
+)
+def test_a_text_has_these_values(text: str, value: object) -> None:
+    found = read_yaml(text)
+    assert (found.value, found.complete, found.faults) == (value, True, ())
 
 
 def test_of_two_equal_keys_the_first_is_kept_and_both_are_named() -> None:

@@ -154,30 +154,22 @@ def test_a_pull_that_fails_gives_the_registry_s_words(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdout", "code", "found"),
+    ("stdout", "stderr", "code", "answer"),
     [
-        ('{"digest": "sha256:1"}', 0, "sha256:1"),
-        ('{"digest": "sha256:1"}', 1, None),
-        ("<html>", 0, None),
-        ("{}", 0, None),
+        ('{"digest": "sha256:1"}', "", 0, ("sha256:1", "")),
+        ('{"digest": "sha256:1"}', "", 1, ("", "cannot be reached")),
+        ("<html>", "", 0, ("", "cannot be reached")),
+        ("{}", "", 0, ("", "cannot be reached")),
+        ("", "ERROR: docker.io/library/x:1: not found", 1, ("", "has no such image")),
+        ("", "ERROR: pull access denied, repository does not exist", 1, ("", "has no such image")),
+        ("", "ERROR: lookup registry.example: no such host", 1, ("", "cannot be reached")),
     ],
 )
-def test_a_registry_s_digest(program: Program, stdout: str, code: int, found: str | None) -> None:
-    program.answer("buildx imagetools inspect", stdout, code=code)
-    assert (docker.registry_answer("x:1", 5)[0] or None) == found
-
-
-@pytest.mark.parametrize(
-    ("stderr", "said"),
-    [
-        ("ERROR: docker.io/library/x:1: not found", "has no such image"),
-        ("ERROR: pull access denied, repository does not exist", "has no such image"),
-        ("ERROR: lookup registry.example: no such host", "cannot be reached"),
-    ],
-)
-def test_an_absent_image_is_no_absent_registry(program: Program, stderr: str, said: str) -> None:
-    program.answer("buildx imagetools inspect", stderr=stderr, code=1)
-    assert docker.registry_answer("x:1", 5) == ("", said)
+def test_a_registry_has_a_digest_or_a_reason(
+    program: Program, stdout: str, stderr: str, code: int, answer: tuple[str, str]
+) -> None:
+    program.answer("buildx imagetools inspect", stdout, stderr, code)
+    assert docker.registry_answer("x:1", 5) == answer
 
 
 def test_without_docker_there_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,8 @@ import zipfile
 from pathlib import Path
 
 from tests.ran import ran
-from tests.unit.programs import written
 
 import slimbake_export
-from slimbake.render import MARK
 from slimbake.render.generated import export_zipapp
 
 
@@ -21,18 +19,6 @@ def test_it_holds_every_module_of_the_package_and_what_starts_it() -> None:
     files = {f"slimbake_export/{path.name}": path.read_bytes() for path in folder.glob("*.py")}
     assert found == files
     assert {"slimbake_export/model.py", "slimbake_export/reference.py"} < {*found}
-
-
-def test_it_says_in_its_first_line_that_slimbake_generates_it() -> None:
-    first, _, rest = export_zipapp().partition(b"\n")
-    assert MARK in first.decode() and rest.startswith(b"PK")
-
-
-def test_it_lists_its_programs_without_anything_beside_it(tmp_path: Path) -> None:
-    program = written("export", tmp_path)
-    done = ran([sys.executable, "-IS", str(program), "none"], cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"usage: python {program} {{export,reference}} ...\n"
 
 
 def test_slimbake_packs_it_and_does_not_import_it() -> None:

@@ -7,17 +7,10 @@ from slimbake.inside.elf import read_header, read_segments
 SEGMENT = b"code of the library"
 
 
-def elf(
-    *,
-    debug: bytes = b"",
-    symbols: bytes = b"",
-    own: bytes = b"",
-    behind: bytes = b"",
-    moved: bytes = b"",
-) -> bytes:
+def elf(*, debug: bytes = b"", symbols: bytes = b"", own: bytes = b"", moved: bytes = b"") -> bytes:
     """A 64-bit library: one segment, then sections that are in none. `own`: the content of a
-    section that a program reads itself; `behind`: what lies after all of it; `moved`: a second
-    segment behind the sections, as patchelf leaves it.
+    section that a program reads itself; `moved`: a second segment behind the sections, as patchelf
+    leaves it.
     """
     parts = [(b".text", 1, 2, SEGMENT), (b".comment", 1, 0, b"GCC\0")]
     parts += [(b".debug_info", 1, 0, debug)] if debug else []
@@ -40,24 +33,10 @@ def elf(
     if moved:
         program += struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(moved), len(moved), 4096)
         content, at = content + moved, at + len(moved)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\x02\x01\x01",
-        3,
-        62,
-        1,
-        0,
-        64,
-        at,
-        0,
-        64,
-        56,
-        segments,
-        64,
-        len(headers),
-        len(headers) - 1,
-    )
-    return header + program + content + b"".join(headers) + behind
+    library = (3, 62, 1, 0)  # shared, x86-64, version 1, no entry
+    tables = (64, at, 0, 64, 56, segments, 64, len(headers), len(headers) - 1)
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", *library, *tables)
+    return header + program + content + b"".join(headers)
 
 
 def mapped(content: bytes) -> list[tuple[int, bytes]]:

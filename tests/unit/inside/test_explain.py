@@ -152,9 +152,3 @@ def test_an_import_reads_no_ledger_and_a_broken_one_is_none(image: Path, python:
         assert last(python, "import gone").startswith("ModuleNotFoundError: No module named 'gone'")
     finally:
         ledger.unlink()
-
-
-def test_a_start_reads_no_ledger(python: Python) -> None:
-    text = "import _slimbake_ledger as l\nprint(l._Removed.ledgers)\ntry: import gone\n"
-    done = python(f"{text}except ImportError: print(len(l._Removed.ledgers))")
-    assert done.stdout == "None\n2\n"

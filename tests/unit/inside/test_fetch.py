@@ -49,32 +49,24 @@ def fetched(index: Index, path: Path, digest: str = "") -> bytes:
     return path.read_bytes()
 
 
-def ranges(index: Index) -> list[str | None]:
-    return [headers.get("range") for _, headers in index.asked]
-
-
-def test_a_broken_line_is_taken_up_where_it_broke(index: Index, tmp_path: Path) -> None:
-    index.breaks[NAME] = [10, 503, 20]
+@pytest.mark.parametrize(
+    ("breaks", "ranges", "asked"),
+    [
+        ([10, 503, 20], True, [None, "bytes=10-", "bytes=10-", "bytes=30-"]),
+        ([10], False, [None, "bytes=10-"]),
+        ([10, 416], True, [None, "bytes=10-", None]),  # broken behind the last byte
+    ],
+)
+def test_a_broken_line_is_taken_up_where_it_broke(
+    breaks: list[int], ranges: bool, asked: list[str | None], index: Index, tmp_path: Path
+) -> None:
+    index.breaks[NAME], index.ranges = breaks, ranges
     took: list[int] = []
     download(address(index), tmp_path / NAME, {sha256(index)}, opener((), None), took.append)
     assert (tmp_path / NAME).read_bytes() == index.files[NAME]
-    assert sum(took) == len(index.files[NAME]), "what arrived is reported"
-    assert ranges(index) == [None, "bytes=10-", "bytes=10-", "bytes=30-"]
-
-
-def test_a_server_without_ranges(index: Index, tmp_path: Path) -> None:
-    index.breaks[NAME] = [10]
-    index.ranges = False
-    assert fetched(index, tmp_path / NAME) == index.files[NAME]
-    assert ranges(index) == [None, "bytes=10-"]
-
-
-def test_a_line_that_breaks_behind_the_last_byte_is_asked_from_the_beginning(
-    index: Index, tmp_path: Path
-) -> None:
-    index.breaks[NAME] = [10, 416]
-    assert fetched(index, tmp_path / NAME) == index.files[NAME]
-    assert ranges(index) == [None, "bytes=10-", None]
+    assert [headers.get("range") for _, headers in index.asked] == asked
+    if breaks == [10, 503, 20]:
+        assert sum(took) == len(index.files[NAME]), "what arrived is reported"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])

@@ -71,8 +71,11 @@ def waits(file: Path) -> bool:
     return not file.exists()
 
 
-def test_no_more_run_than_there_are_places_and_the_next_one_follows(machine: Machine) -> None:
-    machine.has(cores=2, memory=64 * GIB)
+@pytest.mark.parametrize(("cores", "memory"), [(2, 64 * GIB), (8, 2 * NEEDS)])
+def test_no_more_run_than_cores_and_memory_bear_and_the_next_one_follows(
+    machine: Machine, cores: int, memory: int
+) -> None:
+    machine.has(cores, memory)
     first, second = machine.start(), machine.start()
     came(first)
     came(second)
@@ -80,14 +83,6 @@ def test_no_more_run_than_there_are_places_and_the_next_one_follows(machine: Mac
     assert waits(third)
     machine.kill(first)  # however it ends
     came(third)
-
-
-def test_no_more_run_than_memory_bears(machine: Machine) -> None:
-    machine.has(cores=8, memory=2 * NEEDS)
-    first, second = machine.start(), machine.start()
-    came(first)
-    came(second)
-    assert waits(machine.start())
 
 
 def test_one_that_runs_alone_may_need_more_than_there_is(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.ran import ran
-from tests.unit.programs import written
+from tests.unit.programs import program, written
 
 from slimbake.inside import FOLDER, SHARED, Kind, from_stdin, with_check_pyz, zipapp
 from slimbake.render import MARK
@@ -52,9 +52,9 @@ def test_a_zipapp_is_stored_sorted_and_has_no_time_of_its_own(kind: Kind) -> Non
         assert stat.filemode(each.external_attr >> 16) == "-rw-r--r--"
 
 
-@every_kind
-def test_a_zipapp_says_in_its_first_line_that_slimbake_generates_it(kind: Kind) -> None:
-    first, _, rest = zipapp(kind).partition(b"\n")
+@pytest.mark.parametrize("kind", [*KINDS, "export"])
+def test_a_zipapp_says_in_its_first_line_that_slimbake_generates_it(kind: str) -> None:
+    first, _, rest = program(kind).partition(b"\n")
     assert MARK in first.decode() and rest.startswith(b"PK")
 
 
@@ -105,18 +105,20 @@ def test_every_program_is_a_function_of_its_module(kind: Kind) -> None:
         assert callable(getattr(importlib.import_module(module, package), function))
 
 
-@every_kind
-def test_a_zipapp_lists_its_programs(kind: Kind, tmp_path: Path) -> None:
-    done = ran([sys.executable, "-S", written(kind, tmp_path), "none"])
-    programs = importlib.import_module(f"slimbake.inside.{kind}").PROGRAMS
+@pytest.mark.parametrize("kind", [*KINDS, "export"])
+def test_a_zipapp_lists_its_programs(kind: str, tmp_path: Path) -> None:
+    done = ran([sys.executable, "-IS", written(kind, tmp_path), "none"], cwd=tmp_path)
+    programs = ["export", "reference"]
+    if kind != "export":
+        programs = [*importlib.import_module(f"slimbake.inside.{kind}").PROGRAMS]
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"usage: python {tmp_path}/{kind}.pyz {{{','.join(programs)}}} ...\n"
 
 
 @every_kind
 def test_a_zipapp_runs_without_anything_of_slimbake_beside_it(kind: Kind, tmp_path: Path) -> None:
-    program = {"make": "copy-code", "check": "start"}[kind]
-    words = (sys.executable, "-IS", str(written(kind, tmp_path)), program, "/none", "/none")
+    step = {"make": "copy-code", "check": "start"}[kind]
+    words = (sys.executable, "-IS", str(written(kind, tmp_path)), step, "/none", "/none")
     done = ran(words, input="", cwd=tmp_path)
     assert done.returncode
     assert "ImportError" not in done.stderr and "ModuleNotFoundError" not in done.stderr

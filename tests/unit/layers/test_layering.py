@@ -56,15 +56,21 @@ def test_a_layer_knows_the_build_of_torch_that_its_wheels_are_of(
     assert (found["torch"].torch, found["numpy"].torch) == (build, "")
 
 
-def test_a_wheel_is_heavy_from_the_bound_on() -> None:
-    heavy, light = pinned("heavy", size=HEAVY), pinned("light", size=HEAVY - 1)
-    assert {*one(heavy, light, SIX)} == {"heavy", "light six"}
+UNKNOWN = replace(TORCH, wheels=(replace(TORCH.wheels[0], bytes=None),))
+BUILT = Pin("old", "1", built="old-1.tar.gz#sha256=1")
 
 
-def test_a_wheel_of_unknown_size_or_that_is_built_here_is_in_the_rest() -> None:
-    unknown = replace(TORCH, wheels=(replace(TORCH.wheels[0], bytes=None),))
-    built = Pin("old", "1", built="old-1.tar.gz#sha256=1")
-    assert {*one(unknown, built)} == {"old torch"}
+@pytest.mark.parametrize(
+    ("pins", "layers"),
+    [
+        ((pinned("a", size=HEAVY), pinned("b", size=HEAVY - 1), SIX), {"a", "b six"}),
+        ((UNKNOWN, BUILT), {"old torch"}),
+        ((TORCH,), {"torch"}),
+    ],
+    ids=["the bound is heavy", "size unknown, and built here", "no rest"],
+)
+def test_which_wheels_have_a_layer_of_their_own(pins: tuple[Pin, ...], layers: set[str]) -> None:
+    assert {*one(*pins)} == layers
 
 
 def test_a_heavy_wheel_of_one_platform_is_not_built_for_another() -> None:
@@ -77,10 +83,6 @@ def test_a_heavy_wheel_of_one_platform_is_not_built_for_another() -> None:
     found = layering(fleet(api, sources={"api": (source,)}), locked(api=pins))
     wheels = {layer.pins[0].marker: layer.wheels for layer in found.layers}
     assert wheels == {AMD64: (), ARM64: ("wheel-old",)}
-
-
-def test_a_lock_without_light_wheels_has_no_rest() -> None:
-    assert {*one(TORCH)} == {"torch"}
 
 
 def test_what_was_never_locked_is_one_layer_of_nothing() -> None:

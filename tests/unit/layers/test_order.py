@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,47 +16,40 @@ fleets = st.dictionaries(st.sampled_from("uvwxyz"), st.sets(names), min_size=1)
 layer_sizes = st.fixed_dictionaries({name: st.integers(0, 3) for name in "abcdefg"})
 
 
-def chains(**layers_of: str) -> dict[str, str]:
-    found = ordered({image: names.split() for image, names in layers_of.items()}, SIZES)
-    return {image: " ".join(chain) for image, chain in found.items()}
-
-
 def stored(found: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int]) -> int:
     """The bytes on a host: of each layer once for every stack below it."""
     places = {chain[:end] for chain in found.values() for end in range(1, len(chain) + 1)}
     return sum(sizes[place[-1]] for place in places)
 
 
-def test_what_saves_most_bytes_lies_lowest() -> None:
-    assert chains(a="numpy torch", b="numpy torch") == {"a": "torch numpy", "b": "torch numpy"}
-
-
-def test_a_small_layer_of_many_may_save_more_than_a_large_one_of_few() -> None:
-    found = chains(a="scipy numpy", b="scipy numpy", c="numpy", d="numpy", e="numpy")
-    assert found["a"] == found["b"] == "numpy scipy"
-
-
-def test_what_all_have_lies_below_what_would_part_them() -> None:
-    found = chains(a="scipy numpy", b="scipy numpy", c="numpy")
-    assert found == {"a": "numpy scipy", "b": "numpy scipy", "c": "numpy"}
-
-
-def test_what_no_other_image_has_lies_on_top_with_the_largest_first() -> None:
-    assert chains(a="django scipy torch", b="django")["a"] == "django torch scipy"
-
-
-def test_images_with_a_layer_and_those_without_are_ordered_apart() -> None:
-    found = chains(a="torch numpy", b="torch numpy", c="numpy django", d="numpy django")
-    assert found["a"] == found["b"] == "torch numpy"
-    assert found["c"] == found["d"] == "numpy django"
-
-
-def test_a_layer_of_no_bytes_is_shared_too_and_lies_on_top() -> None:
-    assert chains(a="rest torch", b="rest torch") == {"a": "torch rest", "b": "torch rest"}
-
-
-def test_an_image_may_have_no_layer() -> None:
-    assert chains(a="", b="torch") == {"a": "", "b": "torch"}
+@pytest.mark.parametrize(
+    ("fleet", "order"),
+    [
+        ("numpy torch/numpy torch", "torch numpy/torch numpy"),
+        ("scipy numpy/numpy/numpy/numpy", "numpy scipy/numpy/numpy/numpy"),
+        ("scipy numpy/numpy", "numpy scipy/numpy"),
+        ("django scipy torch/django", "django torch scipy/django"),
+        (
+            "torch numpy/torch numpy/numpy django/numpy django",
+            "torch numpy/torch numpy/numpy django/numpy django",
+        ),
+        ("rest torch/rest torch", "torch rest/torch rest"),
+        ("/torch", "/torch"),
+    ],
+    ids=[
+        "what saves most lies lowest",
+        "a small layer of many saves more than a large one of few",
+        "what all have lies below what would part them",
+        "what no other image has lies on top, the largest first",
+        "images with a layer and those without are ordered apart",
+        "a layer of no bytes is shared, too, and lies on top",
+        "an image may have no layer",
+    ],
+)
+def test_hosts_share_most(fleet: str, order: str) -> None:
+    images = {str(number): layers.split() for number, layers in enumerate(fleet.split("/"))}
+    found = ordered(images, SIZES)
+    assert "/".join(" ".join(found[image]) for image in images) == order
 
 
 @given(fleets, layer_sizes)

@@ -137,6 +137,8 @@ def test_an_account_does_not_print_its_password() -> None:
         ("Registry/api", "Registry", "https://Registry/v2/api"),
         ("r.example/api", "r.example", "https://r.example/v2/api"),
         ("localhost/a/b", "localhost", "http://localhost/v2/a/b"),
+        ("localhost:5000/a/b", "localhost:5000", "http://localhost:5000/v2/a/b"),
+        ("[::1]:5000/api", "[::1]:5000", "http://[::1]:5000/v2/api"),
         ("127.0.0.1:5000/a/b", "127.0.0.1:5000", "http://127.0.0.1:5000/v2/a/b"),
     ],
 )
