@@ -4,14 +4,13 @@ elsewhere, waits for a FIFO or reads without end.
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import locked
 
 KEY = "wJalrXUtnFEMI"
 SECRETS = {
@@ -53,16 +52,10 @@ MADE = (
     *("bake/locks/base-web.txt", "bake/locks/one.txt", "bake/locks/inputs.json"),
     *("bake/dockerfiles/base-web.Dockerfile", "bake/services.schema.json"),
 )  # by `lock` and `generate`
-COMMANDS = (*("check", "plan", "generate", "lock --check", "init --dry-run", "add new --base web"),)
+COMMANDS = ("check", "plan", "generate", "lock --check", "init --dry-run", "add new --base web")
 SOME = (
-    *(
-        "services.yaml",
-        "one/requirements.txt",
-        "two/Dockerfile",
-        "compose.yaml",
-        "docker-bake.hcl.j2",
-    ),
-    *("bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
+    *("services.yaml", "one/requirements.txt", "two/Dockerfile", "compose.yaml"),
+    *("docker-bake.hcl.j2", "bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
 )
 
 
@@ -108,23 +101,13 @@ def _device(place: Path, _: Path) -> None:
     place.symlink_to("/dev/zero")
 
 
-PLACED: tuple[Callable[[Path, Path], None], ...] = (
-    *(_file, _chain, _folder, _fifo, _huge, _process, _device),
-)
+PLACED = (_file, _chain, _folder, _fifo, _huge, _process, _device)
 
 
 @pytest.fixture(scope="module")
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked, and what is generated."""
-    root = tmp_path_factory.mktemp("links")
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return root
+    return locked(tmp_path_factory.mktemp("links"), FILES)
 
 
 @dataclass(frozen=True)

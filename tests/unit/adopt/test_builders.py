@@ -89,9 +89,7 @@ def test_what_another_image_would_come_of_keeps_the_dockerfile(
 
 @pytest.mark.parametrize(
     ("tail", "reason"),
-    [
-        ("CMD pip install more && python main.py\n", "`pip install`: the image does not have it"),
-    ],
+    [("CMD pip install more && python main.py\n", "`pip install`: the image does not have it")],
 )
 def test_what_containers_do_not_have_keeps_the_dockerfile(
     tmp_path: Path, tail: str, reason: str

@@ -110,11 +110,7 @@ def several(folders: dict[str, str]) -> dict[str, str]:
     ],
 )
 def test_a_service_has_the_python_of_its_image_and_a_note_where_there_is_none(
-    tmp_path: Path,
-    images: dict[str, str],
-    python: str,
-    own: dict[str, str],
-    moved: dict[str, str],
+    tmp_path: Path, images: dict[str, str], python: str, own: dict[str, str], moved: dict[str, str]
 ) -> None:
     decided = started(tmp_path, several(images))
     assert f'python: "{python}"' in decided.text

@@ -208,10 +208,7 @@ def test_names_and_digests_are_written_as_buildx_does(
 ) -> None:
     file = root / "out/metadata.json"
     assert bake(root, "--push", "--metadata-file", str(file)).exception is None
-    pushed = {
-        "containerimage.digest": f"sha256:{'a' * 64}",
-        "image.name": f"{REGISTRY}/api:1",
-    }
+    pushed = {"containerimage.digest": f"sha256:{'a' * 64}", "image.name": f"{REGISTRY}/api:1"}
     assert json.loads(file.read_text()) == {"api": pushed}
     failed = replace(RELEASED, failures={"jobs": CheckError("no")})
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
