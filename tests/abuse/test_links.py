@@ -59,8 +59,8 @@ SOME = (
 )
 
 
-def _file(place: Path, outside: Path) -> None:
-    place.symlink_to(outside / "credentials")
+def _linked(to: str) -> Callable[[Path, Path], None]:
+    return lambda place, outside: place.symlink_to(to.format(outside=outside))
 
 
 def _far(place: Path, outside: Path) -> None:
@@ -84,24 +84,20 @@ def _folder(place: Path, outside: Path) -> None:
     place.parent.symlink_to(inside)
 
 
-def _fifo(place: Path, _: Path) -> None:
-    os.mkfifo(place)
-
-
 def _huge(place: Path, _: Path) -> None:
     with place.open("wb") as file:
         file.truncate(1 << 33)
 
 
-def _process(place: Path, _: Path) -> None:
-    place.symlink_to("/proc/self/environ")
-
-
-def _device(place: Path, _: Path) -> None:
-    place.symlink_to("/dev/zero")
-
-
-PLACED = (_file, _chain, _folder, _fifo, _huge, _process, _device)
+PLACED: dict[str, Callable[[Path, Path], None]] = {
+    "a file": _linked("{outside}/credentials"),
+    "a chain": _chain,
+    "a folder": _folder,
+    "a FIFO": lambda place, _: os.mkfifo(place),
+    "huge": _huge,
+    "a process": _linked("/proc/self/environ"),
+    "a device": _linked("/dev/zero"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +131,13 @@ def attack(repository: Path, slimbake: Slimbake, tmp_path: Path) -> Attack:
     return Attack(repository, slimbake, tmp_path)
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("file", [*FILES, *MADE])
+@pytest.mark.parametrize(
+    ("file", "secret"),
+    [
+        *((file, "a mapping") for file in (*FILES, *MADE)),
+        *((file, secret) for file in SOME for secret in ("a word", "of slimbake")),
+    ],
+)
 def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: Attack) -> None:
     attack(file, _far, SECRETS[secret])
 
@@ -144,11 +145,10 @@ def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: A
 @pytest.mark.parametrize(
     ("file", "place"),
     # The folder of a file at the root is the repository itself.
-    [(file, place) for file in SOME for place in PLACED if place is not _folder or "/" in file],
-    ids=lambda value: getattr(value, "__name__", value),
+    [(file, place) for file in SOME for place in PLACED if place != "a folder" or "/" in file],
 )
 def test_what_is_no_file_is_not_read(
-    file: str, place: Callable[[Path, Path], None], attack: Attack, monkeypatch: pytest.MonkeyPatch
+    file: str, place: str, attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIMBAKE_TEST", KEY)
-    attack(file, place, SECRETS["a mapping"])
+    attack(file, PLACED[place], SECRETS["a mapping"])

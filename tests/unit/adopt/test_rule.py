@@ -29,6 +29,7 @@ def step(text: str) -> dict[str, Any]:
 # What stands between HEAD and CMD, and keys that the entry of it has; None is a key that it lacks.
 OTHER = "; then pip install one; else pip install other; fi"
 ONE = ["requirements.txt", "one"]
+CURL_AND_GIT = {"system": ["curl", "git"]}
 GIVES: list[tuple[str, dict[str, Any]]] = [
     (
         "RUN python -m venv /venv\nENV A=/usr/local/bin/x\n"
@@ -42,6 +43,27 @@ GIVES: list[tuple[str, dict[str, Any]]] = [
     (f'ARG A=x\nRUN if test -z "$A"{OTHER}', {"requirements": ["requirements.txt", "other"]}),
     (f'ARG A=x\nRUN if [[ -n "$A" ]]{OTHER}', {"requirements": ONE}),
     (f'ENV A=x\nARG A=y\nRUN if [ "$A" = x ]{OTHER}', {"requirements": ONE}),
+    (
+        "RUN curl -LsSf https://astral.sh/uv/install.sh | sh && uv pip install one",
+        {"requirements": ONE},
+    ),
+    (
+        "ADD https://astral.sh/uv/0.5/install.sh /i.sh\nRUN sh /i.sh && rm /i.sh",
+        {"requirements": "requirements.txt"},
+    ),
+    (
+        "ADD https://astral.sh/uv/install.sh /\nRUN chmod +x /install.sh && /install.sh",
+        {"requirements": "requirements.txt"},
+    ),
+    ("RUN <<E\nset -e\n# more\npip install one  # of it\nE", {"requirements": ONE}),
+    ('ARG MORE="one more"\nRUN pip install $MORE', {"requirements": [*ONE, "more"]}),
+    ("RUN apt-get -o Acquire::Retries=3 install -y curl git", CURL_AND_GIT),
+    ("RUN apt-get install -y -t bookworm-backports curl git", CURL_AND_GIT),
+    (
+        "RUN apt-get install --target-release=x -y `# why` curl \\\n    # a comment\n git",
+        CURL_AND_GIT,
+    ),
+    ("RUN apt-get update && t='curl git'; apt-get install -y $t", CURL_AND_GIT),
     ("RUN useradd -m app\nUSER app", {"user": "1000"}),
     ("RUN useradd -r app\nUSER app", {"user": None}),
     ("RUN useradd -r --uid 999 app\nUSER app", {"user": "999"}),
@@ -149,6 +171,12 @@ STEPS_KEPT = {
     "ADD https://example.com/x?y /x": "a download: https://example.com/x",
     "RUN --mount=type=ssh pip install x": "a RUN reads a secret",
     "RUN pip install -c c.txt x": "the repository has no c.txt with constraints",
+    "RUN [ -n $X ] && pip install x": "RUN needs a shell: `&&` before `pip`",
+    "RUN [ a = b ] && pip install x": "RUN needs a shell: `&&` before `pip`",
+    "RUN echo $(pip install x)": "RUN needs a shell: `$(`: a command makes part",
+    "RUN X=$(cat x); pip install $X": "RUN needs a shell: `$(`: a command makes part",
+    'RUN if [ "$TARGETARCH" = arm64 ]; then pip install x; fi': "RUN needs a shell: `if ",
+    "RUN cat requirements.txt | xargs pip install": "RUN needs a shell: `|` before `xargs`",
 }
 # And what runs in the image as it is: the text that the shell gets.
 AS_IT_IS = {
@@ -356,6 +384,17 @@ STEPS = [
     "python -m venv /opt/venv >/dev/null 2>&1",
     "uv cache clean",
     "apk update && apk add --no-cache --virtual .build-deps gcc musl-dev && apk del .build-deps",
+    "touch /var/log/shop.log",
+    "python -m compileall -q /app",
+    "apt-get install -y git git-lfs && git lfs install",
+    "chmod 700 a | true; find . -name '*.pyc' -delete || echo none",
+    "id shop || groupadd shop",
+    "echo $(pwd) `ls`",
+    ". /opt/venv/bin/activate && uv cache clean",
+    "[ -f /app/nothing ] && rm /app/nothing",
+    "curl -LsSf https://astral.sh/uv/install.sh -o /i.sh && sh /i.sh && rm /i.sh",
+    "wget -qO- https://astral.sh/uv/0.5.1/install.sh | UV_INSTALL_DIR=/bin sh",
+    "curl -sSL https://install.python-poetry.org | POETRY_HOME=/opt/poetry python3 - --yes",
 ]
 
 
@@ -660,21 +699,6 @@ GROUPS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("options", "found"),
-    [
-        ("", ["pyproject.toml", "pyproject.toml:dev"]),
-        ("--no-dev", "pyproject.toml"),
-        ("--no-dev --extra web --group ml", ["pyproject.toml[web]", "pyproject.toml:ml"]),
-        ("--no-dev --all-extras", "pyproject.toml[web]"),
-        ("--only-group ml", ["pyproject.toml:ml"]),
-    ],
-)
-def test_uv_installs_groups_and_extras(tmp_path: Path, options: str, found: Any) -> None:
-    text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN uv sync {options}\n{CMD}"
-    assert entry(tmp_path, text, {"pyproject.toml": GROUPS, "main.py": ""})["requirements"] == found
-
-
 POETRY = """\
 [tool.poetry]
 name = "shop"
@@ -690,18 +714,29 @@ pytest = "*"
 
 
 @pytest.mark.parametrize(
-    ("install", "found"),
+    ("project", "install", "found"),
     [
-        ("poetry install --no-root --only main", "pyproject.toml"),
-        ("poetry install --no-root", ["pyproject.toml", "pyproject.toml:dev"]),
-        ("poetry install --without dev --no-root", "pyproject.toml"),
-        ("poetry install --only=main", ["."]),
-        ("poetry export -o r.txt && pip install -r r.txt", "pyproject.toml"),
+        (GROUPS, "uv sync", ["pyproject.toml", "pyproject.toml:dev"]),
+        (GROUPS, "uv sync --no-dev", "pyproject.toml"),
+        (
+            GROUPS,
+            "uv sync --no-dev --extra web --group ml",
+            ["pyproject.toml[web]", "pyproject.toml:ml"],
+        ),
+        (GROUPS, "uv sync --no-dev --all-extras", "pyproject.toml[web]"),
+        (GROUPS, "uv sync --only-group ml", ["pyproject.toml:ml"]),
+        (POETRY, "poetry install --no-root --only main", "pyproject.toml"),
+        (POETRY, "poetry install --no-root", ["pyproject.toml", "pyproject.toml:dev"]),
+        (POETRY, "poetry install --without dev --no-root", "pyproject.toml"),
+        (POETRY, "poetry install --only=main", ["."]),
+        (POETRY, "poetry export -o r.txt && pip install -r r.txt", "pyproject.toml"),
     ],
 )
-def test_poetry_installs_what_its_options_say(tmp_path: Path, install: str, found: Any) -> None:
+def test_uv_and_poetry_install_what_their_options_say(
+    tmp_path: Path, project: str, install: str, found: Any
+) -> None:
     text = f"FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN pip install poetry\nRUN {install}\n{CMD}"
-    files = {"pyproject.toml": POETRY, "main.py": "", "shop/__init__.py": ""}
+    files = {"pyproject.toml": project, "main.py": "", "shop/__init__.py": ""}
     assert entry(tmp_path, text, files)["requirements"] == found
 
 
