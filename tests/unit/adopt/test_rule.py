@@ -315,6 +315,7 @@ KEPT = {
     HEAD.replace("python:3.12-slim", "cuda"): "Dockerfile:1: it has no CMD and no ENTRYPOINT",
     f'{HEAD}CMD ["python", "app.py"]\n': "Dockerfile:5: the image has no app.py",
     f"FROM python:3.12\nCOPY dist /app\n{CMD}": "Dockerfile:2: the repository has no dist",
+    f"FROM python:3.12\nCOPY ../x /app\n{CMD}": "Dockerfile:2: COPY ../x leads out of the context",
     f"FROM python:2.7\nCOPY main.py .\n{CMD}": "Dockerfile:1: its image is python:2.7,",
     f'{HEAD}CMD ["uv", "run", "--package", "x", "x"]\n': (
         "Dockerfile:5: `run --package`: init does not know this option"
