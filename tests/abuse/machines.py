@@ -1,11 +1,14 @@
 """A machine of a test's own, and what holds of every command on it, no matter what was done to it."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.index import Index
+from tests.ran import ran
+from tests.unit.adopt.repositories import written
 
 from slimbake import errors
 
@@ -67,3 +70,23 @@ def tree(*roots: Path) -> Mapping[str, bytes | None]:
         for root in roots
         for path in sorted(root.rglob("*"))
     }
+
+
+def locked(root: Path, files: Mapping[str, str]) -> Path:
+    """A repository of these files on this machine, locked and generated."""
+    written(root, files)
+    for command in ("lock", "generate"):
+        done = ran([sys.executable, "-m", "slimbake", command], cwd=root)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+def nested(folder: Path, depth: int) -> int:
+    """Folders in folders, deeper than a path may be long: the innermost, open."""
+    innermost = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("a", dir_fd=innermost)
+        below = os.open("a", os.O_RDONLY, dir_fd=innermost)
+        os.close(innermost)
+        innermost = below
+    return innermost

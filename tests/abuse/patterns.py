@@ -19,40 +19,9 @@ METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split"
 PIECES = (
     *("a", "A", "0", "_", "-", ".", "/", " ", "\t", "\n", '"', "'", "\\", "$", "{", "}", "[", "]"),
     *("(", ")", "<", "@", ":", "=", "#", ";", ",", "*", "?", "~", "|", "&", "%", "\0", "é"),
-    *(
-        "a/",
-        "/a",
-        "a.",
-        "a-",
-        "-a",
-        "a_",
-        "a=",
-        "a ",
-        " a",
-        "a\n",
-        "\na",
-        "a:",
-        "a@",
-        "a,",
-        "0.",
-        "a b",
-    ),
-    *(
-        "${",
-        "${a",
-        "${a:-",
-        "{a}",
-        "://",
-        "://a",
-        "a://",
-        "[a]",
-        "<<",
-        "\\\n",
-        "--a",
-        "--a=",
-        "# ",
-        "a==1\n",
-    ),
+    *("a/", "/a", "a.", "a-", "-a", "a_", "a=", "a ", " a", "a\n", "\na", "a:", "a@", "a,", "0."),
+    *("a b", "${", "${a", "${a:-", "{a}", "://", "://a", "a://", "[a]", "<<", "\\\n", "--a"),
+    *("--a=", "# ", "a==1\n"),
 )
 
 
@@ -69,9 +38,7 @@ class Use:
 
     def __call__(self, text: str) -> None:
         given = text if isinstance(self.pattern.pattern, str) else text.encode()
-        arguments = (
-            ("" if isinstance(given, str) else b"", given) if self.method == "sub" else (given,)
-        )
+        arguments = (given[:0], given) if self.method == "sub" else (given,)
         found = getattr(self.pattern, self.method)(*arguments)
         if self.method == "finditer":
             deque(found, maxlen=0)
@@ -142,21 +109,19 @@ def _literals(pattern: re.Pattern[Any]) -> Iterator[str]:
         for kind, value in _flat(_parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG))
     ).split("\0")
     for word in filter(None, words):
-        yield from (word, f"{word}a", f"a{word}", f"{word} ", f"{word}\n", f"{word}/", f"{word}0")
+        yield from (word, f"{word}a", f"{word} ", f"{word}/")
 
 
 def _flat(parsed: Any) -> Iterator[tuple[Any, Any]]:
     for kind, value in parsed:
         yield kind, value
-        for each in value if isinstance(value, tuple | list) else ():
-            if isinstance(each, _parser.SubPattern):
-                yield from _flat(each)
-                yield "END", None
-            elif isinstance(each, list):
-                for other in each:
-                    if isinstance(other, _parser.SubPattern):
-                        yield from _flat(other)
-                        yield "END", None
+        if not isinstance(value, tuple | list):
+            continue
+        for each in value:
+            for inner in each if isinstance(each, list) else [each]:
+                if isinstance(inner, _parser.SubPattern):
+                    yield from _flat(inner)
+                    yield "END", None
 
 
 def _match(parsed: Any) -> str:

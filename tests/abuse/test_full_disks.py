@@ -19,7 +19,7 @@ from slimbake.errors import SETUP
 
 PAGE = 4096
 ROOM = 64 << 20
-FREE = (0, 1, 2, 5, 12, 30)  # pages
+FREE = (0, 2, 12)  # pages
 COMMANDS: dict[Words, tuple[str, ...]] = {
     ("init",): ("repository", "tmp"),
     LOCK: ("repository", "state", "tmp", "cache"),

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from tests.unit.fleets import planned, service
 from tests.unit.layouts import packed
+from tests.unit.layouts import tar as tar_of
 
 from slimbake import docker
 from slimbake.checks.parity import measured_parity, parity_table
@@ -44,10 +45,9 @@ from slimbake.release.sbom_model import parse_contents
 from slimbake.report.why import answer, changed, read_ledgers
 
 MEMORY = 3 << 30  # bytes of addresses that this process may have
-LITTLE = (
-    48 << 20
-)  # bytes that reading an image may take beside its budget: a window, and what an allocator wastes
-FEW = 16 << 20  # bytes, as the budget of what would take minutes to use up a whole one
+# bytes that reading an image may take beside its budget: a window, and what an allocator wastes
+LITTLE = 48 << 20
+FEW = 4 << 20  # bytes, as the budget of what would take minutes to use up a whole one
 
 (API,) = planned(service("api")).services
 
@@ -108,13 +108,19 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
 
 
 def tar(*members: tuple[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+    return tar_of(dict(members))
+
+
+def large(name: str, kind: bytes = tarfile.REGTYPE, piece: bytes = b"a") -> bytes:
+    """A member of 1 GB, in few bytes."""
+    return zipped((header(name, 1 << 30, kind), 1), (piece * MB, 1024))
+
+
+def long_names(name: bytes, times: int, size: int = 0) -> bytes:
+    """Files that have this name, each, without their contents."""
+    announced = header("././@LongLink", len(name), tarfile.GNUTYPE_LONGNAME)
+    pieces = (announced, name, bytes(-len(name) % 512), header("a", size))
+    return zipped(*((piece, 1) for piece in pieces * times))
 
 
 def sparse(pax: bool) -> bytes:
@@ -122,12 +128,8 @@ def sparse(pax: bool) -> bytes:
     out = io.BytesIO()
     info = tarfile.TarInfo("app/holes")
     if pax:
-        info.pax_headers = {
-            "GNU.sparse.major": "1",
-            "GNU.sparse.minor": "0",
-            "GNU.sparse.name": "app/holes",
-            "GNU.sparse.realsize": str(1 << 40),
-        }
+        keys = {"major": "1", "minor": "0", "name": "app/holes", "realsize": str(1 << 40)}
+        info.pax_headers = {f"GNU.sparse.{key}": value for key, value in keys.items()}
         info.size = 512
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
             archive.addfile(info, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
@@ -160,16 +162,10 @@ LAYERS: dict[str, Callable[[], bytes]] = {
     "a field of 200 kB": lambda: tar((RECORD, b"a" * 200_000 + b",,\n")),
     "a quote that never ends": lambda: tar((RECORD, b'"' + b"a,,\n" * 100_000)),
     "a thousand RECORDs": lambda: zipped(
-        *(
-            piece
-            for number in range(1000)
-            for piece in ((header(f"{number}{RECORD}", MB), 1), (b"a" * MB, 1))
-        )
+        *((header(f"{number}{RECORD}", MB) + b"a" * MB, 1) for number in range(1000))
     ),
-    "a file of Debian's of 1 GB": lambda: zipped(
-        (header("var/lib/dpkg/status.d/a", 1 << 30), 1), (bytes(MB), 1024)
-    ),
-    "a ledger of 1 GB": lambda: zipped((header(LEDGER, 1 << 30), 1), (bytes(MB), 1024)),
+    "a file of Debian's of 1 GB": lambda: large("var/lib/dpkg/status.d/a", piece=b"\0"),
+    "a ledger of 1 GB": lambda: large(LEDGER, piece=b"\0"),
     "a ledger that unpacks to 1 GB": lambda: tar(
         (LEDGER, zipped((b'{"a": "', 1), (bytes(MB), 1024)))
     ),
@@ -185,27 +181,11 @@ LAYERS: dict[str, Callable[[], bytes]] = {
     "a ledger with a negative number": lambda: tar((LEDGER, telling("a.py", 1, -1))),
     "a ledger that is a number": lambda: tar((LEDGER, ledger(7))),
     "a ledger nested without end": lambda: tar((LEDGER, gzip.compress(b"[" * MB))),
-    "a name of 1 GB": lambda: zipped(
-        (header("././@LongLink", 1 << 30, tarfile.GNUTYPE_LONGNAME), 1), (b"a" * MB, 1024)
-    ),
-    "a link of 1 GB": lambda: zipped(
-        (header("././@LongLink", 1 << 30, tarfile.GNUTYPE_LONGLINK), 1), (b"a" * MB, 1024)
-    ),
-    "attributes of 1 GB": lambda: zipped(
-        (header("a", 1 << 30, tarfile.XHDTYPE), 1), (b"a" * MB, 1024)
-    ),
-    "attributes of all files of 1 GB": lambda: zipped(
-        (header("a", 1 << 30, tarfile.XGLTYPE), 1), (b"a" * MB, 1024)
-    ),
-    "names of 1 MB": lambda: zipped(
-        *(
-            (header("././@LongLink", 900_000, tarfile.GNUTYPE_LONGNAME), 1),
-            (b"a" * 900_000, 1),
-            (bytes(-900_000 % 512), 1),
-            (header("a", 0), 1),
-        )
-        * 200
-    ),
+    "a name of 1 GB": lambda: large("././@LongLink", tarfile.GNUTYPE_LONGNAME),
+    "a link of 1 GB": lambda: large("././@LongLink", tarfile.GNUTYPE_LONGLINK),
+    "attributes of 1 GB": lambda: large("a", tarfile.XHDTYPE),
+    "attributes of all files of 1 GB": lambda: large("a", tarfile.XGLTYPE),
+    "names of 1 MB": lambda: long_names(b"a" * 900_000, 200),
     "a sparse file": lambda: sparse(pax=False),
     "a sparse file of attributes": lambda: sparse(pax=True),
     "a size that is negative": lambda: header("a", 0)[:124] + b"\xff" * 12 + header("a", 0)[136:],
@@ -230,16 +210,12 @@ def test_a_layer_of_too_many_files_is_named(name: str) -> None:
 
 
 def test_a_large_honest_layer_is_read() -> None:
-    """As many files as torch, transformers and all that they bring, thrice."""
-    rows = "".join(f"pack/sub{n % 100}/module{n}.py,sha256=abc,1234\n" for n in range(100_000))
-    files = (
-        header(f"opt/slimbake/lib/python3.11/site-packages/pack/{n}.py", 0) for n in range(100_000)
-    )
-    content = b"".join(files) + tar((RECORD, rows.encode()))
-    packed_so = zstd.compress(content)
-    del content
-    (found,) = read(packed_so)
-    assert found.files == 100_001
+    """More files than torch, transformers and all that they bring."""
+    rows = "".join(f"pack/sub{n % 100}/module{n}.py,sha256=abc,1234\n" for n in range(40_000))
+    site = RECORD.removesuffix("a-1.dist-info/RECORD")
+    files = (header(f"{site}pack/{n}.py", 0) for n in range(40_000))
+    (found,) = read(zstd.compress(b"".join(files) + tar((RECORD, rows.encode()))))
+    assert found.files == 40_001
 
 
 def pax(kind: bytes, keys: int, of: str = "") -> bytes:
@@ -259,30 +235,27 @@ def many(piece: bytes, size: int) -> bytes:
     return b",".join([piece] * (size // (len(piece) + 1)))
 
 
+def keys(pair: bytes, number: int) -> bytes:
+    """An object of so many keys."""
+    return b"{%b}" % b",".join(pair % each for each in range(number))
+
+
 FULL = 15 << 20  # bytes of JSON, nearly as many as a ledger may have
+ROWS = (b'["",0,0]', b'["a",1,2,"b"]', b"[7,1,1,1]", b"[]", b"{}", b'{"a":1}', b'{"a":{"a":{}}}')
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "the smallest rows": lambda: ledger_of(b'{"r":[%b]}' % many(b'["",0,0]', FULL)),
-    "rows of a changed file": lambda: ledger_of(b'{"r":[%b]}' % many(b'["a",1,2,"b"]', FULL)),
-    "rows of numbers": lambda: ledger_of(b'{"r":[%b]}' % many(b"[7,1,1,1]", FULL)),
-    "empty rows": lambda: ledger_of(b'{"r":[%b]}' % many(b"[]", FULL)),
-    "empty objects": lambda: ledger_of(b'{"r":[%b]}' % many(b"{}", FULL)),
-    "objects of one": lambda: ledger_of(b'{"r":[%b]}' % many(b'{"a":1}', FULL)),
-    "objects in objects": lambda: ledger_of(b'{"r":[%b]}' % many(b'{"a":{"a":{}}}', FULL)),
+    **{
+        f"many {row!r}": lambda row=row: ledger_of(b'{"r":[%b]}' % many(row, FULL))  # type: ignore[misc]
+        for row in ROWS
+    },
     "numbers": lambda: ledger_of(b"[%b]" % many(b"1000", FULL)),
     "texts": lambda: ledger_of(b"[%b]" % many(b'"ab"', FULL)),
     "a text of wide characters": lambda: ledger_of(b'["\xf0\x9f\x90\x8d%b"]' % (b"a" * FULL)),
     "rows and a wide character": lambda: ledger_of(
         b'{"\xf0\x9f\x90\x8d":[%b]}' % many(b'["",0,0]', FULL)
     ),
-    "many rules": lambda: ledger_of(
-        b"{%b}" % b",".join(b'"%d":[["a",1,0]]' % number for number in range(600_000))
-    ),
-    "many rules of nothing": lambda: ledger_of(
-        b"{%b}" % b",".join(b'"%d":[]' % number for number in range(900_000))
-    ),
-    "many files that are not listed": lambda: ledger_of(
-        b"{}", b"{%b}" % b",".join(b'"%d":""' % number for number in range(900_000))
-    ),
+    "many rules": lambda: ledger_of(keys(b'"%d":[["a",1,0]]', 600_000)),
+    "many rules of nothing": lambda: ledger_of(keys(b'"%d":[]', 900_000)),
+    "many files that are not listed": lambda: ledger_of(b"{}", keys(b'"%d":""', 900_000)),
 }
 
 
@@ -320,82 +293,55 @@ def test_the_ledgers_of_many_honest_wheels_are_read() -> None:
         assert len(read_ledgers(io.BytesIO(tar(*ledgers, torch)))) == 60_000
 
 
-FLOODS: dict[str, Callable[[], list[bytes]]] = {
-    "attributes of all files": lambda: [
-        zipped((pax(tarfile.XGLTYPE, 40_000), 1), (header("a", 0), 20_000))
-    ],
-    "attributes of one file": lambda: [pax(tarfile.XHDTYPE, 40_000) + header("a", 0)],
-    "attributes of each file": lambda: [
-        zipped((pax(tarfile.XHDTYPE, 101) + header("a", 0), 20_000))
-    ],
-    "attributes that come one by one": lambda: [
-        b"".join(pax(tarfile.XGLTYPE, 1, f"{number:09}") + header("a", 0) for number in range(200))
-    ],
-    "attributes of Solaris": lambda: [pax(tarfile.SOLARIS_XHDTYPE, 40_000) + header("a", 0)],
-    "files": lambda: [zipped((header("a", 0) * 1000, 200))],
-    "folders": lambda: [zipped((header("a", 0, tarfile.DIRTYPE) * 1000, 200))],
-    "files of many folders": lambda: [
-        zstd.compress(b"".join(header(f"{number}/a/b", 0) for number in range(25_000)))
-    ],
-    "files of many packages": lambda: [
-        zstd.compress(
-            b"".join(header(f"{number}-1.dist-info/METADATA", 0) for number in range(25_000))
-        )
-    ],
-    "folders of many layers": lambda: [
-        zstd.compress(b"".join(header(f"{layer}/{number}/a", 0) for number in range(5_000)))
-        for layer in range(10)
-    ],
-    "a RECORD with a long path": lambda: [
-        zipped(
-            (header("././@LongLink", 900_000, tarfile.GNUTYPE_LONGNAME), 1),
-            (b"a" * (900_000 - 20) + b"/b-1.dist-info/RECORD"[-20:], 1),
-            (bytes(-900_000 % 512), 1),
-            (header("a", 4 * MB), 1),
-            (b"a,,\n" * MB, 1),
-        )
-    ],
-    "a RECORD of short rows": lambda: [zipped((header(RECORD, 8 * MB), 1), (b"a,,\n" * MB, 2))],
-    "a RECORD of other rows": lambda: [
-        zstd.compress(tar((RECORD, b"".join(b"%d,,\n" % number for number in range(700_000)))))
-    ],
-    "a RECORD of wide characters": lambda: [
-        zipped((header(RECORD, 48 * MB), 1), (b"\xf0\x9f\x90\x8d", 1), (b"a" * MB, 48))
-    ],
-    "files of Debian": lambda: [
-        zipped(
-            (header("var/lib/dpkg/status.d/a.md5sums", 32 * MB), 1), (b"0  a\n" * (MB // 5), 170)
-        )
-    ],
-    "names of wide characters": lambda: [
-        zipped(
-            *(
-                piece
-                for _ in range(40)
-                for piece in (
-                    (header("././@LongLink", 900_004, tarfile.GNUTYPE_LONGNAME), 1),
-                    (b"\xf0\x9f\x90\x8d" + b"a" * 900_000, 1),
-                    (bytes(-900_004 % 512), 1),
-                    (header("a", 0), 1),
-                )
-            )
-        )
-    ],
-    "a window of 128 MB": lambda: [
-        zstd.compress(
-            bytes(140 * MB),
-            options={
-                zstd.CompressionParameter.window_log: 27,
-                zstd.CompressionParameter.content_size_flag: 0,
-            },
-        )
-    ],
+def files(name: str, number: int) -> bytes:
+    """So many files, each with another name."""
+    return zstd.compress(b"".join(header(name % each, 0) for each in range(number)))
+
+
+FLOODS: dict[str, Callable[[], bytes | list[bytes]]] = {
+    "attributes of all files": lambda: zipped(
+        (pax(tarfile.XGLTYPE, 40_000), 1), (header("a", 0), 20_000)
+    ),
+    "attributes of one file": lambda: pax(tarfile.XHDTYPE, 40_000) + header("a", 0),
+    "attributes of each file": lambda: zipped((pax(tarfile.XHDTYPE, 101) + header("a", 0), 20_000)),
+    "attributes that come one by one": lambda: b"".join(
+        pax(tarfile.XGLTYPE, 1, f"{number:09}") + header("a", 0) for number in range(200)
+    ),
+    "attributes of Solaris": lambda: pax(tarfile.SOLARIS_XHDTYPE, 40_000) + header("a", 0),
+    "files": lambda: zipped((header("a", 0) * 1000, 200)),
+    "folders": lambda: zipped((header("a", 0, tarfile.DIRTYPE) * 1000, 200)),
+    "files of many folders": lambda: files("%d/a/b", 25_000),
+    "files of many packages": lambda: files("%d-1.dist-info/METADATA", 25_000),
+    "folders of many layers": lambda: [files(f"{layer}/%d/a", 5_000) for layer in range(10)],
+    "a RECORD with a long path": lambda: (
+        long_names(b"a" * 900_000 + b"/b-1.dist-info/RECORD", 1, 4 * MB)
+        + zipped((b"a,,\n" * MB, 1))
+    ),
+    "a RECORD of short rows": lambda: zipped((header(RECORD, 8 * MB), 1), (b"a,,\n" * MB, 2)),
+    "a RECORD of other rows": lambda: zstd.compress(
+        tar((RECORD, b"".join(b"%d,,\n" % number for number in range(700_000))))
+    ),
+    "a RECORD of wide characters": lambda: zipped(
+        (header(RECORD, 48 * MB), 1), (b"\xf0\x9f\x90\x8d", 1), (b"a" * MB, 48)
+    ),
+    "files of Debian": lambda: zipped(
+        (header("var/lib/dpkg/status.d/a.md5sums", 32 * MB), 1), (b"0  a\n" * (MB // 5), 170)
+    ),
+    "names of wide characters": lambda: long_names(b"\xf0\x9f\x90\x8d" + b"a" * 900_000, 40),
+    "a window of 128 MB": lambda: zstd.compress(
+        bytes(140 * MB),
+        options={
+            zstd.CompressionParameter.window_log: 27,
+            zstd.CompressionParameter.content_size_flag: 0,
+        },
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_an_image_takes_little_memory_and_time(kind: str) -> None:
-    layers = FLOODS[kind]()
+    made = FLOODS[kind]()
+    layers = made if isinstance(made, list) else [made]
     started = time.process_time()
     with pytest.raises(SetupError, match="cannot be read"):
         read(*layers, memory=FEW)
@@ -411,6 +357,19 @@ def test_nothing_ends_however_often_it_comes(
         read(nothing * (40 * MB // len(nothing)))
 
 
+@pytest.fixture
+def docker_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Have `docker COMMAND` be a script of a shell."""
+
+    def place(command: str, script: str) -> None:
+        program = tmp_path / "docker"
+        program.write_text(f'#!/bin/sh\n[ "$1" = {command} ] || exit 0\n{script}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return place
+
+
 PRINTED = {
     "lines": "yes",
     "a line without an end": "tr '\\0' x </dev/zero",
@@ -424,60 +383,39 @@ PRINTED = {
 
 @pytest.mark.parametrize("kind", PRINTED)
 def test_what_a_container_prints_ends(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, docker_is: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slimbake.docker.containers.MOST", MB)
-    program = tmp_path / "docker"
-    program.write_text(f'#!/bin/sh\n[ "$1" = run ] || exit 0\n{PRINTED[kind]}\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    docker_is("run", PRINTED[kind])
     done = contained("name", ("image",), "", 60)
     assert done.code and max(len(done.stdout), len(done.stderr)) == MB
     assert not _verdict(API, done, Limit()).holds
 
 
 def test_what_an_image_holds_is_not_copied_to_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, docker_is: Callable[[str, str], None]
 ) -> None:
-    program = tmp_path / "docker"
-    program.write_text('#!/bin/sh\n[ "$1" = cp ] || exit 0\nexec cat "$0.tar" /dev/zero\n')
-    program.chmod(0o755)
+    docker_is("cp", 'exec cat "$0.tar" /dev/zero')
     (tmp_path / "docker.tar").write_bytes(header("ledger/web.json.gz", 1 << 40))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SetupError, match=r"the ledger web.json.gz of the image cannot be read"):
         changed("image")
 
 
 DIGEST = "sha256:" + "1" * 64
 MANIFEST = {"config": {"digest": DIGEST}, "layers": [{"digest": DIGEST, "mediaType": "gzip"}]}
+CONFIG = {"config": {"digest": "ID"}, "layers": []}
+LINUX = {"platform": {"os": "linux", "architecture": "amd64"}, "mediaType": "a", "size": 1}
 LAYOUTS: dict[str, Any] = {
     "an index without manifests": {"manifests": None},
     "an index of words": {"manifests": ["a"]},
     "an index without a platform": {"manifests": [{"platform": {"os": "linux"}}]},
-    "an index of itself": {
-        "manifests": [
-            {
-                "platform": {"os": "linux", "architecture": "amd64"},
-                "mediaType": "a",
-                "size": 1,
-                "digest": "ID",
-            }
-        ]
-    },
+    "an index of itself": {"manifests": [{**LINUX, "digest": "ID"}]},
     "a manifest of nothing": {"layers": []},
     "a manifest of layers that are none": {**MANIFEST, "layers": 7},
     "a manifest without its configuration": MANIFEST,
-    "a manifest that names itself": {"config": {"digest": "ID"}, "layers": [{}], "rootfs": None},
-    "more layers than its configuration": {
-        "config": {"digest": "ID"},
-        "layers": [],
-        "rootfs": {"diff_ids": ["a"]},
-    },
-    "a configuration of a list": {
-        "rootfs": {"diff_ids": [[]]},
-        "config": {"digest": "ID"},
-        "layers": [[]],
-    },
+    "a manifest that names itself": {**CONFIG, "layers": [{}], "rootfs": None},
+    "more layers than its configuration": {**CONFIG, "rootfs": {"diff_ids": ["a"]}},
+    "a configuration of a list": {**CONFIG, "layers": [[]], "rootfs": {"diff_ids": [[]]}},
     "a number without end": b'{"layers": [1e999999999]}',
     "JSON nested without end": b'{"a":' * 100_000,
     "JSON that is cut off": b'{"layers": [',
@@ -528,8 +466,7 @@ def test_no_name_moves_a_cursor_in_sizes(name: str, by: str) -> None:
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_no_name_moves_a_cursor_in_why(name: str) -> None:
     entry = LedgerEntry(f"{name}.py", 1, 0, f"{name}rule", f"{name}a", f"1{name}")
-    lines = harmless("\n".join(answer("a", {"api": [entry]})))
-    assert name not in lines
+    assert name not in harmless("\n".join(answer("a", {"api": [entry]})))
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -553,35 +490,25 @@ def mistyped(value: dict[str, Any]) -> Iterator[str]:
         yield json.dumps({name: each for name, each in value.items() if name != key})
 
 
-CONTAINED: dict[str, Any] = {
-    "python": "3.11.2",
-    "machine": "x86_64",
-    "system": {"name": "debian", "version": "13"},
-    "debian": [],
-    "distributions": [],
-}
+SYSTEM = {"name": "debian", "version": "13"}
+ABOUT: dict[str, Any] = {"python": "3.11.2", "machine": "x86_64", "system": SYSTEM}
 PACKAGE = dict.fromkeys(("name", "version", "architecture", "source", "source_version"), "a")
 DISTRIBUTION = {"name": "a", "version": "1", "within": ""}
 
 
+def contents(*debian: Any, distributions: Any = ()) -> str:
+    return json.dumps({**ABOUT, "debian": debian, "distributions": distributions})
+
+
 def test_contents_that_are_none_are_named() -> None:
+    parse_contents(contents(PACKAGE, distributions=[DISTRIBUTION]))
     texts = [each.decode("utf-8", "replace") for each in NOTHING]
-    parse_contents(json.dumps({**CONTAINED, "debian": [PACKAGE], "distributions": [DISTRIBUTION]}))
-    odd = [
-        *mistyped(
-            {key: CONTAINED[key] for key in CONTAINED if key not in ("debian", "distributions")}
-        ),
-        *(
-            json.dumps({**CONTAINED, "debian": [package]})
-            for package in map(json.loads, mistyped(PACKAGE))
-            if len(package) == len(PACKAGE)
-        ),
-        *(
-            json.dumps({**CONTAINED, "distributions": [json.loads(each)]})
-            for each in mistyped(DISTRIBUTION)
-        ),
-    ]
-    for text in (*texts, *odd):
+    texts += mistyped(ABOUT)
+    texts += [contents(distributions=[json.loads(each)]) for each in mistyped(DISTRIBUTION)]
+    for package in map(json.loads, mistyped(PACKAGE)):
+        if len(package) == len(PACKAGE):
+            texts.append(contents(package))
+    for text in texts:
         with pytest.raises(SetupError, match="what the image contains cannot be read"):
             parse_contents(text)
 
@@ -597,17 +524,8 @@ def test_a_verdict_that_is_none_is_a_failure() -> None:
         assert found.startup is None or type(found.startup) in (int, float)
 
 
-FIGURES = {
-    "strings": 9,
-    "different": [],
-    "seconds": 1.5,
-    "min-cosine": 0.999,
-    "mean-cosine": 1.0,
-    "top10": 1.0,
-    "tokens": 1.0,
-    "service": 3.0,
-    "reference": 3.0,
-}
+SCORES = ("min-cosine", "mean-cosine", "top10", "tokens", "service", "reference")
+FIGURES = {"strings": 9, "different": [], "seconds": 1.5, **dict.fromkeys(SCORES, 1.0)}
 
 
 def test_figures_that_are_none_are_left_out(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from tests.patience import wait_for
 SEED = 20261127
 KILLS: dict[Words, int] = {
     **dict.fromkeys(BEFORE, 1),
-    ("init",): 5,
-    LOCK: 9,
-    ("lock", "--upgrade"): 3,
-    ("lock", "--fetch"): 8,
-    GENERATE: 8,
-    ("bake",): 5,
-    ("add", "two", "--base", "web"): 4,
+    ("init",): 3,
+    LOCK: 7,
+    ("lock", "--upgrade"): 2,
+    ("lock", "--fetch"): 6,
+    GENERATE: 6,
+    ("bake",): 3,
+    ("add", "two", "--base", "web"): 3,
     ("doctor",): 2,
     ("prune",): 2,
 }

@@ -4,14 +4,13 @@ elsewhere, waits for a FIFO or reads without end.
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import locked
 
 KEY = "wJalrXUtnFEMI"
 SECRETS = {
@@ -53,21 +52,15 @@ MADE = (
     *("bake/locks/base-web.txt", "bake/locks/one.txt", "bake/locks/inputs.json"),
     *("bake/dockerfiles/base-web.Dockerfile", "bake/services.schema.json"),
 )  # by `lock` and `generate`
-COMMANDS = (*("check", "plan", "generate", "lock --check", "init --dry-run", "add new --base web"),)
+COMMANDS = ("check", "plan", "generate", "lock --check", "init --dry-run", "add new --base web")
 SOME = (
-    *(
-        "services.yaml",
-        "one/requirements.txt",
-        "two/Dockerfile",
-        "compose.yaml",
-        "docker-bake.hcl.j2",
-    ),
-    *("bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
+    *("services.yaml", "one/requirements.txt", "two/Dockerfile", "compose.yaml"),
+    *("docker-bake.hcl.j2", "bake/locks/base-web.txt", "templates/runtime.Dockerfile.j2"),
 )
 
 
-def _file(place: Path, outside: Path) -> None:
-    place.symlink_to(outside / "credentials")
+def _linked(to: str) -> Callable[[Path, Path], None]:
+    return lambda place, outside: place.symlink_to(to.format(outside=outside))
 
 
 def _far(place: Path, outside: Path) -> None:
@@ -91,40 +84,26 @@ def _folder(place: Path, outside: Path) -> None:
     place.parent.symlink_to(inside)
 
 
-def _fifo(place: Path, _: Path) -> None:
-    os.mkfifo(place)
-
-
 def _huge(place: Path, _: Path) -> None:
     with place.open("wb") as file:
         file.truncate(1 << 33)
 
 
-def _process(place: Path, _: Path) -> None:
-    place.symlink_to("/proc/self/environ")
-
-
-def _device(place: Path, _: Path) -> None:
-    place.symlink_to("/dev/zero")
-
-
-PLACED: tuple[Callable[[Path, Path], None], ...] = (
-    *(_file, _chain, _folder, _fifo, _huge, _process, _device),
-)
+PLACED: dict[str, Callable[[Path, Path], None]] = {
+    "a file": _linked("{outside}/credentials"),
+    "a chain": _chain,
+    "a folder": _folder,
+    "a FIFO": lambda place, _: os.mkfifo(place),
+    "huge": _huge,
+    "a process": _linked("/proc/self/environ"),
+    "a device": _linked("/dev/zero"),
+}
 
 
 @pytest.fixture(scope="module")
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked, and what is generated."""
-    root = tmp_path_factory.mktemp("links")
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return root
+    return locked(tmp_path_factory.mktemp("links"), FILES)
 
 
 @dataclass(frozen=True)
@@ -152,8 +131,13 @@ def attack(repository: Path, slimbake: Slimbake, tmp_path: Path) -> Attack:
     return Attack(repository, slimbake, tmp_path)
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("file", [*FILES, *MADE])
+@pytest.mark.parametrize(
+    ("file", "secret"),
+    [
+        *((file, "a mapping") for file in (*FILES, *MADE)),
+        *((file, secret) for file in SOME for secret in ("a word", "of slimbake")),
+    ],
+)
 def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: Attack) -> None:
     attack(file, _far, SECRETS[secret])
 
@@ -161,11 +145,10 @@ def test_no_command_shows_what_a_link_leads_to(file: str, secret: str, attack: A
 @pytest.mark.parametrize(
     ("file", "place"),
     # The folder of a file at the root is the repository itself.
-    [(file, place) for file in SOME for place in PLACED if place is not _folder or "/" in file],
-    ids=lambda value: getattr(value, "__name__", value),
+    [(file, place) for file in SOME for place in PLACED if place != "a folder" or "/" in file],
 )
 def test_what_is_no_file_is_not_read(
-    file: str, place: Callable[[Path, Path], None], attack: Attack, monkeypatch: pytest.MonkeyPatch
+    file: str, place: str, attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIMBAKE_TEST", KEY)
-    attack(file, place, SECRETS["a mapping"])
+    attack(file, PLACED[place], SECRETS["a mapping"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import locked
 
 from slimbake.errors import STALE
 from slimbake.inside.locked import HEADER, Fault, lock_entries, source_line
@@ -30,6 +29,7 @@ services:
 """
 LOCK = "bake/locks/one.txt"
 DIGEST = "0" * 64
+HASHED = f"--hash=sha256:{DIGEST}"
 
 
 def _added(*lines: str) -> Callable[[str], str]:
@@ -72,12 +72,8 @@ EDITED: dict[str, Callable[[str], str]] = {
     "constraints": _added("-c other.txt"),
     "a folder": _added("./one"),
     "a folder to edit": _added("--editable=one"),
-    "an address": _added(
-        f"other @ https://index.example/other-1-py3-none-any.whl --hash=sha256:{DIGEST}"
-    ),
-    "an address alone": _added(
-        f"https://index.example/other-1-py3-none-any.whl --hash=sha256:{DIGEST}"
-    ),
+    "an address": _added(f"other @ https://h.example/other-1-py3-none-any.whl {HASHED}"),
+    "an address alone": _added(f"https://h.example/other-1-py3-none-any.whl {HASHED}"),
     "a commit": _added("other @ git+https://git.example/other@main"),
     "a file of this machine": _added(f"other @ file:///etc/passwd --hash=sha256:{DIGEST}"),
     "an option behind a pin": _replaced(r"(==\S+) \\$", r"\1 --config-settings=a=b \\"),
@@ -106,17 +102,10 @@ EDITED: dict[str, Callable[[str], str]] = {
 @pytest.fixture(scope="module")
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked."""
-    root = tmp_path_factory.mktemp("locks")
-    (root / "services.yaml").write_text(MANIFEST)
+    files = {"services.yaml": MANIFEST}
     for name, requirements in (("one", "frame\ntool\n"), ("two", "leaf\n")):
-        (root / name).mkdir()
-        (root / name / "requirements.txt").write_text(requirements)
-        (root / name / "smoke.py").write_text("print(1)\n")
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return root
+        files |= {f"{name}/requirements.txt": requirements, f"{name}/smoke.py": "print(1)\n"}
+    return locked(tmp_path_factory.mktemp("locks"), files)
 
 
 def _edit(root: Path, edit: Callable[[str], str], lock: str = LOCK) -> None:
@@ -131,14 +120,21 @@ def _edit(root: Path, edit: Callable[[str], str], lock: str = LOCK) -> None:
     record.write_text(said.replace(text_digest(before), text_digest(after)))
 
 
+def _refused(
+    repository: Path, root: Path, slimbake: Slimbake, edit: Callable[[str], str], lock: str = LOCK
+) -> None:
+    """A lock so edited is refused in a copy of a repository."""
+    shutil.copytree(repository, root)
+    _edit(root, edit, lock)
+    ended = slimbake("lock", "--check", at=root)
+    assert ended.code == STALE and lock in ended.stderr, ended
+
+
 @pytest.mark.parametrize("kind", EDITED)
 def test_an_edited_lock_is_refused_though_its_record_agrees(
     kind: str, repository: Path, slimbake: Slimbake, tmp_path: Path
 ) -> None:
-    root = shutil.copytree(repository, tmp_path / "repository")
-    _edit(root, EDITED[kind])
-    ended = slimbake("lock", "--check", at=root)
-    assert ended.code == STALE and LOCK in ended.stderr, ended
+    _refused(repository, tmp_path / "repository", slimbake, EDITED[kind])
 
 
 # What ends a line for `str.splitlines`, for uv, for pip or for a terminal, or is no end but looks like one.
@@ -186,10 +182,10 @@ def test_no_comment_of_a_lock_hides_a_requirement(place: str, end: str, reposito
     assert parse_pins(text)
 
 
-def _pinned(name: str, version: str, marker: str = "") -> str:
+def _pin(name: str, version: str, marker: str = "") -> str:
     where = f" ; {marker}" if marker else ""
     wheel = f"# {name}-{version}-py3-none-any.whl 9\n"
-    return f"{wheel}{name}=={version}{where} \\\n    --hash=sha256:{DIGEST}\n"
+    return f"{wheel}{name}=={version}{where} \\\n    {HASHED}"
 
 
 def _machine(*names: str) -> str:
@@ -200,111 +196,84 @@ def _marked(marker: str) -> Callable[[str], str]:
     return _replaced(r"^(core==\S+) \\$", rf"\1 ; {marker} \\")
 
 
-BOTH = "[linux/amd64, linux/arm64]"
-# What a lock pins that no `uv` would resolve so: platforms of the fleet, edit.
-UNRESOLVED: dict[str, tuple[str, Callable[[str], str]]] = {
-    "a machine that is none": ("", _marked(_machine("none"))),
-    "a machine of no platform": ("", _marked(_machine("aarch64"))),
-    "a machine in capitals": ("", _marked(_machine("X86_64"))),
-    "a machine by Docker's name": ("", _marked(_machine("amd64"))),
-    "a machine by another name": (BOTH, _marked(_machine("arm64"))),
-    "one machine that is none": (BOTH, _marked(_machine("x86_64", "none"))),
-    "no machine of two": (BOTH, _marked(_machine("riscv64"))),
-    "an empty machine": ("", _marked(_machine(""))),
-    "a marker that contradicts itself": (
-        "",
-        _marked(f"{_machine('x86_64')} and {_machine('aarch64')}"),
+# What a lock pins that no `uv` would resolve so.
+UNRESOLVED: dict[str, Callable[[str], str]] = {
+    "a machine that is none": _marked(_machine("none")),
+    "a machine of no platform": _marked(_machine("aarch64")),
+    "a machine in capitals": _marked(_machine("X86_64")),
+    "a machine by Docker's name": _marked(_machine("amd64")),
+    "an empty machine": _marked(_machine("")),
+    "a contradiction": _marked(f"{_machine('x86_64')} and {_machine('aarch64')}"),
+    "a marker that is negated": _marked('platform_machine != "x86_64"'),
+    "a marker in brackets": _marked(f"({_machine('x86_64')})"),
+    "another Python": _marked('python_version == "2.7"'),
+    "another system": _marked('sys_platform == "win32"'),
+    "the name again": _added(_pin("core", "1")),
+    "another version": _added(_pin("core", "2")),
+    "a name in capitals": _added(_pin("Core", "2")),
+    "another name in capitals": _added(_pin("LEAF", "1")),
+    "a version that is longer": _added(_pin("core", "1.0")),
+    "a local version": _added(_pin("core", "1+evil")),
+    "a name with other joints": _added(_pin("a-b", "1"), _pin("a_b", "2")),
+    "a name with a point": _added(_pin("a-b", "1"), _pin("a.b", "2")),
+    "a name with more joints": _added(_pin("a-b", "1"), _pin("a--b", "2")),
+    "one that is built, again": _added(f"# built from core-2.tar.gz#sha256={DIGEST}: core==2"),
+    "a size of 16 digits": _replaced(r"\.whl \d+$", f".whl {'9' * 16}"),
+    "a size of 5,000 digits": _replaced(r"\.whl \d+$", f".whl {'9' * 5000}"),
+    "a size in other digits": _replaced(r"\.whl \d+$", ".whl \u0661\u0662"),
+    "a size below nothing": _replaced(r"\.whl \d+$", ".whl -1"),
+}
+# And in a fleet of two platforms.
+UNRESOLVED_ON_BOTH: dict[str, Callable[[str], str]] = {
+    "a machine by another name": _marked(_machine("arm64")),
+    "one machine that is none": _marked(_machine("x86_64", "none")),
+    "no machine of two": _marked(_machine("riscv64")),
+    "the name again for a machine": _added(_pin("core", "2", _machine("aarch64"))),
+    "two for one machine": _added(
+        _pin("other", "1", _machine("aarch64", "x86_64")), _pin("other", "2", _machine("x86_64"))
     ),
-    "a marker that is negated": ("", _marked('platform_machine != "x86_64"')),
-    "a marker in brackets": ("", _marked(f"({_machine('x86_64')})")),
-    "another Python": ("", _marked('python_version == "2.7"')),
-    "another system": ("", _marked('sys_platform == "win32"')),
-    "the name again": ("", _added(_pinned("core", "1").rstrip())),
-    "another version": ("", _added(_pinned("core", "2").rstrip())),
-    "a name in capitals": ("", _added(_pinned("Core", "2").rstrip())),
-    "another name in capitals": ("", _added(_pinned("LEAF", "1").rstrip())),
-    "a version that is longer": ("", _added(_pinned("core", "1.0").rstrip())),
-    "a local version": ("", _added(_pinned("core", "1+evil").rstrip())),
-    "the name again for a machine": (
-        BOTH,
-        _added(_pinned("core", "2", _machine("aarch64")).rstrip()),
-    ),
-    "two for one machine": (
-        BOTH,
-        _added(
-            _pinned("other", "1", _machine("aarch64", "x86_64")).rstrip(),
-            _pinned("other", "2", _machine("x86_64")).rstrip(),
-        ),
-    ),
-    "a name with other joints": (
-        "",
-        _added(_pinned("a-b", "1").rstrip(), _pinned("a_b", "2").rstrip()),
-    ),
-    "a name with a point": (
-        "",
-        _added(_pinned("a-b", "1").rstrip(), _pinned("a.b", "2").rstrip()),
-    ),
-    "a name with more joints": (
-        "",
-        _added(_pinned("a-b", "1").rstrip(), _pinned("a--b", "2").rstrip()),
-    ),
-    "one that is built here, again": (
-        "",
-        _added(f"# built from core-2.tar.gz#sha256={DIGEST}: core==2"),
-    ),
-    "a size of 16 digits": ("", _replaced(r"\.whl \d+$", f".whl {'9' * 16}")),
-    "a size of 5,000 digits": ("", _replaced(r"\.whl \d+$", f".whl {'9' * 5000}")),
-    "a size in other digits": ("", _replaced(r"\.whl \d+$", ".whl \u0661\u0662")),
-    "a size below nothing": ("", _replaced(r"\.whl \d+$", ".whl -1")),
 }
 
 
 @pytest.fixture(scope="module")
 def on_both(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, locked for two platforms."""
-    root = tmp_path_factory.mktemp("both") / "repository"
-    shutil.copytree(repository, root)
-    text = MANIFEST.replace("smoke: smoke.py", f"smoke: smoke.py, platforms: {BOTH}")
-    (root / "services.yaml").write_text(text)
-    words = [sys.executable, "-m", "slimbake", "lock"]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return root
+    root = shutil.copytree(repository, tmp_path_factory.mktemp("both") / "repository")
+    on_both = "smoke: smoke.py, platforms: [linux/amd64, linux/arm64]"
+    return locked(root, {"services.yaml": MANIFEST.replace("smoke: smoke.py", on_both)})
 
 
 @pytest.mark.parametrize("kind", UNRESOLVED)
 def test_a_lock_pins_what_a_resolution_may_pin(
-    kind: str, repository: Path, on_both: Path, slimbake: Slimbake, tmp_path: Path
+    kind: str, repository: Path, slimbake: Slimbake, tmp_path: Path
 ) -> None:
-    platforms, edit = UNRESOLVED[kind]
-    root = shutil.copytree(on_both if platforms else repository, tmp_path / "repository")
-    assert slimbake("lock", "--check", at=root).code == 0
-    _edit(root, edit)
-    ended = slimbake("lock", "--check", at=root)
-    assert ended.code == STALE and LOCK in ended.stderr, ended
+    assert slimbake("lock", "--check", at=repository).code == 0
+    _refused(repository, tmp_path / "repository", slimbake, UNRESOLVED[kind])
+
+
+@pytest.mark.parametrize("kind", UNRESOLVED_ON_BOTH)
+def test_a_lock_of_two_platforms_pins_what_a_resolution_may_pin(
+    kind: str, on_both: Path, slimbake: Slimbake, tmp_path: Path
+) -> None:
+    assert slimbake("lock", "--check", at=on_both).code == 0
+    _refused(on_both, tmp_path / "repository", slimbake, UNRESOLVED_ON_BOTH[kind])
 
 
 @pytest.mark.parametrize("name", ["core", "Core", "CORE"])
 def test_no_lock_pins_what_the_base_below_has(
     name: str, repository: Path, slimbake: Slimbake, tmp_path: Path
 ) -> None:
-    root = shutil.copytree(repository, tmp_path / "repository")
-    _edit(root, _added(_pinned(name, "2").rstrip()), "bake/locks/two.txt")
-    ended = slimbake("lock", "--check", at=root)
-    assert ended.code == STALE and "bake/locks/two.txt" in ended.stderr, ended
+    pinned = _added(_pin(name, "2"))
+    _refused(repository, tmp_path / "repository", slimbake, pinned, "bake/locks/two.txt")
 
 
 def test_a_package_of_one_machine_is_a_package_of_the_fleet(
     on_both: Path, slimbake: Slimbake, tmp_path: Path
 ) -> None:
     root = shutil.copytree(on_both, tmp_path / "repository")
-    _edit(
-        root,
-        _added(
-            _pinned("other", "1", _machine("aarch64")).rstrip(),
-            _pinned("other", "2", _machine("x86_64")).rstrip(),
-        ),
-    )
+    names = ("aarch64", "x86_64")
+    pins = [_pin("other", str(number), _machine(name)) for number, name in enumerate(names)]
+    _edit(root, _added(*pins))
     assert slimbake("lock", "--check", at=root).code == 0
 
 
@@ -325,21 +294,26 @@ DEBIAN = {
     "words": "libpq5\n",
     "no first line": DEB,
     "the first line of another lock": WEIGHTS_HEADER + DEB,
-    "no hash": SYSTEM_HEADER + DEB.replace(f" {DIGEST}", ""),
-    "a hash that is none": SYSTEM_HEADER + DEB.replace(DIGEST, "none"),
-    "a hash that is cut": SYSTEM_HEADER + DEB.replace(DIGEST, DIGEST[1:]),
-    "no size": SYSTEM_HEADER + DEB.replace(" 5 ", " x "),
-    "a file elsewhere": SYSTEM_HEADER + DEB.replace("libpq5_", "../../libpq5_"),
-    "a size of 5,000 digits": SYSTEM_HEADER + DEB.replace(" 5 ", f" {'5' * 5000} "),
-    "a version with an end of a line": SYSTEM_HEADER + DEB.replace("-1+b2 ", "-1+b2\u2028a "),
-    "an end of a line in a file's name": SYSTEM_HEADER + DEB.replace("_amd64", "\x85_amd64"),
-    "a carriage return": SYSTEM_HEADER + DEB.replace("\n", "\r\n"),
-    "a file from the root": SYSTEM_HEADER + DEB.replace("libpq5_", "/etc/libpq5_"),
-    "no package": SYSTEM_HEADER + DEB.replace(".deb", ".sh"),
-    "an option": SYSTEM_HEADER + DEB.replace("libpq5 ", "--allow-unauthenticated "),
-    "a name of a terminal": SYSTEM_HEADER + DEB.replace("libpq5 ", "\x1b[2J "),
     "a comment within": SYSTEM_HEADER + DEB + "# more\n" + DEB,
     "no end of the last line": SYSTEM_HEADER + DEB.rstrip("\n"),
+    **{
+        name: SYSTEM_HEADER + DEB.replace(old, new)
+        for name, old, new in (
+            ("no hash", f" {DIGEST}", ""),
+            ("a hash that is none", DIGEST, "none"),
+            ("a hash that is cut", DIGEST, DIGEST[1:]),
+            ("no size", " 5 ", " x "),
+            ("a size of 5,000 digits", " 5 ", f" {'5' * 5000} "),
+            ("a file elsewhere", "libpq5_", "../../libpq5_"),
+            ("a file from the root", "libpq5_", "/etc/libpq5_"),
+            ("a version with an end of a line", "-1+b2 ", "-1+b2\u2028a "),
+            ("an end of a line in a file's name", "_amd64", "\x85_amd64"),
+            ("a carriage return", "\n", "\r\n"),
+            ("no package", ".deb", ".sh"),
+            ("an option", "libpq5 ", "--allow-unauthenticated "),
+            ("a name of a terminal", "libpq5 ", "\x1b[2J "),
+        )
+    },
 }
 
 
@@ -359,45 +333,45 @@ def test_an_edited_lock_of_debian_s_packages_is_refused(kind: str) -> None:
 BUILT = {"name": "core", "version": "1", "file": "core-1.tar.gz", "sha256": DIGEST}
 # What a lock says that a wheel is built from, and slimbake never writes.
 SOURCES: dict[str, Any] = {
-    "a path": {**BUILT, "file": "../../../.bashrc"},
-    "a path from the root": {**BUILT, "file": "/etc/cron.d/a"},
-    "the folder around": {**BUILT, "file": ".."},
-    "a file that is hidden": {**BUILT, "file": ".bashrc"},
-    "another system's path": {**BUILT, "file": "..\\a"},
-    "an end of a line in a file's name": {**BUILT, "file": "core-1\na"},
-    "NUL in a file's name": {**BUILT, "file": "core-1\0"},
-    "half a character": {**BUILT, "file": "core-\ud800"},
-    "a letter of others": {**BUILT, "file": "c\u043ere-1.tar.gz"},
-    "no file's name": {**BUILT, "file": ""},
-    "a hash that is a path": {**BUILT, "sha256": "../.."},
-    "a hash that is cut": {**BUILT, "sha256": DIGEST[1:]},
-    "a hash in a list": {**BUILT, "sha256": [DIGEST]},
-    "a name that is an option": {**BUILT, "name": "--index-url"},
-    "a name in a list": {**BUILT, "name": ["core"]},
-    "two requirements in one": {**BUILT, "requires": ["setuptools\n--index-url http://a"]},
-    "a requirement alone": {**BUILT, "requires": "setuptools"},
-    "a requirement in lists": {**BUILT, "requires": [["setuptools"]]},
-    "a file of this machine": {**BUILT, "address": "file:///etc/shadow"},
-    "a path for an address": {**BUILT, "address": "/etc/shadow"},
-    "a program of Git's": {**BUILT, "address": f"git+ext::sh -c id@{DIGEST[:40]}"},
-    "a repository by its path": {**BUILT, "address": f"git+/etc@{DIGEST[:40]}"},
-    "a repository of a short address": {**BUILT, "address": f"git+h:x@{DIGEST[:40]}"},
-    "an option for an address": {**BUILT, "address": f"git+--upload-pack=id@{DIGEST[:40]}"},
-    "an option for a commit": {**BUILT, "address": "git+https://h/x@--pathspec-from-file=/etc/a"},
-    "a branch for a commit": {**BUILT, "address": "git+https://h/x@main"},
-    "no commit": {**BUILT, "address": "git+https://h/x"},
-    "a commit that is cut": {**BUILT, "address": f"git+https://h/x@{DIGEST[:39]}"},
-    "another system of versions": {**BUILT, "address": f"hg+https://h/x@{DIGEST[:40]}"},
-    "another scheme": {**BUILT, "address": "ftp://h/x.tar.gz"},
-    "an address with a space": {**BUILT, "address": "https://h/x y"},
-    "an address with an end of a line": {**BUILT, "address": "https://a/b\u2028"},
-    "a version of two lines": {**BUILT, "version": "1\n2"},
-    "a size below nothing": {**BUILT, "bytes": -1},
+    "a path": {"file": "../../../.bashrc"},
+    "a path from the root": {"file": "/etc/cron.d/a"},
+    "the folder around": {"file": ".."},
+    "a file that is hidden": {"file": ".bashrc"},
+    "another system's path": {"file": "..\\a"},
+    "an end of a line in a file's name": {"file": "core-1\na"},
+    "NUL in a file's name": {"file": "core-1\0"},
+    "half a character": {"file": "core-\ud800"},
+    "a letter of others": {"file": "c\u043ere-1.tar.gz"},
+    "no file's name": {"file": ""},
+    "a hash that is a path": {"sha256": "../.."},
+    "a hash that is cut": {"sha256": DIGEST[1:]},
+    "a hash in a list": {"sha256": [DIGEST]},
+    "a name that is an option": {"name": "--index-url"},
+    "a name in a list": {"name": ["core"]},
+    "two requirements in one": {"requires": ["setuptools\n--index-url http://a"]},
+    "a requirement alone": {"requires": "setuptools"},
+    "a requirement in lists": {"requires": [["setuptools"]]},
+    "a file of this machine": {"address": "file:///etc/shadow"},
+    "a path for an address": {"address": "/etc/shadow"},
+    "a program of Git's": {"address": f"git+ext::sh -c id@{DIGEST[:40]}"},
+    "a repository by its path": {"address": f"git+/etc@{DIGEST[:40]}"},
+    "a repository of a short address": {"address": f"git+h:x@{DIGEST[:40]}"},
+    "an option for an address": {"address": f"git+--upload-pack=id@{DIGEST[:40]}"},
+    "an option for a commit": {"address": "git+https://h/x@--pathspec-from-file=/etc/a"},
+    "a branch for a commit": {"address": "git+https://h/x@main"},
+    "no commit": {"address": "git+https://h/x"},
+    "a commit that is cut": {"address": f"git+https://h/x@{DIGEST[:39]}"},
+    "another system of versions": {"address": f"hg+https://h/x@{DIGEST[:40]}"},
+    "another scheme": {"address": "ftp://h/x.tar.gz"},
+    "an address with a space": {"address": "https://h/x y"},
+    "an address with an end of a line": {"address": "https://a/b\u2028"},
+    "a version of two lines": {"version": "1\n2"},
+    "a size below nothing": {"bytes": -1},
     "a size without end": json.dumps({**BUILT, "bytes": 9}).replace("9", "1e999"),
-    "a truth": {**BUILT, "bytes": True},
-    "another key": {**BUILT, "found": "file:///etc/passwd"},
-    "no name": {"file": "core-1.tar.gz"},
-    "a list": [BUILT],
+    "a truth": {"bytes": True},
+    "another key": {"found": "file:///etc/passwd"},
+    "no name": '{"file": "core-1.tar.gz"}',
+    "a list": json.dumps([BUILT]),
     "no number": "NaN",
     "no JSON": "{",
     "a list in lists": "[" * 100_000,
@@ -420,15 +394,16 @@ def test_a_lock_names_an_address_as_a_user_may(address: str) -> None:
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_lock_names_sources_as_slimbake_writes_them(kind: str) -> None:
-    said = SOURCES[kind]
-    text = said if isinstance(said, str) else json.dumps(said)
-    for line in (text, json.dumps(BUILT)):
-        lock = f"{HEADER}# source {line}\n# built from core-1.tar.gz#sha256={DIGEST}: core==1\n"
-        if line != text:
-            assert source_of(lock) and parse_pins(lock)
-            continue
-        assert source_of(lock) is None
-        with pytest.raises(Fault):
-            parse_pins(lock)
-        with pytest.raises(Fault):
-            source_line(lock)  # in a container
+    change = SOURCES[kind]
+    text = change if isinstance(change, str) else json.dumps({**BUILT, **change})
+
+    def lock(source: str) -> str:
+        built = f"# built from core-1.tar.gz#sha256={DIGEST}: core==1\n"
+        return f"{HEADER}# source {source}\n{built}"
+
+    assert source_of(lock(json.dumps(BUILT))) and parse_pins(lock(json.dumps(BUILT)))
+    assert source_of(lock(text)) is None
+    with pytest.raises(Fault):
+        parse_pins(lock(text))
+    with pytest.raises(Fault):
+        source_line(lock(text))  # in a container

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.abuse.patterns import Use, texts, uses
+from tests.unit.adopt.repositories import written
 
 from slimbake.config import manifest
 from slimbake.config.files import ManifestFolder
@@ -37,13 +38,8 @@ GLOBS = (
         "**/*a*a/" * 9 + "*b",
         "a**a**a**b",
     ),
-    *(
-        "[ab]*" * 20 + "c",
-        "*[^b]" * 20 + "*c",
-        "**/[a]*/" * 12 + "b",
-        "a**/" * 12 + "b",
-        "***" * 9 + "/b",
-    ),
+    *("[ab]*" * 20 + "c", "*[^b]" * 20 + "*c", "**/[a]*/" * 12 + "b", "a**/" * 12 + "b"),
+    "***" * 9 + "/b",
 )
 PATHS = (
     "a" * 4000,
@@ -105,30 +101,26 @@ GROWING = {
 }
 
 
+def read(root: Path, files: Mapping[str, str], requirements: str) -> None:
+    """Read the manifest of a service with these requirements."""
+    entry = f"{{context: api, requirements: '{requirements}', command: [a]}}"
+    text = f"project: toys\npython: '3.11'\nservices: {{api: {entry}}}\n"
+    written(root, {**files, "services.yaml": text})
+    with suppress(SlimbakeError):
+        manifest(root / "services.yaml")
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", GROWING)
 def test_what_names_the_next_twice_is_read_once(kind: str, tmp_path: Path) -> None:
     text, extras = GROWING[kind]
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/pyproject.toml").write_text(text)
-    (tmp_path / "services.yaml").write_text(
-        "project: toys\npython: '3.11'\nservices:\n"
-        f"  api: {{context: api, requirements: 'pyproject.toml{extras}', command: [a]}}\n"
-    )
-    with suppress(SlimbakeError):
-        manifest(tmp_path / "services.yaml")
+    read(tmp_path, {"api/pyproject.toml": text}, f"pyproject.toml{extras}")
 
 
 @pytest.mark.timeout(60)
 def test_requirements_that_name_the_next_twice_are_read_once(tmp_path: Path) -> None:
-    (tmp_path / "api").mkdir()
+    files = {"api/r60.txt": "x\n"}
     for number in range(60):
-        twice = f"-r r{number + 1}.txt\n-r ./r{number + 1}.txt\n-c r{number + 1}.txt\n"
-        (tmp_path / f"api/r{number}.txt").write_text(twice)
-    (tmp_path / "api/r60.txt").write_text("x\n")
-    (tmp_path / "services.yaml").write_text(
-        "project: toys\npython: '3.11'\nservices:\n"
-        "  api: {context: api, requirements: r0.txt, command: [a]}\n"
-    )
-    with suppress(SlimbakeError):
-        manifest(tmp_path / "services.yaml")
+        following = f"r{number + 1}.txt"
+        files[f"api/r{number}.txt"] = f"-r {following}\n-r ./{following}\n-c {following}\n"
+    read(tmp_path, files, "r0.txt")

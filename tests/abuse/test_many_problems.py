@@ -15,8 +15,8 @@ HEAD = 'project: toys\npython: "3.11"\nservices:\n'
 GOOD = "  api: {context: api, command: [a]}\n"
 
 
-def _services(entry: str) -> str:
-    return HEAD + "".join(f"  s{number}: {entry}\n" for number in range(MANY))
+def _services(entry: str, name: str = "s{}") -> str:
+    return HEAD + "".join(f"  {name.format(number)}: {entry}\n" for number in range(MANY))
 
 
 def _listed(key: str, value: str) -> str:
@@ -36,17 +36,13 @@ MANIFESTS: dict[str, Callable[[], str]] = {
     "services with a key that is none": lambda: _services("{context: api, commands: [a]}"),
     "services with a base that is none": lambda: _services("{context: api, base: none}"),
     "services with a Python that is none": lambda: _services("{context: api, python: '1'}"),
-    "services with a name that is none": lambda: (
-        HEAD + "".join(f"  S{number} x: {{context: api}}\n" for number in range(MANY))
-    ),
+    "services with a name that is none": lambda: _services("{context: api}", name="S{} x"),
     "requirements that are none": lambda: _listed("requirements", "'!{}'"),
     "requirements with options": lambda: _listed("requirements", "'--index-url=x{}'"),
     "requirements that are numbers": lambda: _listed("requirements", "{}"),
     "platforms that are none": lambda: _listed("platforms", "x{}"),
     "bases that are numbers": lambda: (
-        'project: toys\npython: "3.11"\nbases:\n'
-        + "".join(f"  b{number}: 7\n" for number in range(MANY))
-        + f"services:\n{GOOD}"
+        _services("7").replace("services", "bases") + f"services:\n{GOOD}"
     ),
     "files to remove that are numbers": lambda: _listed("remove", "{}"),
     "system packages that are none": lambda: _listed("system", "'A B{}'"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import nested
 
 from slimbake.errors import UsageError
 from slimbake.inside.locked import Fault
@@ -53,52 +55,32 @@ def test_no_source_breaks_init(name: str, slimbake: Slimbake, tmp_path: Path) ->
     assert done.code == 0, done
 
 
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
 def _sparse(path: Path) -> None:
     path.touch()
     os.truncate(path, 1 << 40)
 
 
-def _loop(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
-def _own_folder(path: Path) -> None:
-    path.symlink_to(path.parent)
-
-
-def _folder(path: Path) -> None:
-    path.mkdir()
-
-
-def _closed(path: Path) -> None:
-    path.touch(mode=0)
-
-
-ODD = {
-    each.__name__.strip("_"): each
-    for each in (_fifo, _sparse, _loop, _own_folder, _folder, _closed)
+ODD: dict[str, Callable[[Path], object]] = {
+    "a FIFO": os.mkfifo,
+    "sparse": _sparse,
+    "a loop": lambda path: path.symlink_to(path.name),
+    "its own folder": lambda path: path.symlink_to(path.parent),
+    "a folder": Path.mkdir,
+    "closed": lambda path: path.touch(mode=0),
 }
 PLACES = (
-    "x.py",
-    "requirements.txt",
-    "pyproject.toml",
-    "uv.lock",
-    "Dockerfile.dev",
-    ".dockerignore",
+    *("x.py", "requirements.txt", "pyproject.toml", "uv.lock", "Dockerfile.dev", ".dockerignore"),
     "x.bin",
 )
-COMMANDS = (
-    ("init", "--dry-run"),
-    ("plan",),
-    ("check",),
-    ("lock", "--check"),
-    ("ci", "plan"),
-    ("generate",),
-)
+COMMANDS = ("init --dry-run", "plan", "check", "lock --check", "ci plan", "generate")
+
+
+def run_all(slimbake: Slimbake, root: Path, *more: str) -> None:
+    """Run the commands: each ends with a documented code, and in no traceback."""
+    for command in (*COMMANDS, *more):
+        if not command.startswith("init"):
+            (root / "services.yaml").write_text(MANIFEST)
+        slimbake(*command.split(), at=root)
 
 
 @pytest.mark.timeout(300)
@@ -107,10 +89,7 @@ COMMANDS = (
 def test_no_file_stops_a_command(kind: str, place: str, slimbake: Slimbake, tmp_path: Path) -> None:
     root = repository(tmp_path)
     ODD[kind](root / "api" / place)
-    for command in COMMANDS:
-        if command[0] != "init":
-            (root / "services.yaml").write_text(MANIFEST)
-        slimbake(*command, at=root)  # each ends with a documented code, and in no traceback
+    run_all(slimbake, root)
 
 
 @pytest.mark.parametrize("folder", ["api", "."])
@@ -118,21 +97,12 @@ def test_no_depth_of_folders_stops_a_command(
     folder: str, slimbake: Slimbake, tmp_path: Path
 ) -> None:
     root = repository(tmp_path)
-    place = os.open(root / folder, os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("a", dir_fd=place)
-        below = os.open("a", os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(place)
+    os.close(nested(root / folder, 1200))
     (root / "api/pyproject.toml").write_text(
         '[project]\nname = "api"\nversion = "1"\ndependencies = ["b"]\n'
         '[tool.uv]\nsources = {b = {workspace = true}}\nworkspace = {members = ["**/b"]}\n'
     )
-    for command in COMMANDS:
-        if command[0] != "init":
-            (root / "services.yaml").write_text(MANIFEST)
-        slimbake(*command, at=root)
+    run_all(slimbake, root)
     (root / "services.yaml").write_text(
         MANIFEST.replace("context: api,", "context: api, requirements: pyproject.toml,")
     )
@@ -161,10 +131,7 @@ def test_no_home_breaks_a_command(
     for name in [name for name in os.environ if name.startswith(("XDG_", "SLIMBAKE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", home.format(tmp=tmp_path))
-    for command in (*COMMANDS, ("sizes",), ("lock",)):
-        if command[0] != "init":
-            (root / "services.yaml").write_text(MANIFEST)
-        slimbake(*command, at=root)
+    run_all(slimbake, root, "sizes", "lock")
 
 
 @pytest.mark.parametrize("registry", ["http://x/y", "https://ghcr.io/a", "oci://x"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slimbake.adopt.init import InitRequest, report, start
+from slimbake.adopt.init import InitRequest, Started, report, start
 
 SECRETS = {
     "a key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
@@ -33,50 +32,51 @@ SECRETS = {
     "letters and digits in turns": "dapi0a1bcd2efg3hij4klm5",
     "words of another driver": "Server=db;Uid=sa;Password=hunter2",
 }
-PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
-    "environment": lambda value: {"environment": {"SETTING": value}},
-    "a list of variables": lambda value: {"environment": [f"SETTING={value}"]},
-    "an argument of a build": lambda value: {
-        "build": {"context": "api", "args": {"SETTING": value}}
-    },
-    "command": lambda value: {"command": ["python", "-m", "api", value]},
-    "an option of a command": lambda value: {"command": ["python", "-m", "api", "--token", value]},
-    "a text": lambda value: {"command": f"python -m api --token '{value}'"},
-    "entrypoint": lambda value: {"entrypoint": ["python", "-m", "api", value]},
-    "healthcheck": lambda value: {"healthcheck": {"test": ["CMD", "curl", "-H", value]}},
-    "a shell's healthcheck": lambda value: {
-        "healthcheck": {"test": f"curl -H '{value}' localhost"}
-    },
-    "labels": lambda value: {"labels": {"setting": value}},
-    "a default": lambda value: {"environment": {"SETTING": f"${{SETTING:-{value}}}"}},
+# Keys of a service, in which VALUE is the secret.
+PLACES: dict[str, dict[str, Any]] = {
+    "environment": {"environment": {"SETTING": "VALUE"}},
+    "a list of variables": {"environment": ["SETTING=VALUE"]},
+    "an argument of a build": {"build": {"context": "api", "args": {"SETTING": "VALUE"}}},
+    "command": {"command": ["python", "-m", "api", "VALUE"]},
+    "an option of a command": {"command": ["python", "-m", "api", "--token", "VALUE"]},
+    "a text": {"command": "python -m api --token 'VALUE'"},
+    "entrypoint": {"entrypoint": ["python", "-m", "api", "VALUE"]},
+    "healthcheck": {"healthcheck": {"test": ["CMD", "curl", "-H", "VALUE"]}},
+    "a shell's healthcheck": {"healthcheck": {"test": "curl -H 'VALUE' localhost"}},
+    "labels": {"labels": {"setting": "VALUE"}},
+    "a default": {"environment": {"SETTING": "${SETTING:-VALUE}"}},
 }
+HEAD = "FROM python:3.11-slim\nCOPY . /app\nWORKDIR /app\n"
+CMD = 'CMD ["python", "-m", "api"]\n'
+
+
+def decided(root: Path, dockerfile: str, **service: Any) -> Started:
+    """What `init` decides on one service, of a compose file if keys of it are given."""
+    (root / "api").mkdir()
+    (root / "api/Dockerfile").write_text(dockerfile)
+    (root / "api/api.py").touch()
+    if service:
+        said = {"services": {"api": {"build": "api", **service}}}
+        (root / "compose.yaml").write_text(json.dumps(said))
+    return start(root / "services.yaml", InitRequest())
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_stays_in_the_compose_file(kind: str, place: str, tmp_path: Path) -> None:
     value = SECRETS[kind]
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/Dockerfile").write_text(
-        'FROM python:3.11\nARG SETTING\nCOPY . /app\nWORKDIR /app\nCMD ["python", "-m", "api"]\n'
-    )
-    (tmp_path / "api/api.py").touch()
-    service = {"build": "api", **PLACES[place](value)}
-    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": service}}))
-    text = start(tmp_path / "services.yaml", InitRequest()).text
+    escaped = json.dumps(value)[1:-1]
+    service = json.loads(json.dumps(PLACES[place]).replace("VALUE", escaped))
+    text = decided(tmp_path, f"{HEAD}ARG SETTING\n{CMD}", **service).text
     for part in value.split():
         if len(part) > 20 or part == value:
             assert part not in text, text
 
 
 def test_variables_are_no_secrets(tmp_path: Path) -> None:
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/Dockerfile").write_text('FROM python:3.11\nCMD ["python", "-m", "api"]\n')
-    (tmp_path / "api/api.py").touch()
     command = ["python", "-m", "api", "--password=${PASSWORD}", "--url", "postgres://db/app"]
-    service = {"build": "api", "command": command, "environment": {"LOG_LEVEL": "info"}}
-    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"api": service}}))
-    text = start(tmp_path / "services.yaml", InitRequest()).text
+    service = {"command": command, "environment": {"LOG_LEVEL": "info"}}
+    text = decided(tmp_path, HEAD + CMD, **service).text
     assert "postgres://db/app" in text and "LOG_LEVEL: info" in text
 
 
@@ -84,41 +84,30 @@ LINES = {
     "an option": 'CMD ["python", "-m", "api", "--password", "hunter2"]',
     "an option with a sign": 'CMD ["python", "-m", "api", "--api-token=hunter2"]',
     "a shell's variable": "CMD PGPASSWORD=hunter2 python -m api",
-    "a health check": 'HEALTHCHECK CMD curl -u me:hunter2 localhost\nCMD ["python", "-m", "api"]',
-    "a RUN": 'RUN tool login --password hunter2\nCMD ["python", "-m", "api"]',
-    "an address": 'RUN pip install git+https://me:hunter2@example.com/x\nCMD ["python", "-m", "api"]',
+    "a health check": "HEALTHCHECK CMD curl -u me:hunter2 localhost",
+    "a RUN": "RUN tool login --password hunter2",
+    "an address": "RUN pip install git+https://me:hunter2@example.com/x",
     "an option in capitals": 'CMD ["python", "-m", "api", "--DB_PASSWORD", "hunter2"]',
     "an option of a camel": 'CMD ["python", "-m", "api", "--dbPassword=hunter2"]',
     "a small text of JSON": """CMD ["python", "-m", "api", '{"password": "hunter2"}']""",
-    "a header of a health check": (
-        'HEALTHCHECK CMD curl -H "X-Api-Key: hunter2" localhost\nCMD ["python", "-m", "api"]'
-    ),
-    "a password behind a letter": (
-        'HEALTHCHECK CMD redis-cli -a hunter2 ping\nCMD ["python", "-m", "api"]'
-    ),
-    "a file of accounts": (
-        'RUN printf \'machine h login me password hunter2\' > ~/.netrc\nCMD ["python", "-m", "api"]'
-    ),
-    "a variable": 'ENV MYSQL_PWD=hunter2\nCMD ["python", "-m", "api"]',
-    "a volume": 'VOLUME ["/data?token=hunter2x"]\nCMD ["python", "-m", "api"]',
-    "a folder": 'WORKDIR /x?token=hunter2x\nCMD ["python", "-m", "api"]',
-    "a file of a token": 'RUN echo hunter2 > /etc/api_token\nCMD ["python", "-m", "api"]',
-    "a file written in place": 'COPY <<EOF /x\npassword=hunter2\nEOF\nCMD ["python", "-m", "api"]',
-    "an image of an account": 'FROM me:hunter2@registry/x\nCMD ["python", "-m", "api"]',
+    "a header of a health check": 'HEALTHCHECK CMD curl -H "X-Api-Key: hunter2" localhost',
+    "a password behind a letter": "HEALTHCHECK CMD redis-cli -a hunter2 ping",
+    "a file of accounts": "RUN printf 'machine h login me password hunter2' > ~/.netrc",
+    "a variable": "ENV MYSQL_PWD=hunter2",
+    "a volume": 'VOLUME ["/data?token=hunter2x"]',
+    "a folder": "WORKDIR /x?token=hunter2x",
+    "a file of a token": "RUN echo hunter2 > /etc/api_token",
+    "a file written in place": "COPY <<EOF /x\npassword=hunter2\nEOF",
+    "an image of an account": "FROM me:hunter2@registry/x",
 }
 
 
 @pytest.mark.parametrize("kind", LINES)
 def test_a_secret_of_a_dockerfile_is_neither_written_nor_printed(kind: str, tmp_path: Path) -> None:
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/Dockerfile").write_text(
-        f"FROM python:3.12-slim\nCOPY . /app\nWORKDIR /app\n{LINES[kind]}\n"
-    )
-    (tmp_path / "api/api.py").touch()
-    decided = start(tmp_path / "services.yaml", InitRequest())
-    shown = "\n".join((decided.text, *report(decided)))
-    assert "hunter2" not in shown
-    assert kind == "a variable" or decided.drafts[0].outcome == "kept"
+    own = "" if LINES[kind].startswith("CMD") else CMD
+    found = decided(tmp_path, f"{HEAD}{LINES[kind]}\n{own}")
+    assert "hunter2" not in "\n".join((found.text, *report(found)))
+    assert kind == "a variable" or found.drafts[0].outcome == "kept"
 
 
 PLAIN: dict[str, dict[str, Any]] = {
@@ -128,7 +117,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "a volume": {"volumes": ["data:/x?token=hunter2x"]},
     "a user": {"user": "password=hunter2"},
     "an alias of an environment": {"environment": ["DB_PASSWORD: hunter2"]},
-    "a nested default": {"environment": {"URL": "${A:-${B:-postgres://me:hunter2@h/d}}"}},
+    "a nested default": {"environment": {"U": "${A:-${B:-postgres://me:hunter2@h/d}}"}},
     "an option of Java": {"environment": {"OPTIONS": "-Dpassword=hunter2"}},
     "a Dockerfile in place": {
         "build": {"context": "api", "dockerfile_inline": "FROM python:3.12\nENV TOKEN=hunter2\n"}
@@ -138,10 +127,6 @@ PLAIN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_secret_of_any_key_is_neither_written_nor_printed(kind: str, tmp_path: Path) -> None:
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/Dockerfile").write_text('FROM python:3.11\nCMD ["python", "-m", "api"]\n')
-    (tmp_path / "api/api.py").touch()
-    text = json.dumps({"services": {"api": {"build": "api", **PLAIN[kind]}}})
-    (tmp_path / "compose.yaml").write_text(text.replace("URL", "https://me:hunter2@h/x.git"))
-    decided = start(tmp_path / "services.yaml", InitRequest())
-    assert "hunter2" not in "\n".join((decided.text, *report(decided)))
+    said = json.dumps(PLAIN[kind]).replace("URL", "https://me:hunter2@h/x.git")
+    found = decided(tmp_path, HEAD + CMD, **json.loads(said))
+    assert "hunter2" not in "\n".join((found.text, *report(found)))

@@ -19,16 +19,19 @@ Judge = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ENDED = "its process ended with exit code 0"
 
+# The body of a function that runs another to its end.
+IN_A_THREAD = """
+    thread = threading.Thread(target={})
+    thread.start()
+    thread.join()
+"""
 FAILING = {
     # It ends before its levels have run.
     "exits at import": ("import os; os._exit(0)", ENDED),
     "exits in a level": ("import os\ndef load(): os._exit(0)", f"{ENDED} in load"),
     "exits in a thread": (
-        """
-        import os, threading, time
-        threading.Timer(0.05, os._exit, (0,)).start()
-        def load(): time.sleep(3600)
-        """,
+        "import os, threading, time\nthreading.Timer(0.05, os._exit, (0,)).start()\n"
+        "def load(): time.sleep(3600)",
         ENDED,
     ),
     "leaves with SystemExit": ("raise SystemExit(0)", "could not be run"),
@@ -39,14 +42,7 @@ FAILING = {
     ),
     # What fails in it does not reach its level.
     "fails in a thread": (
-        """
-        import threading
-        def check(): assert False
-        def load():
-            thread = threading.Thread(target=check)
-            thread.start()
-            thread.join()
-        """,
+        f"import threading\ndef check(): assert False\ndef load():{IN_A_THREAD.format('check')}",
         "load has AssertionError in a thread, which it does not notice",
     ),
     # It returns something that has not run.
@@ -65,12 +61,8 @@ FAILING = {
         "load failed",
     ),
     "stops its loop": (
-        """
-        import asyncio
-        async def load():
-            asyncio.get_running_loop().stop()
-            await asyncio.sleep(0)
-        """,
+        "import asyncio\nasync def load():\n    asyncio.get_running_loop().stop()\n"
+        "    await asyncio.sleep(0)",
         "load failed",
     ),
     "returns False": ("def load(): return 1 + 1 == 3", "returned False"),
@@ -151,15 +143,11 @@ UNSEEN = {
             asyncio.get_running_loop().call_later(0.01, check)
             await asyncio.sleep(0.1)
         """,
-    "a thread of the service's code": """
-        import threading, pathlib, sys
-        pathlib.Path("service.py").write_text("def work(): assert False")
-        import service
-        def load():
-            thread = threading.Thread(target=service.work)
-            thread.start()
-            thread.join()
-        """,
+    "a thread of the service's code": (
+        "import threading, pathlib\n"
+        "pathlib.Path('service.py').write_text('def work(): assert False')\n"
+        f"import service\ndef load():{IN_A_THREAD.format('service.work')}"
+    ),
     "a thread of a kind of its own": """
         import threading
         class Check(threading.Thread):
@@ -199,18 +187,12 @@ def test_a_smoke_that_does_not_run_to_its_end_is_a_failure(name: str, judge: Jud
     assert why in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", RETURNED)
-def test_what_a_level_returns_is_an_error_with_its_text(name: str, judge: Judge) -> None:
-    done = judge(RETURNED[name])
+@pytest.mark.parametrize("name", [*RETURNED, *UNSEEN])
+def test_what_a_level_returns_and_what_nobody_looks_at_is_an_error(name: str, judge: Judge) -> None:
+    done = judge({**RETURNED, **UNSEEN}[name])
     assert done.returncode != 0, done.stderr
-    assert "smoke: load returned " in done.stderr, done.stderr
-
-
-@pytest.mark.parametrize("name", UNSEEN)
-def test_what_fails_where_nobody_looks_is_an_error(name: str, judge: Judge) -> None:
-    done = judge(UNSEEN[name])
-    assert done.returncode != 0, done.stderr
-    assert "smoke: load has AssertionError in a " in done.stderr, done.stderr
+    said = "load returned " if name in RETURNED else "load has AssertionError in a "
+    assert f"smoke: {said}" in done.stderr, done.stderr
 
 
 def test_a_long_result_is_cut(judge: Judge) -> None:
@@ -264,14 +246,8 @@ def test_a_failure_that_is_read_is_none(judge: Judge) -> None:
 
 
 def test_what_goes_wrong_inside_a_package_is_its_own_affair(judge: Judge) -> None:
-    text = """
-        import json, threading
-        def load():
-            thread = threading.Thread(target=json.loads, args=("",))
-            thread.start()
-            thread.join()
-        """
-    done = judge(text)
+    target = 'json.loads, args=("",)'
+    done = judge(f"import json, threading\ndef load():{IN_A_THREAD.format(target)}")
     assert done.returncode == 0, done.stderr
     assert "JSONDecodeError" in done.stderr
 

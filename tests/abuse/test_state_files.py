@@ -51,21 +51,8 @@ def mistyped(content: bytes, seed: int) -> bytes:
     said = json.loads(content)
     places = list(_places(said))
     path, value = chance.choice(places)
-    others: list[Any] = [
-        None,
-        True,
-        -1,
-        1e308,
-        float("nan"),
-        float("inf"),
-        "",
-        "\x1b[2J\n",
-        "\ud800",
-        [],
-        {},
-        [[]],
-        {"a": {}},
-    ]
+    others: list[Any] = [None, True, -1, 1e308, float("nan"), float("inf"), "", "\x1b[2J\n"]
+    others += ["\ud800", [], {}, [[]], {"a": {}}]
     other = chance.choice([each for each in others if type(each) is not type(value)])
     if not path:
         return json.dumps(other).encode()
@@ -103,14 +90,12 @@ def _a_line_less(content: bytes) -> bytes:
 
 HARM: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
-    "one line end": lambda _: b"\n",
     "a third of it": lambda content: content[: len(content) // 3],
     "cut within the last line": lambda content: content[:-3],
     "a line less": _a_line_less,
     "twice": lambda content: content * 2,
     "garbled": _garbled,
     "not UTF-8": lambda content: content[:9] + b"\xff\xfe" + content[9:],
-    "UTF-16": lambda content: content.decode("utf-8", "replace").encode("utf-16"),
     "zeros": lambda content: bytes(len(content)),
     "a merge": lambda content: b"<<<<<<< ours\n" + content + b"=======\n>>>>>>> theirs\n",
     "escapes of a terminal": lambda _: b"\x1b]0;owned\x07\x9b2J\r::error::\n",
@@ -125,32 +110,28 @@ HARM: dict[str, Callable[[bytes], bytes]] = {
     "a number too large": lambda _: b'{"a": 1e400, "b": [-1e999], "c": NaN}',
 }
 STATES = [
-    *(
-        State(f"bake/locks/{name}", ("plan",))
-        for name in ("base-web.txt", "externals.txt", "inputs.json")
-    ),
+    State("bake/locks/base-web.txt", ("plan",)),
+    State("bake/locks/externals.txt", ("plan",)),
+    State("bake/locks/inputs.json", ("plan",)),
     State("bake/dockerfiles/layers/layer_base-web.json", ("check",)),
     State("bake/dockerfiles/api.Dockerfile", ("check",)),
     State("bake/programs/make.pyz", ("check",)),
     State("docker-bake.hcl", ("check",)),
     State("services.yaml", ("plan",)),
     State("examples/atlas/services/api/requirements.txt", ("plan",)),
-    State(".slimbake/hashes.json", ("plan", "--since", "HEAD"), 24),
-    State(".slimbake/known.json", ("ci", "summary"), 24),
-    State(".slimbake/records/plan.json", ("ci", "summary"), 24),
-    State(".slimbake/records/lane-0.json", ("ci", "summary"), 24),
-    State("bake/sizes.json", ("layers",), 24),
+    State(".slimbake/hashes.json", ("plan", "--since", "HEAD"), 16),
+    State(".slimbake/known.json", ("ci", "summary"), 16),
+    State(".slimbake/records/plan.json", ("ci", "summary"), 16),
+    State(".slimbake/records/lane-0.json", ("ci", "summary"), 16),
+    State("bake/sizes.json", ("layers",), 16),
 ]
 
 
-CASES = [
-    pytest.param(state, harm, id=f"{state}: {name}")
-    for state in STATES
-    for name, harm in (
-        *HARM.items(),
-        *((f"wrong type {at}", partial(mistyped, seed=SEED + at)) for at in range(state.types)),
-    )
-]
+def cases() -> Iterator[Any]:
+    for state in STATES:
+        types = {f"a type {n}": partial(mistyped, seed=SEED + n) for n in range(state.types)}
+        for name, harm in {**HARM, **types}.items():
+            yield pytest.param(state, harm, id=f"{state}: {name}")
 
 
 @pytest.fixture(scope="module")
@@ -185,22 +166,23 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("state", "harm"), CASES)
+@pytest.mark.parametrize(("state", "harm"), [*cases()])
 def test_a_file_that_is_harmed_is_named_or_done_without(
     state: State, harm: Callable[[bytes], bytes], example: Path, slimbake: Slimbake
 ) -> None:
     file = example / state.file
     kept = file.read_bytes()
-    written = {example / ".slimbake/known.json"} if "summary" in state.command else set()
-    mine = {str(each) for each in (file, *written)}
-    others = {path: content for path, content in tree(example).items() if path not in mine}
+    may_change = {str(file)}
+    if "summary" in state.command:
+        may_change.add(str(example / ".slimbake/known.json"))
+    before = tree(example)
     try:
         file.write_bytes(harm(kept))
         done = slimbake(*state.command, at=example)
         assert done.code in {0, STALE} or file.name in done.stderr + done.stdout
         left = tree(example)
-        assert {path: left.get(path) for path in others} == others
-        assert not {*left} - {*others, *mine}
+        assert {path for path in left if left[path] != before.get(path)} <= may_change
+        assert {*before} == {*left}
     finally:
         file.write_bytes(kept)
     assert slimbake(*state.command, at=example).code == 0
@@ -208,20 +190,11 @@ def test_a_file_that_is_harmed_is_named_or_done_without(
 
 ODD = (
     *("1e400", "-1e400", "1e99999", "NaN", "Infinity", "-Infinity", "9" * 5000, "1e308" * 2),
-    *(
-        f'"{half}"'
-        for half in ("\\ud800", "\\udfff", "a\\udbff", "\\udc00\\ud800", "\\ud800\\ud800")
-    ),
+    *('"\\ud800"', '"\\udfff"', '"a\\udbff"', '"\\udc00\\ud800"', '"\\ud800\\ud800"'),
     *('{"\\ud800": 1}', '["a", "\\udead"]', '{"a": {"b": ["\\ud83d"]}}', '"\\ud83d", 1'),
 )
 FINE = (
-    "1e308",
-    "-0.0",
-    '"\\ud83d\\ude00"',
-    '"\U0001f600"',
-    "7",
-    "null",
-    '{"a": [1.5]}',
+    *("1e308", "-0.0", '"\\ud83d\\ude00"', '"\U0001f600"', "7", "null", '{"a": [1.5]}'),
     '"\\\\ud800"',
 )
 
@@ -240,14 +213,14 @@ def test_json_that_can_be_written_is_read(value: str) -> None:
     assert json_value(value) == json.loads(value)
 
 
+def _measured(workspace: Workspace) -> Any:
+    found = last_measurement({"api": IMAGE.digest}, workspace)
+    return Measurement(found.images).as_json()
+
+
 READERS: dict[str, tuple[Any, Callable[[Workspace], Any]]] = {
     "baked": ({"api": ["a", "b"]}, last_images),
-    "measured": (
-        {IMAGE.digest: [asdict(layer) for layer in IMAGE.layers]},
-        lambda workspace: Measurement(
-            last_measurement({"api": IMAGE.digest}, workspace).images
-        ).as_json(),
-    ),
+    "measured": ({IMAGE.digest: [asdict(layer) for layer in IMAGE.layers]}, _measured),
 }
 
 
@@ -257,10 +230,8 @@ def test_what_the_workspace_has_that_cannot_be_read_is_discarded(name: str, tmp_
     file = tmp_path / f".slimbake/{name}.json"
     file.parent.mkdir(parents=True)
     kept = json.dumps(said).encode()
-    harms: list[Callable[[bytes], bytes]] = [
-        *HARM.values(),
-        *(partial(mistyped, seed=SEED + at) for at in range(60)),
-    ]
+    harms = [*HARM.values()]
+    harms += [partial(mistyped, seed=SEED + number) for number in range(60)]
     for harm in harms:
         file.write_bytes(harm(kept))
         read(Workspace(tmp_path))

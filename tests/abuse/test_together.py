@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
-from tests.abuse.machines import documented, tree
+from tests.abuse.machines import documented, locked, tree
 
 from slimbake.render import MARK
 
@@ -22,11 +23,7 @@ services:
   one: {context: ., requirements: one/requirements.txt, command: [a]}
   two: {context: two, base: web, requirements: [leaf], command: [a]}
 """
-FILES = {
-    "services.yaml": MANIFEST,
-    "one/requirements.txt": "frame\n",
-    "two/a.py": "import leaf\n",
-}
+FILES = {"services.yaml": MANIFEST, "one/requirements.txt": "frame\n", "two/a.py": "import leaf\n"}
 FOLDERS = (
     *("bake/programs", "bake/dockerfiles", "bake/dockerfiles/layers", "bake/locks", "bake", "."),
     ".slimbake",
@@ -38,15 +35,7 @@ COMMANDS = ("generate", "lock")
 @pytest.fixture(scope="module")
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked, and what is generated."""
-    root = tmp_path_factory.mktemp("together")
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return root
+    return locked(tmp_path_factory.mktemp("together"), FILES)
 
 
 def _ended() -> int:
@@ -67,8 +56,7 @@ def test_a_file_that_another_process_makes_stays(
     for half in halves:
         half.write_text(f"# {MARK}\n")
     assert slimbake(command, at=root).code == 0
-    gone = [half.name for half in halves if not half.exists()]
-    assert gone == []
+    assert [half.name for half in halves if not half.exists()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,45 +70,37 @@ def test_what_a_killed_process_left_is_removed(
     assert not half.exists()
 
 
-AT_ONCE = (
-    (("generate",) * 4, "bake/programs"),
-    (("lock",) * 3, "bake"),
-    (("generate", "lock", "check", "generate", "lock", "plan"), "bake/programs"),
-)
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("commands", "removed"), AT_ONCE, ids=[f"{' '.join(words)} {path}" for words, path in AT_ONCE]
+    ("commands", "removed"),
+    [
+        ("generate generate generate generate", "bake/programs"),
+        ("lock lock lock", "bake"),
+        ("generate lock check generate lock plan", "bake/programs"),
+    ],
 )
 def test_commands_at_once_end_as_one_does(
-    commands: tuple[str, ...], removed: str, repository: Path, tmp_path: Path
+    commands: str, removed: str, repository: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(repository, tmp_path / "repository")
     before = tree(root)
-    path = root / removed
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    shutil.rmtree(root / removed)
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "slimbake", *command.split()],
+            [sys.executable, "-m", "slimbake", command],
             cwd=root,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for command in commands
+        for command in commands.split()
     ]
     for process in running:
         stdout, stderr = process.communicate()
         documented(process.returncode, stdout, stderr)
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    left = tree(root)
-    assert {path for path in left if "/.slimbake" not in path} == {
-        path for path in before if "/.slimbake" not in path
-    }
+    locked(root, {})
+    assert _repository(tree(root)) == _repository(before)
+
+
+def _repository(paths: Iterable[str]) -> set[str]:
+    return {path for path in paths if "/.slimbake" not in path}

@@ -4,17 +4,18 @@ elsewhere, and every command ends.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.abuse.conftest import Slimbake
+from tests.abuse.machines import locked, nested
 
 from slimbake.lock.locks import weights_text
 
@@ -35,13 +36,9 @@ FILES = {
 }
 
 
-def _linked(*words: str) -> Callable[[Path, Path], None]:
+def _linked(to: str) -> Callable[[Path, Path], None]:
     """A link in a file's place, to a path of this machine or of the folder outside."""
-
-    def place(path: Path, outside: Path) -> None:
-        path.symlink_to("/".join(words).format(outside=outside))
-
-    return place
+    return lambda path, outside: path.symlink_to(to.format(outside=outside))
 
 
 def _relative(path: Path, outside: Path) -> None:
@@ -58,41 +55,23 @@ def _by_a_folder(path: Path, outside: Path) -> None:
     path.symlink_to("a-link/secret")
 
 
-def _own_folder(path: Path, _: Path) -> None:
-    path.symlink_to(path.parent)
-
-
-def _itself(path: Path, _: Path) -> None:
-    path.symlink_to(path.name)
-
-
-def _fifo(path: Path, _: Path) -> None:
-    os.mkfifo(path)
-
-
 def _linked_fifo(path: Path, outside: Path) -> None:
     os.mkfifo(outside / "pipe")
     path.symlink_to(outside / "pipe")
 
 
 def _socket(path: Path, _: Path) -> None:
-    before = Path.cwd()
-    os.chdir(path.parent)  # the name of a socket is short
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(before)
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+        made.bind(path.name)  # short, as a socket's has to be
 
 
-def _sparse(path: Path, _: Path) -> None:
+def _sparse(path: Path) -> None:
     path.touch()
     os.truncate(path, 1 << 40)
 
 
-def _sparse_outside(path: Path, outside: Path) -> None:
-    (outside / "huge").touch()
-    os.truncate(outside / "huge", 1 << 40)
+def _linked_sparse(path: Path, outside: Path) -> None:
+    _sparse(outside / "huge")
     path.symlink_to(outside / "huge")
 
 
@@ -118,8 +97,8 @@ PLACED: dict[str, Callable[[Path, Path], None]] = {
     "a linked folder": _by_a_folder,
     "a folder elsewhere": _linked("{outside}"),
     "the folder of the weights": _folder_is_a_link,
-    "its own folder": _own_folder,
-    "itself": _itself,
+    "its own folder": lambda path, _: path.symlink_to(path.parent),
+    "itself": lambda path, _: path.symlink_to(path.name),
     "nothing": _linked("{outside}/nowhere"),
     "the password file": _linked("/etc/passwd"),
     "the log of the kernel": _linked("/proc/kmsg"),
@@ -133,11 +112,11 @@ PLACED: dict[str, Callable[[Path, Path], None]] = {
     "a terminal": _linked("/dev/tty"),
     "a full device": _linked("/dev/full"),
     "a trace": _linked("/sys/kernel/tracing/trace_pipe"),
-    "a FIFO": _fifo,
+    "a FIFO": lambda path, _: os.mkfifo(path),
     "a FIFO elsewhere": _linked_fifo,
     "a socket": _socket,
-    "a sparse terabyte": _sparse,
-    "a sparse terabyte elsewhere": _sparse_outside,
+    "a sparse terabyte": lambda path, _: _sparse(path),
+    "a sparse terabyte elsewhere": _linked_sparse,
     "too much together": _sparse_together,
 }
 PLACES = ("config.json", "deep/model.safetensors")
@@ -147,15 +126,7 @@ COMMANDS = ("lock", "check")
 @pytest.fixture(scope="module")
 def repository(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Locked, and what is generated."""
-    root = tmp_path_factory.mktemp("weights")
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    for command in ("lock", "generate"):
-        words = [sys.executable, "-m", "slimbake", command]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return root
+    return locked(tmp_path_factory.mktemp("weights"), FILES)
 
 
 @pytest.mark.timeout(60)
@@ -196,13 +167,9 @@ def test_a_link_within_the_repository_is_locked(
 
 
 def test_weights_may_be_nested_deeper_than_python_calls(tmp_path: Path) -> None:
-    place = os.open(tmp_path, os.O_RDONLY)
-    for name in ("w", *("a" * 1200)):
-        os.mkdir(name, dir_fd=place)
-        below = os.open(name, os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(os.open("x", os.O_CREAT, dir_fd=place))
-    os.close(place)
+    (tmp_path / "w").mkdir()
+    innermost = nested(tmp_path / "w", 1200)
+    os.close(os.open("x", os.O_CREAT, dir_fd=innermost))
+    os.close(innermost)
     assert weights_text(tmp_path, "w").endswith("/a/x\n")
     subprocess.run(["rm", "-r", tmp_path / "w"], check=True)  # pytest does not reach so deep

@@ -77,10 +77,7 @@ def _odd(index: Index, part: str) -> None:
 
 @pytest.mark.parametrize("kind", PARTS)
 def test_no_name_of_a_wheel_is_a_line_of_a_lock(
-    kind: str,
-    slimbake: Slimbake,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    kind: str, slimbake: Slimbake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)

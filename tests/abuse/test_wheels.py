@@ -81,27 +81,24 @@ def good(layers: Layers, tmp_path: Path) -> Path:
     return layers.made(make_wheel(tmp_path / "below", "good", files=files))
 
 
-OVERWRITES: Mapping[str, tuple[dict[str, bytes], str]] = {
-    "a script": ({ENTRY: b"[console_scripts]\ngood = evil:main\n"}, "/bin/good"),
-    "a module, as data": (
-        {f"evil-1.data/data/{SITE}/good/__init__.py": b"evil = 1\n"},
-        "good/__init__.py",
-    ),
-    "a module, as a library": (
-        {"evil-1.data/purelib/good/__init__.py": b"evil = 1\n"},
-        "good/__init__.py",
-    ),
-    "a module": ({"good/__init__.py": b"evil = 1\n"}, "good/__init__.py"),
-}
+SCRIPT = b"[console_scripts]\ngood = evil:main\n"
+MODULE = "good/__init__.py"
 BYTECODE = f"good/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+# A file of the wheel, what it holds, and what it changes of the other.
+OVERWRITES = {
+    "a script": (ENTRY, SCRIPT, "/bin/good"),
+    "a module, as data": (f"evil-1.data/data/{SITE}/{MODULE}", b"evil = 1\n", MODULE),
+    "a module, as a library": (f"evil-1.data/purelib/{MODULE}", b"evil = 1\n", MODULE),
+    "a module": (MODULE, b"evil = 1\n", MODULE),
+}
 
 
 @pytest.mark.parametrize("what", OVERWRITES)
 def test_a_wheel_that_changes_what_another_layer_has_is_found_in_the_image(
     layers: Layers, good: Path, tmp_path: Path, what: str
 ) -> None:
-    files, changed = OVERWRITES[what]
-    evil = layers.made(make_wheel(tmp_path / "evil", "evil", files=files))
+    file, content, changed = OVERWRITES[what]
+    evil = layers.made(make_wheel(tmp_path / "evil", "evil", files={file: content}))
     lost = layers.lost(good, evil)
     assert f"lost: {changed} is, with other contents each, in evil 1 and good 1" in lost
 
@@ -153,9 +150,6 @@ def test_two_wheels_without_hashes_collide(layers: Layers, tmp_path: Path) -> No
     why = r"same\.py is in evil-1\S+ and, with other contents, in good-1"
     with pytest.raises(StepError, match=why):
         layers.made(*same(tmp_path))
-
-
-def test_two_wheels_without_hashes_collide_in_an_image(layers: Layers, tmp_path: Path) -> None:
     assert "same.py" in layers.lost(*(layers.made(wheel) for wheel in same(tmp_path)))
 
 
@@ -199,14 +193,7 @@ def test_files_outside_of_site_packages_are_a_layer_s_too(layers: Layers, tmp_pa
 
 
 ODD_NAMES = {
-    "LS": "a\u2028b.py",
-    "PS": "a\u2029b.py",
-    "NEL": "a\x85b.py",
-    "FS": "a\x1cb.py",
-    "GS": "a\x1db.py",
-    "RS": "a\x1eb.py",
-    "VT": "a\x0bb.py",
-    "FF": "a\x0cb.py",
+    **{f"U+{ord(end):04X}": f"a{end}b.py" for end in "\u2028\u2029\x85\x1c\x1d\x1e\x0b\x0c"},
     "LS and uv's own": "a\u2028b/uv_cache.json,c.py",
     "a comma": "a,b.py",
     "a quote": 'a"b.py',
@@ -307,16 +294,10 @@ ARCHIVES: Mapping[str, Callable[[bytes], bytes]] = {
         f"{INFO}/RECORD", b"good/__init__.py,,\n/etc/passwd,,\n"
     ),
     "a record that is no table": with_file(f"{INFO}/RECORD", b'"\xff\0'),
-    "a script elsewhere": with_file(
-        f"{INFO}/entry_points.txt", b"[console_scripts]\n../../escaped = evil:main\n"
-    ),
-    "a script with an absolute path": with_file(
-        f"{INFO}/entry_points.txt", b"[console_scripts]\n/tmp/escaped = evil:main\n"
-    ),
-    "a script that is no Python": with_file(
-        f"{INFO}/entry_points.txt", b"[console_scripts]\nx = evil:main;import os\n"
-    ),
-    "entry points that are no table": with_file(f"{INFO}/entry_points.txt", b"\xff[\n"),
+    "a script elsewhere": with_file(ENTRY, b"[console_scripts]\n../../escaped = evil:main\n"),
+    "a script from the root": with_file(ENTRY, b"[console_scripts]\n/tmp/escaped = evil:main\n"),
+    "a script that is no Python": with_file(ENTRY, b"[console_scripts]\nx = evil:main;import os\n"),
+    "entry points that are no table": with_file(ENTRY, b"\xff[\n"),
     "scripts of the layers below": with_file(f"{INFO}/direct_url.json", b"{"),
 }
 

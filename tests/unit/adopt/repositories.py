@@ -20,6 +20,8 @@ COPY . .
 EXPOSE 8000
 CMD ["uvicorn", "main:app", "--host", "0.0.0.0"]
 """
+HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requirements.txt\n"
+CMD = 'CMD ["python", "main.py"]\n'
 FILES = {"requirements.txt": "fastapi\nuvicorn\n", "main.py": APP}
 
 
@@ -68,3 +70,8 @@ def entry(root: Path, dockerfile: str, files: Mapping[str, str] = FILES) -> dict
     found = draft(root, dockerfile, files)
     assert found.outcome != "kept", found.why
     return found.entry
+
+
+def part(entry: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an entry that another one has; None for each that it lacks."""
+    return {key: entry.get(key) for key in like}

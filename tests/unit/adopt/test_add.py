@@ -20,9 +20,11 @@ from slimbake.plan import plan
 
 HEAD = 'project: toy\npython: "3.11"\n'
 WEB = (
-    "bases:\n  web:\n    requirements: [fastapi, uvicorn>=0.30]\n  big:\n    extends: web\n   "
-    " requirements: [numpy]\n"
+    "bases:\n  web: {requirements: [fastapi, uvicorn>=0.30]}\n"
+    "  big: {extends: web, requirements: [numpy]}\n"
 )
+EMPTY = f"{HEAD}services: {{}}\n"
+API = f"{HEAD}services:\n  api:\n    context: services/api\n"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -34,12 +36,17 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def added(
-    file: Path, name: str = "worker", base: str | None = None, port: int | None = None
-) -> str:
+def begun(root: Path, text: str = EMPTY, name: str = "worker", base: str | None = None) -> Path:
+    """The manifest of this text, to which a service was added."""
+    file = written(root, text)
+    add(file, name, base, None, QUIET)
+    return file
+
+
+def added(file: Path, base: str | None = None) -> str:
     """What `add` put into the file; everything else must be as it was."""
     before = file.read_bytes().decode()
-    add(file, name, base, port, QUIET)
+    add(file, "worker", base, None, QUIET)
     after = file.read_bytes().decode()
     start = next(i for i in range(len(after)) if before[i : i + 1] != after[i])
     end = len(before) - start
@@ -49,19 +56,13 @@ def added(
 
 def entry(context: str = "services/worker", port: int = 8000, indent: int = 2) -> str:
     """The entry of a service `worker` on the runtime."""
-    keys = (
-        f"context: {context}",
-        "command: [python, -m, worker]",
-        f"port: {port}",
-        "smoke: smoke.py",
-    )
-    return " " * indent + "worker:\n" + "".join(f"{' ' * indent}  {key}\n" for key in keys)
+    keys = (f"context: {context}", "command: [python, -m, worker]", f"port: {port}")
+    lines = ["worker:", *(f"  {key}" for key in (*keys, "smoke: smoke.py"))]
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
 def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_path: Path) -> None:
-    file = written(
-        tmp_path, f"{HEAD}{WEB}services:\n  api:\n    context: services/api\n    port: 8000\n"
-    )
+    file = written(tmp_path, API.replace("services:", f"{WEB}services:") + "    port: 8000\n")
     text = added(file, base="big")
     on_big = entry(port=8001).replace("    context", "    base: big\n    context", 1)
     assert text == "\n" + on_big.replace("-m, worker", "-m, worker_service")
@@ -73,32 +74,29 @@ def test_the_entry_comes_last_and_the_plan_has_the_service_and_its_smoke(tmp_pat
 
 
 def test_comments_quotes_and_odd_layout_stay_as_they_were(tmp_path: Path) -> None:
-    text = (
-        "# the fleet\n"
-        f"{HEAD}"
-        "services:   # ours\n"
-        "    'api' :\n"
-        "          context:   services/api   # code\n"
-        "          env: {A:   \"x\",   B: 'y'}\n"
-        "\n"
-        "\n"
-        "    # the second\n"
-        "    jobs:\n"
-        "          context: services/jobs\n"
-        "          # port: 1\n"
-        "    # retired:\n"
-        "    #   context: services/retired\n"
-        "\n"
-        "# the end\n"
-        "platforms:   [linux/amd64]\n"
-    )
-    file = written(tmp_path, text)
-    add(file, "worker", None, None, QUIET)
+    text = f"""\
+# the fleet
+{HEAD}services:   # ours
+    'api' :
+          context:   services/api   # code
+          env: {{A:   "x",   B: 'y'}}
+
+
+    # the second
+    jobs:
+          context: services/jobs
+          # port: 1
+    # retired:
+    #   context: services/retired
+
+# the end
+platforms:   [linux/amd64]
+"""
+    file = begun(tmp_path, text)
     before, after = text.split("\n# the end")
     assert file.read_text() == f"{before}\n{entry(indent=4)}\n# the end{after}"
 
 
-API = f"{HEAD}services:\n  api:\n    context: services/api\n"
 LAYOUTS = {
     "CRLF and a byte order mark": (
         f"\ufeff{API}".replace("\n", "\r\n"),
@@ -121,8 +119,7 @@ def test_the_layout_of_a_file_stays(tmp_path: Path, layout: str) -> None:
 
 
 def test_the_first_service_takes_the_place_of_the_empty_braces(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services: {{}}  # none yet\nplatforms: [linux/amd64]\n")
-    add(file, "worker", None, None, QUIET)
+    file = begun(tmp_path, f"{HEAD}services: {{}}  # none yet\nplatforms: [linux/amd64]\n")
     assert file.read_text() == f"{HEAD}services:  # none yet\n{entry()}platforms: [linux/amd64]\n"
 
 
@@ -148,8 +145,7 @@ def test_the_entry_is_shown_where_a_layout_cannot_be_extended(tmp_path: Path, te
 
 
 def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services: {{}}\n")
-    add(file, "on", None, None, QUIET)
+    file = begun(tmp_path, name="on")
     assert 'services:\n  "on":\n    context: services/on\n' in file.read_text()
     assert manifest(file).services[0].name == "on"
 
@@ -160,31 +156,27 @@ def test_a_name_that_yaml_reads_as_something_else_is_quoted(tmp_path: Path) -> N
 )
 def test_the_port_is_one_above_the_highest(tmp_path: Path, ports: list[int], expected: int) -> None:
     services = [f"  s{port}:\n    context: services/x\n    port: {port}\n" for port in ports]
-    file = written(tmp_path, f"{HEAD}services:{'' if services else ' {}'}\n{''.join(services)}")
-    (tmp_path / "services/x").mkdir(parents=True, exist_ok=True)
-    add(file, "worker", None, None, QUIET)
+    (tmp_path / "services/x").mkdir(parents=True)
+    file = begun(tmp_path, f"{HEAD}services:\n{''.join(services)}" if services else EMPTY)
     assert manifest(file).services[-1].port == expected
 
 
 def test_the_folder_lies_where_the_others_lie(tmp_path: Path) -> None:
-    text = (
-        f"{HEAD}services:\n  root:\n    context: .\n  a:\n    context: apps/a\n  b:\n    context:"
-        " apps/b\n"
-    )
-    add(written(tmp_path, text), "worker", None, None, QUIET)
+    contexts = {"root": ".", "a": "apps/a", "b": "apps/b"}
+    services = [f"  {name}:\n    context: {folder}\n" for name, folder in contexts.items()]
+    begun(tmp_path, f"{HEAD}services:\n{''.join(services)}")
     assert (tmp_path / "apps/worker/worker/app.py").is_file()
 
 
 @pytest.mark.parametrize("name", ["queue", "class", "tests", "numpy"])
 def test_a_package_never_hides_a_module_that_the_service_needs(tmp_path: Path, name: str) -> None:
-    file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
-    add(file, name, "big", None, QUIET)
+    file = begun(tmp_path, f"{HEAD}{WEB}services: {{}}\n", name, "big")
     assert manifest(file).services[0].command == ("python", "-m", f"{name}_service")
     assert (tmp_path / f"services/{name}/{name}_service/app.py").is_file()
 
 
 def test_a_server_of_the_standard_library_says_where_it_listens(tmp_path: Path) -> None:
-    add(written(tmp_path, f"{HEAD}services: {{}}\n"), "worker", None, 9000, QUIET)
+    add(written(tmp_path, EMPTY), "worker", None, 9000, QUIET)
     program = (tmp_path / "services/worker/worker/__main__.py").read_text()
     assert "PORT = 9000" in program
     assert 'print(f"listening on http://0.0.0.0:{PORT}", flush=True)' in program, "`up` reads it"
@@ -194,21 +186,15 @@ def test_templates_of_the_repository_win_file_by_file(tmp_path: Path) -> None:
     own = tmp_path / "templates/service-skeleton/stdlib/package/app.py.j2"
     own.parent.mkdir(parents=True)
     own.write_text("# {{ name }} at {{ port }}\n")
-    file = written(tmp_path, f"{HEAD}services: {{}}\n")
-    add(file, "worker", None, 9000, QUIET)
+    add(written(tmp_path, EMPTY), "worker", None, 9000, QUIET)
     assert (tmp_path / "services/worker/worker/app.py").read_text() == "# worker at 9000\n"
     assert (tmp_path / "services/worker/smoke.py").is_file()
 
 
 def test_what_was_written_and_what_to_do_next_are_reported(tmp_path: Path) -> None:
     said: list[str] = []
-    following = add(
-        written(tmp_path, f"{HEAD}{WEB}services: {{}}\n"),
-        "worker",
-        "web",
-        None,
-        Console(said.append),
-    )
+    file = written(tmp_path, f"{HEAD}{WEB}services: {{}}\n")
+    following = add(file, "worker", "web", None, Console(said.append))
     assert said == [
         "wrote services.yaml",
         "wrote services/worker/smoke.py",
@@ -233,7 +219,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_manifest_would_refuse_leaves_no_trace(tmp_path: Path, name: str) -> None:
     message, hint = REFUSED[name]
-    text = f"{HEAD}{WEB}services:\n  api:\n    port: 8000\n    context: services/api\n"
+    text = API.replace("services:", f"{WEB}services:") + "    port: 8000\n"
     file = written(tmp_path, text)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError) as raised:
@@ -245,13 +231,12 @@ def test_what_the_manifest_would_refuse_leaves_no_trace(tmp_path: Path, name: st
 
 
 def test_a_service_that_is_there_is_refused(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
     with pytest.raises(UsageError, match=r"^services\.api is in services\.yaml already$"):
-        add(file, "api", None, None, QUIET)
+        begun(tmp_path, API, "api")
 
 
 def test_a_folder_that_is_there_is_never_touched(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n")
+    file = written(tmp_path, API)
     (tmp_path / "services/worker").symlink_to("nowhere")
     with pytest.raises(UsageError) as raised:
         add(file, "worker", None, None, QUIET)
@@ -267,7 +252,7 @@ def test_a_parent_that_leads_out_of_the_repository_is_refused(tmp_path: Path) ->
     outside.mkdir()
     inside = tmp_path / "inside"
     inside.mkdir()
-    file = written(inside, f"{HEAD}services: {{}}\n")
+    file = written(inside, EMPTY)
     (inside / "services").symlink_to(outside)
     with pytest.raises(UsageError, match="is a link that leads out of the repository"):
         add(file, "worker", None, None, QUIET)
@@ -275,14 +260,13 @@ def test_a_parent_that_leads_out_of_the_repository_is_refused(tmp_path: Path) ->
 
 
 def test_a_manifest_that_is_wrong_already_is_reported_as_it_stands(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services:\n  api:\n    context: services/api\n    prot: 1\n")
     with pytest.raises(ManifestError) as raised:
-        add(file, "worker", None, None, QUIET)
+        begun(tmp_path, f"{API}    prot: 1\n")
     assert raised.value.problems[0].line == 6
 
 
 def test_a_manifest_that_is_a_link_stays_a_link(tmp_path: Path) -> None:
-    real = written(tmp_path, f"{HEAD}services: {{}}\n")
+    real = written(tmp_path, EMPTY)
     real.chmod(0o640)
     link = tmp_path / "fleet.yaml"
     link.symlink_to(real.name)
@@ -335,7 +319,7 @@ def test_the_smoke_of_a_new_app_fails_with_the_app(tmp_path: Path, base: str | N
 
 
 def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None:
-    file = written(tmp_path, f"{HEAD}services: {{}}\n")
+    file = written(tmp_path, EMPTY)
     add(file, "worker", None, free_port(), QUIET)
     main = tmp_path / "services/worker/worker/__main__.py"
     deaf = re.sub(r"lambda \*_: .*\)$", "signal.SIG_IGN)", main.read_text(), flags=re.MULTILINE)
@@ -349,14 +333,13 @@ def test_a_smoke_fails_where_the_service_ignores_sigterm(tmp_path: Path) -> None
 
 
 def test_what_a_killed_run_has_laid_is_taken_up(tmp_path: Path) -> None:
-    text = f"{HEAD}services:\n  api:\n    context: services/api\n"
-    file = written(tmp_path, text)
+    file = written(tmp_path, API)
     add(file, "two", None, 8009, QUIET)
     done = file.read_text()
-    file.write_text(text)
+    file.write_text(API)
     add(file, "two", None, 8009, QUIET)
     assert file.read_text() == done
-    file.write_text(text)
+    file.write_text(API)
     next(tmp_path.rglob("smoke.py")).write_text("")
     with pytest.raises(UsageError, match="exists already"):
         add(file, "two", None, 8009, QUIET)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.adopt.repositories import FILES, entry, why
+from tests.unit.adopt.repositories import CMD, FILES, entry, part, why
 
 BUILDER = """\
 FROM python:3.12-slim AS builder
@@ -22,10 +22,6 @@ COPY main.py .
 CMD ["python", "main.py"]
 """
 TOOLS = {**FILES, "tools/notices.py": ""}
-
-
-def commands(found: dict[str, Any]) -> list[str]:
-    return [step["run"][-1] for step in found["build"]]
 
 
 def test_what_a_run_of_a_builder_makes_is_copied_from_it(tmp_path: Path) -> None:
@@ -57,7 +53,6 @@ def test_a_run_of_a_builder_that_may_change_packages_keeps_the_dockerfile(
 
 
 HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\n"
-CMD = 'CMD ["python", "main.py"]\n'
 
 
 @pytest.mark.parametrize(
@@ -87,16 +82,9 @@ def test_what_another_image_would_come_of_keeps_the_dockerfile(
     assert why(tmp_path, text, files).startswith(reason)
 
 
-@pytest.mark.parametrize(
-    ("tail", "reason"),
-    [
-        ("CMD pip install more && python main.py\n", "`pip install`: the image does not have it"),
-    ],
-)
-def test_what_containers_do_not_have_keeps_the_dockerfile(
-    tmp_path: Path, tail: str, reason: str
-) -> None:
-    assert reason in why(tmp_path, f"{HEAD}RUN pip install -r requirements.txt\n{tail}")
+def test_what_containers_do_not_have_keeps_the_dockerfile(tmp_path: Path) -> None:
+    tail = "RUN pip install -r requirements.txt\nCMD pip install more && python main.py\n"
+    assert "`pip install`: the image does not have it" in why(tmp_path, f"{HEAD}{tail}")
 
 
 @pytest.mark.parametrize("command", ["vllm serve", "python3 -m vllm.entrypoints.api"])
@@ -109,28 +97,31 @@ def test_a_program_of_the_image_that_is_called_after_it_keeps_the_dockerfile(
     )
 
 
-def test_a_step_gets_the_platform_from_buildkit(tmp_path: Path) -> None:
-    lines = "ARG TARGETARCH\nRUN pip install -r requirements.txt\nRUN get x-$TARGETARCH\n"
-    [step] = entry(tmp_path, f"{HEAD}{lines}{CMD}")["build"]
-    assert step == {"run": ["/bin/sh", "-c", "get x-$TARGETARCH"], "network": True}
+def step(text: str) -> list[dict[str, Any]]:
+    return [{"run": ["/bin/sh", "-c", text], "network": True}]
 
 
-def test_a_line_that_goes_on_has_no_space_at_its_joint(tmp_path: Path) -> None:
-    lines = 'RUN pip install -r requirements.txt\nRUN echo "a\\n\\\n  b" > x.yml\n'
-    assert commands(entry(tmp_path, f"{HEAD}{lines}{CMD}")) == ['echo "a\\n  b" > x.yml']
-
-
-def test_constraints_of_a_command_are_in_the_list(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "keys"),
+    [
+        (f"ARG TARGETARCH\nRUN get x-$TARGETARCH\n{CMD}", {"build": step("get x-$TARGETARCH")}),
+        (
+            f'RUN echo "a\\n\\\n  b" > x.yml\n{CMD}',
+            {"build": step('echo "a\\n  b" > x.yml')},
+        ),  # a line that goes on has no space at its joint
+        (
+            f"RUN pip install -c pins/c.txt httpx\n{CMD}",
+            {"requirements": ["-c pins/c.txt", "httpx"]},
+        ),
+        ("RUN pip install x\n", {"command": ["python"]}),
+        (
+            "COPY docker/check.py /app/\nHEALTHCHECK CMD ./check.py\nEXPOSE 80\n" + CMD,
+            {"healthcheck": ["python", "./check.py"]},
+        ),  # by its link
+    ],
+)
+def test_lines_give_keys_of_the_entry(tmp_path: Path, lines: str, keys: dict[str, Any]) -> None:
     files = {**FILES, "pins/c.txt": "httpx==0.28.1\n"}
-    found = entry(tmp_path, f"{HEAD}RUN pip install -c pins/c.txt httpx\n{CMD}", files)
-    assert found["requirements"] == ["-c pins/c.txt", "httpx"]
-
-
-def test_an_image_of_python_starts_python(tmp_path: Path) -> None:
-    assert entry(tmp_path, f"{HEAD}RUN pip install x\n")["command"] == ["python"]
-
-
-def test_a_health_check_finds_a_file_by_its_link(tmp_path: Path) -> None:
-    tail = "COPY docker/check.py /app/\nRUN pip install x\nHEALTHCHECK CMD ./check.py\nEXPOSE 80\n"
-    files = {**FILES, "docker/check.py": "#!/usr/bin/env python3\n"}
-    assert entry(tmp_path, f"{HEAD}{tail}{CMD}", files)["healthcheck"] == ["python", "./check.py"]
+    files["docker/check.py"] = "#!/usr/bin/env python3\n"
+    found = entry(tmp_path, f"{HEAD}{lines}", files)
+    assert part(found, keys) == keys

@@ -27,10 +27,7 @@ DOT = "is copied today, and slimbake leaves out what begins with a dot"
         ({".models/a": "", "a.py": "x = '.models/a'\n"}, [f".models/a: .models {DOT}"]),
         ({".web/a": "", "a.py": "import web\n"}, [f".web/a: .web {DOT}"]),
         ({".web/a": "", "tests/test_a.py": "import web\n"}, []),
-        (
-            {".env": "", "compose.yaml": "services: {a: {build: ., env_file: .env}}\n"},
-            [],
-        ),
+        ({".env": "", "compose.yaml": "services: {a: {build: ., env_file: .env}}\n"}, []),
     ],
 )
 def test_files_with_a_dot_that_a_program_reads_are_named(

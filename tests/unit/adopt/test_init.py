@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.adopt.repositories import FILES, PLAIN, started, written
 
 from slimbake.adopt.init import InitRequest, init, report, start
+from slimbake.adopt.model import Draft, Note
 from slimbake.config import manifest
 from slimbake.console import QUIET, Console
 from slimbake.errors import UsageError
@@ -110,11 +111,7 @@ def several(folders: dict[str, str]) -> dict[str, str]:
     ],
 )
 def test_a_service_has_the_python_of_its_image_and_a_note_where_there_is_none(
-    tmp_path: Path,
-    images: dict[str, str],
-    python: str,
-    own: dict[str, str],
-    moved: dict[str, str],
+    tmp_path: Path, images: dict[str, str], python: str, own: dict[str, str], moved: dict[str, str]
 ) -> None:
     decided = started(tmp_path, several(images))
     assert f'python: "{python}"' in decided.text
@@ -141,13 +138,11 @@ def test_projects_choose_the_python_of_images(tmp_path: Path, requires: str, pyt
 
 
 def test_a_project_that_refuses_its_image_s_python_has_the_nearest(tmp_path: Path) -> None:
-    files = several({**dict.fromkeys("abd", "python:3.11"), "c": "python:3.11"})
+    files = several(dict.fromkeys("abcd", "python:3.11"))
     files["c/pyproject.toml"] = PROJECT.format(">=3.12")
     decided = started(tmp_path, files)
-    assert {draft.name: draft.entry.get("python") for draft in decided.drafts} == {
-        **dict.fromkeys("abd"),
-        "c": "3.12",
-    }
+    pythons = {draft.name: draft.entry.get("python") for draft in decided.drafts}
+    assert pythons == {"a": None, "b": None, "c": "3.12", "d": None}
     assert "c/Dockerfile: Python 3.12 in place of its image's 3.11" in str(decided.notes[0])
 
 
@@ -168,6 +163,13 @@ def test_a_further_service_has_its_own_python_beside_the_manifest_s(tmp_path: Pa
 # What the manifest's reader refuses goes, and is named.
 
 
+def web_of(root: Path, said: str) -> tuple[Draft, tuple[Note, ...]]:
+    """The service `web` of a compose file that says this of it, and the notes on the fleet."""
+    text = f"services:\n  web:\n    build: web\n    {said}\n"
+    decided = started(root, {**SHOP, "compose.yaml": text})
+    return next(each for each in decided.drafts if each.name == "web"), decided.notes
+
+
 @pytest.mark.parametrize(
     ("said", "gone"),
     [
@@ -181,17 +183,13 @@ def test_a_further_service_has_its_own_python_beside_the_manifest_s(tmp_path: Pa
     ],
 )
 def test_what_a_manifest_does_not_take_is_named(tmp_path: Path, said: str, gone: str) -> None:
-    text = f"services:\n  web:\n    build: web\n    {said}\n"
-    decided = started(tmp_path, {**SHOP, "compose.yaml": text})
-    web = next(each for each in decided.drafts if each.name == "web")
+    web, notes = web_of(tmp_path, said)
     assert web.outcome == "own"
-    assert any(gone in each.what for each in decided.notes if each.rank == "lost"), decided.notes
+    assert any(gone in note.what for note in notes if note.rank == "lost"), notes
 
 
 def test_of_a_list_exactly_what_is_refused_goes(tmp_path: Path) -> None:
-    text = "services:\n  web:\n    build: web\n    tmpfs: [/usr/x, /usr/y, /data/a, /data/b]\n"
-    decided = started(tmp_path, {**SHOP, "compose.yaml": text})
-    web = next(each for each in decided.drafts if each.name == "web")
+    web, _ = web_of(tmp_path, "tmpfs: [/usr/x, /usr/y, /data/a, /data/b]")
     assert web.entry["tmpfs"] == ["/data/a", "/data/b"]
 
 
@@ -200,9 +198,8 @@ def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     decided = started(tmp_path, files)
     assert {each.name: each.outcome for each in decided.drafts} == {"web": "kept", "job": "own"}
     [[why]] = [each.why for each in decided.drafts if each.why]
-    assert str(why).startswith(
-        "web/requirements.txt:1: the option --trusted-thing is not supported"
-    )
+    refused = "web/requirements.txt:1: the option --trusted-thing is not supported"
+    assert str(why).startswith(refused)
 
 
 def test_a_service_with_two_faults_keeps_its_dockerfile_and_is_not_lost(tmp_path: Path) -> None:
@@ -252,18 +249,13 @@ def test_of_all_that_it_reads_it_ends_and_what_it_writes_the_manifests_reader_ta
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], services: list[list[str]]
 ) -> None:
     root = tmp_path_factory.mktemp("any")
-    files = {
-        "a/x.py": "",
-        "run.sh": "#!/bin/sh\n",
-        "pyproject.toml": "[project]\nname = 'a'\n",
-        **FILES,
-    }
+    files = {"a/x.py": "", "run.sh": "#!/bin/sh\n", "pyproject.toml": "[project]\nname = 'a'\n"}
     text = "services:\n"
     for name, keys in zip("abc", services, strict=False):
         text += f"  {name}:\n    build: .\n" + "".join(f"    {key}\n" for key in keys)
     body = "\n".join(["FROM python:3.12", *lines]) + "\n"
     try:
-        decided = started(root, {"Dockerfile": body, "compose.yaml": text, **files})
+        decided = started(root, {"Dockerfile": body, "compose.yaml": text, **files, **FILES})
     except UsageError:
         return
     assert report(decided)
@@ -310,13 +302,8 @@ def test_a_compose_file_that_means_harm_ends_in_words(tmp_path: Path, text: str)
 
 
 def test_names_that_cannot_be_printed_are_left_out(tmp_path: Path) -> None:
-    files = {
-        **SHOP,
-        "we\nb/Dockerfile": PLAIN,
-        "a\x1b[31m/Dockerfile": PLAIN,
-        "x/Dockerfile.\u202e": PLAIN,
-    }
-    decided = started(tmp_path, files)
+    odd = ("we\nb/Dockerfile", "a\x1b[31m/Dockerfile", "x/Dockerfile.\u202e")
+    decided = started(tmp_path, {**SHOP, **dict.fromkeys(odd, PLAIN)})
     assert {each.name for each in decided.drafts} == {"web", "job"}
     assert decided.text.isascii()
 
@@ -325,9 +312,7 @@ def test_what_a_dockerfile_says_stays_in_its_comment(tmp_path: Path) -> None:
     text = 'FROM python:3.12\nRUN ["x", "\\n  evil:\\n    context: /"]\nCMD x\n'
     decided = started(tmp_path, {"Dockerfile": text})
     assert "evil" not in decided.text.replace("# kept", "#").split("\n")[-2]
-    assert [each.name for each in decided.drafts] == [
-        tmp_path.name.replace("_", "-")[:50].strip("-")
-    ]
+    assert len(decided.drafts) == 1
 
 
 def test_no_secret_of_a_file_of_variables_reaches_what_is_written(tmp_path: Path) -> None:
@@ -354,10 +339,8 @@ def test_a_kept_service_has_all_the_lines_that_keep_it(tmp_path: Path) -> None:
     files = {"a/Dockerfile": BLOCKED, "a/main.py": "", "b/Dockerfile": "FROM node:22\nCMD node\n"}
     files["c/Dockerfile"] = "FROM python:3.12\nONBUILD COPY . .\nCMD python -m http.server\n"
     lines = report(started(tmp_path, files))
-    at = lines.index(
-        "what keeps a Dockerfile; without all of a service's lines slimbake builds it:"
-    )
-    shown = [line for line in lines[at + 1 :] if line.startswith("  ")]
+    [head] = [line for line in lines if line.startswith("what keeps a Dockerfile; ")]
+    shown = [line for line in lines[lines.index(head) + 1 :] if line.startswith("  ")]
     assert [line for line in shown if line[:6].count(" ") < 5] == [
         "  c:",
         "    c/Dockerfile:2: ONBUILD",

@@ -1,5 +1,6 @@
 """Which services a repository has, and what their compose files say of them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,22 @@ import pytest
 from tests.unit.adopt.repositories import FILES, PLAIN, drafts, started, written
 
 from slimbake.adopt.compose import compose_facts, compose_files
-from slimbake.adopt.init import report
+from slimbake.adopt.init import Started, report
 from slimbake.adopt.survey import survey
 
 TREE = {"api/Dockerfile": PLAIN, **{f"api/{name}": text for name, text in FILES.items()}}
 
 
-def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str, Any]:
-    """The entry of the service `api` of a compose file, with these keys."""
+def composed(root: Path, service: str, rest: str = "", **files: str) -> Started:
+    """What `init` decides on a compose file whose service `api` has these keys."""
     keys = "".join(f"    {line}\n" for line in service.splitlines())
     text = f"services:\n  api:\n    build: api\n{keys}{rest}"
-    [found, *_] = started(root, {**TREE, "compose.yaml": text, **files}).drafts
-    return found.entry
+    return started(root, {**TREE, "compose.yaml": text, **files})
+
+
+def api(root: Path, service: str, rest: str = "", **files: str) -> dict[str, Any]:
+    """The entry of that service."""
+    return composed(root, service, rest, **files).drafts[0].entry
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,7 @@ def composed(root: Path, service: str, rest: str = "", **files: str) -> dict[str
 )
 def test_compose_configures_services(tmp_path: Path, said: str, expected: dict[str, Any]) -> None:
     files = {"api.env": "A=1\n", "api/x/a.py": ""}
-    found = composed(tmp_path, said, **files)
+    found = api(tmp_path, said, **files)
     usual: dict[str, Any] = {"context": "api", "requirements": "requirements.txt"}
     if "command" not in expected:
         usual["command"] = ["uvicorn", "main:app", "--host", "0.0.0.0"]  # noqa: S104
@@ -72,38 +77,27 @@ def test_compose_configures_services(tmp_path: Path, said: str, expected: dict[s
 
 def test_a_value_stays_in_the_compose_file_where_checks_read_it_there(tmp_path: Path) -> None:
     said = "environment: {MODE: fast, URL: 'redis://cache'}\ndepends_on: [cache]"
-    found = composed(tmp_path, said, "  cache: {image: redis}\n")
+    found = api(tmp_path, said, "  cache: {image: redis}\n")
     assert (found["start"], "environment" in found) == ({"with": ["cache"]}, False)
 
 
 def test_values_are_written_once_and_secrets_never(tmp_path: Path) -> None:
     said = "environment:\n- MODE=fast\n- API_KEY=abcdef\n- TOKEN=${TOKEN}\n- HOME_URL\n- A=${B:-c}"
-    decided = started(
-        tmp_path,
-        {
-            **TREE,
-            "compose.yaml": f"services:\n  api:\n    build: api\n    {said.replace(chr(10), chr(10) + '    ')}\n",
-        },
-    )
-    [found] = decided.drafts
-    assert found.entry["environment"] == {
-        "MODE": "fast",
-        "TOKEN": "${TOKEN}",
-        "HOME_URL": "${HOME_URL}",
-        "A": "${B:-c}",
-    }
-    assert "env" not in found.entry
+    decided = composed(tmp_path, said)
+    entry = decided.drafts[0].entry
+    own = {"TOKEN": "${TOKEN}", "HOME_URL": "${HOME_URL}", "A": "${B:-c}"}
+    assert entry["environment"] == {"MODE": "fast", **own}
+    assert "env" not in entry
     assert "abcdef" not in decided.text
     assert [each.what for each in decided.notes] == ["API_KEY may be secret"]
 
 
 def test_services_wait_for_one_another_by_their_names_here(tmp_path: Path) -> None:
     rest = "  job_1: {build: api, command: python -V}\n  db: {image: postgres}\n"
-    found = composed(
-        tmp_path, "depends_on: {job_1: {condition: service_completed_successfully}}", rest
-    )
-    assert found["depends_on"] == {"job-1": {"condition": "service_completed_successfully"}}
-    assert composed(tmp_path, "depends_on: [job_1]", rest)["depends_on"] == ["job-1"]
+    done = {"condition": "service_completed_successfully"}
+    found = api(tmp_path, f"depends_on: {{job_1: {json.dumps(done)}}}", rest)
+    assert found["depends_on"] == {"job-1": done}
+    assert api(tmp_path, "depends_on: [job_1]", rest)["depends_on"] == ["job-1"]
 
 
 def test_extends_includes_anchors_and_files_on_top_are_followed(tmp_path: Path) -> None:
@@ -146,11 +140,10 @@ def test_without_one_in_the_root_those_in_folders_are_all_read(tmp_path: Path) -
         "services:\n  web: {build: ., volumes: ['data:/data'], depends_on: [job, db]}\n"
         "  job: {build: ., command: python -V}\n  db: {image: postgres}\n"
     )
-    files = {
-        f"{folder}/{name}": text
-        for folder in ("a", "b")
-        for name, text in {**FILES, "Dockerfile": PLAIN, "compose.yaml": service}.items()
-    }
+    files: dict[str, str] = {}
+    for folder in "ab":
+        files |= {f"{folder}/Dockerfile": PLAIN, f"{folder}/compose.yaml": service}
+        files |= {f"{folder}/{name}": text for name, text in FILES.items()}
     found = drafts(tmp_path, files)
     assert list(found) == ["a-web", "a-job", "b-web", "b-job"]
     for folder in "ab":
@@ -186,15 +179,9 @@ def test_a_dockerfile_in_its_own_folder_has_the_context_it_copies(tmp_path: Path
 
 
 def test_templates_hidden_files_and_other_ways_to_build_are_no_services(tmp_path: Path) -> None:
-    files = {
-        **FILES,
-        "Dockerfile": PLAIN,
-        "Dockerfile.jinja2": "FROM {{ x }}\n",
-        "Dockerfile.dev": PLAIN,
-        ".devcontainer/Dockerfile": PLAIN,
-        "docs/Dockerfile": "how to write one\n",
-    }
-    decided = started(tmp_path / "shop", files)
+    others = {"Dockerfile.jinja2": "FROM {{ x }}\n", "docs/Dockerfile": "how to write one\n"}
+    names = ("Dockerfile", "Dockerfile.dev", ".devcontainer/Dockerfile")
+    decided = started(tmp_path / "shop", {**FILES, **others, **dict.fromkeys(names, PLAIN)})
     assert [each.name for each in decided.drafts] == ["shop"]
     assert [each.what for each in decided.notes] == ["Dockerfiles beside others: Dockerfile.dev"]
 
@@ -254,9 +241,7 @@ def test_a_build_with_further_contexts_keeps_its_dockerfile(tmp_path: Path) -> N
 
 def test_plain_torch_of_a_service_with_a_gpu_has_cuda(tmp_path: Path) -> None:
     gpu = "deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1}]}}}"
-    text = f"services:\n  api:\n    build: api\n    {gpu}\n"
-    files = {**TREE, "api/requirements.txt": "torch\n", "compose.yaml": text}
-    decided = started(tmp_path, files)
+    decided = composed(tmp_path, gpu, **{"api/requirements.txt": "torch\n"})
     assert "    torch: cuda\n" in decided.text
     assert "CUDA" not in " ".join(each.what for each in decided.notes)
 

@@ -1,18 +1,16 @@
 """What a RUN does, read by tree-sitter-bash: what is dropped, what is taken, what keeps the Dockerfile."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.unit.adopt.repositories import FILES, PLAIN, draft, drafts, entry, why
+from tests.ran import ran
+from tests.unit.adopt.repositories import CMD, FILES, HEAD, PLAIN, draft, drafts, entry, why
 
 from slimbake.adopt.shell import OnlyAShellError, steps
 
-HEAD = "FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN pip install -r requirements.txt\n"
-CMD = 'CMD ["python", "main.py"]\n'
 INDEX = "its packages come from an index that it names"
 
 
@@ -148,39 +146,12 @@ def test_plain_commands_have_the_words_that_a_shell_gives_them(text: str) -> Non
     named = [name for each in found for name in each[:1]]
     if not all(name.isalpha() for name in named) or set(named) & {"c d", "e  f"}:
         return
-    functions = "".join(
-        f"{name}() {{ printf '%s\\0' {name} \"$@\"; printf '\\n\\0'; }}\n" for name in {*named}
-    )
-    done = subprocess.run(
-        ["/bin/sh", "-c", functions + text],
-        capture_output=True,
-        text=True,
-        env={"A": "x y"},
-        check=False,
-    )
+    body = "{ printf '%s\\0' {name} \"$@\"; printf '\\n\\0'; }"
+    functions = "".join(f"{name}() {body.replace('{name}', name)}\n" for name in {*named})
+    done = ran(["/bin/sh", "-c", functions + text], env={"A": "x y"})
     given = [line.strip("\0").split("\0") for line in done.stdout.split("\n\0") if line]
     expected = ["\0".join(each).strip("\0").split("\0") for each in found]
     assert done.returncode or given == expected
-
-
-HARMLESS = [
-    "touch /var/log/shop.log",
-    "python -m compileall -q /app",
-    "apt-get install -y git git-lfs && git lfs install",
-    "chmod 700 a | true; find . -name '*.pyc' -delete || echo none",
-    "id shop || groupadd shop",
-    "echo $(pwd) `ls`",
-    ". /opt/venv/bin/activate && uv cache clean",
-    "[ -f /app/nothing ] && rm /app/nothing",
-    "curl -LsSf https://astral.sh/uv/install.sh -o /i.sh && sh /i.sh && rm /i.sh",
-    "wget -qO- https://astral.sh/uv/0.5.1/install.sh | UV_INSTALL_DIR=/bin sh",
-    "curl -sSL https://install.python-poetry.org | POETRY_HOME=/opt/poetry python3 - --yes",
-]
-
-
-@pytest.mark.parametrize("step", HARMLESS)
-def test_what_leaves_nothing_that_the_image_needs_is_dropped(tmp_path: Path, step: str) -> None:
-    assert entry(tmp_path, f"{HEAD}RUN {step}\n{CMD}")["requirements"] == "requirements.txt"
 
 
 @pytest.mark.parametrize(
@@ -201,54 +172,6 @@ def test_what_is_not_known_to_leave_nothing_is_not_dropped(tmp_path: Path, step:
 
 
 @pytest.mark.parametrize(
-    ("step", "reason"),
-    [
-        ("[ -n $X ] && pip install x", "RUN needs a shell: `&&` before `pip`"),
-        ("[ a = b ] && pip install x", "RUN needs a shell: `&&` before `pip`"),
-        ("echo $(pip install x)", "RUN needs a shell: `$(`: a command makes part"),
-        ("X=$(cat x); pip install $X", "RUN needs a shell: `$(`: a command makes part"),
-        ('if [ "$TARGETARCH" = arm64 ]; then pip install x; fi', "RUN needs a shell: `if "),
-        ("cat requirements.txt | xargs pip install", "RUN needs a shell: `|` before `xargs`"),
-    ],
-)
-def test_packages_that_are_not_known_keep_the_dockerfile(
-    tmp_path: Path, step: str, reason: str
-) -> None:
-    assert why(tmp_path, f"{HEAD}RUN {step}\n{CMD}").startswith(f"Dockerfile:5: {reason}")
-
-
-@pytest.mark.parametrize(
-    ("steps", "found"),
-    [
-        ("RUN curl -LsSf https://astral.sh/uv/install.sh | sh && uv pip install more", ["more"]),
-        ("ADD https://astral.sh/uv/0.5/install.sh /i.sh\nRUN sh /i.sh && rm /i.sh", []),
-        ("ADD https://astral.sh/uv/install.sh /\nRUN chmod +x /install.sh && /install.sh", []),
-        ("RUN <<E\nset -e\n# more\npip install more  # of it\nE", ["more"]),
-        ('ARG MORE="more most"\nRUN pip install $MORE', ["more", "most"]),
-    ],
-)
-def test_what_a_run_installs_is_read_to_its_end(
-    tmp_path: Path, steps: str, found: list[str]
-) -> None:
-    listed = entry(tmp_path, f"{HEAD}{steps}\n{CMD}")["requirements"]
-    assert listed == (["requirements.txt", *found] if found else "requirements.txt")
-
-
-@pytest.mark.parametrize(
-    "install",
-    [
-        "-o Acquire::Retries=3 install -y curl git",
-        "install -y -t bookworm-backports curl git",
-        "install --target-release=x -y `# why` curl \\\n    # a comment\n git",
-        "update && tools='curl git'; apt-get install -y $tools",
-    ],
-)
-def test_apt_installs_what_is_no_option(tmp_path: Path, install: str) -> None:
-    found = entry(tmp_path, f"{HEAD}RUN apt-get {install}\n{CMD}")
-    assert found["system"] == ["curl", "git"]
-
-
-@pytest.mark.parametrize(
     ("lines", "noted"),
     [
         ("ENV PIP_INDEX_URL=https://pypi.example.com/simple", True),
@@ -265,22 +188,15 @@ def test_an_index_of_variables_is_noted_once(tmp_path: Path, lines: str, noted: 
     assert [each.what for each in draft(tmp_path, text).notes] == [INDEX] * noted
 
 
-@pytest.mark.parametrize(
-    "copy",
-    ["/tmp", "/usr/src", "/app", "/code"],  # noqa: S108
-)
-def test_a_file_is_copied_into_a_folder_that_the_image_has(tmp_path: Path, copy: str) -> None:
+@pytest.mark.parametrize("folder", ["/tmp", "/usr/src", "/app", "/code"])  # noqa: S108
+def test_a_file_is_copied_into_a_folder_that_the_image_has(tmp_path: Path, folder: str) -> None:
     text = (
-        f"FROM python:3.12-slim\nCOPY lib /code/lib\nWORKDIR /app\nCOPY requirements.txt {copy}\n"
-        f"RUN pip install -r {copy}/requirements.txt && rm -rf lib\nWORKDIR /code\n"
+        f"FROM python:3.12-slim\nCOPY lib /code/lib\nWORKDIR /app\nCOPY requirements.txt {folder}\n"
+        f"RUN pip install -r {folder}/requirements.txt && rm -rf lib\nWORKDIR /code\n"
         f'CMD ["python", "lib/x.py"]\n'
     )
-    files = {**FILES, "lib/x.py": ""}
-    assert entry(tmp_path, text, files)["requirements"] in (
-        "requirements.txt",
-        ["requirements.txt"],
-        "../requirements.txt",
-    )
+    listed = entry(tmp_path, text, {**FILES, "lib/x.py": ""})["requirements"]
+    assert listed in ("requirements.txt", ["requirements.txt"], "../requirements.txt")
 
 
 def test_a_target_of_compose_has_its_default(tmp_path: Path) -> None:

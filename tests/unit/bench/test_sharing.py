@@ -14,11 +14,8 @@ FLEET = {"api": (NUMPY, SIX), "nlg": (NUMPY, SIX, TORCH), "web": (IDNA, NUMPY)}
 def test_heavy_wheels_are_layers_and_equal_rests_are_one() -> None:
     layers, layers_of = composed(FLEET, 10)
     assert layers == {"numpy": (NUMPY,), "six": (SIX,), "torch": (TORCH,), "idna": (IDNA,)}
-    assert layers_of == {
-        "api": ["numpy", "six"],
-        "nlg": ["torch", "numpy", "six"],
-        "web": ["numpy", "idna"],
-    }
+    shown = {"api": ["numpy", "six"], "nlg": ["torch", "numpy", "six"], "web": ["numpy", "idna"]}
+    assert layers_of == shown
 
 
 def test_a_layer_counts_once_for_each_stack_on_a_host_and_once_on_a_registry() -> None:
@@ -26,9 +23,8 @@ def test_a_layer_counts_once_for_each_stack_on_a_host_and_once_on_a_registry() -
     sizes = {name: wheels[0].host for name, wheels in layers.items()}
     found = shared(10, "by size", layers, by_size(layers_of, sizes))
     assert found.registry == 160 + 16 + 1 + 2
-    assert found.host == (600 + 60 + 5) + (
-        60 + 5 + 7
-    )  # nlg's numpy is on torch, the others' at the bottom
+    # nlg's numpy is on torch, the others' at the bottom.
+    assert found.host == (600 + 60 + 5) + (60 + 5 + 7)
     assert found.layers == 3
 
 

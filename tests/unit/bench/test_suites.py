@@ -53,12 +53,8 @@ def outcomes(folder: Path, *words: str, every: int = 1) -> dict[str, str]:
     (site / "test_it.py").write_text(TESTS)
     (site / "test_wrong.py").write_text("import nothing_of_the_kind\n")
     file = folder / "outcomes.json"
-    around = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
-        "PYTHONPATH": str(PLUGINS),
-        "OUTCOMES": str(file),
-        "EVERY": str(every),
-    }
+    around = {name: said for name, said in os.environ.items() if not name.startswith("PYTEST")}
+    around |= {"PYTHONPATH": str(PLUGINS), "OUTCOMES": str(file), "EVERY": str(every)}
     pytest_words = ("-m", "pytest", "-p", "outcomes", "-p", "no:cacheprovider", "--rootdir=/")
     more = ("--continue-on-collection-errors", f"--confcutdir={folder}", "-c", "/dev/null", *words)
     done = ran([sys.executable, *pytest_words, *more, str(site)], cwd=folder, env=around)
@@ -115,14 +111,8 @@ def test_what_is_equal_when_it_runs_again_is_no_difference(monkeypatch: pytest.M
 
 
 def shown(tests: int, differences: Mapping[str, Sequence[str]]) -> str:
-    of = {
-        "version": "1",
-        "every": 2,
-        "tests": tests,
-        "outcomes": {"passed": tests},
-        "differed_once": 1,
-        "differences": differences,
-    }
+    of = {"version": "1", "every": 2, "tests": tests, "outcomes": {"passed": tests}}
+    of |= {"differed_once": 1, "differences": differences}
     return page.figures(Inputs(writeup={}, services=(), suites={"packages": {"numpy": of}}))
 
 

@@ -37,29 +37,28 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+LETTERS = "use at most 128 letters, digits, '_', '.' and '-', neither '.' nor '-' first"
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (("--missing",), "--missing requires --push", "--push --missing"),
+        ("--missing", "--missing requires --push", "--push --missing"),
         (
-            ("--push", "--missing", "--set", "api.args.A=1"),
+            "--push --missing --set api.args.A=1",
             "what --set changes is in no fingerprint, so --missing cannot know it",
             "leave out one of them",
         ),
-        *(
-            (
-                ("--tag", tag),
-                f"'{tag}' cannot be the tag of an image",
-                "use at most 128 letters, digits, '_', '.' and '-', neither '.' nor '-' first",
-            )
-            for tag in ("v1+x", "v1/x", "-v1", "")
-        ),
+        ("--tag v1+x", "'v1+x' cannot be the tag of an image", LETTERS),
+        ("--tag v1/x", "'v1/x' cannot be the tag of an image", LETTERS),
+        ("--tag=-v1", "'-v1' cannot be the tag of an image", LETTERS),
+        ("--tag=", "'' cannot be the tag of an image", LETTERS),
     ],
 )
 def test_what_does_not_go_together_and_what_is_no_tag_is_reported(
-    root: Path, words: tuple[str, ...], message: str, hint: str
+    root: Path, words: str, message: str, hint: str
 ) -> None:
-    error = bake(root, *words).exception
+    error = bake(root, *words.split()).exception
     assert isinstance(error, UsageError)
     assert (error.message, error.hint, error.exit_code) == (message, hint, MANIFEST)
 
@@ -184,10 +183,8 @@ def test_what_failed_is_recorded_and_raised(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)
     done = run_job(root)
     assert isinstance(done.exception, CheckError)
-    assert (done.exception.message, done.exception.hint) == (
-        "no",
-        "tagged all the same: api\nnot tagged: jobs",
-    )
+    assert done.exception.message == "no"
+    assert done.exception.hint == "tagged all the same: api\nnot tagged: jobs"
     assert json.loads((root / ".slimbake/records/lane-1.json").read_text())["failed"] == ["jobs"]
     assert done.stdout == ""
     as_json = bake(root, "--json")
@@ -208,10 +205,7 @@ def test_names_and_digests_are_written_as_buildx_does(
 ) -> None:
     file = root / "out/metadata.json"
     assert bake(root, "--push", "--metadata-file", str(file)).exception is None
-    pushed = {
-        "containerimage.digest": f"sha256:{'a' * 64}",
-        "image.name": f"{REGISTRY}/api:1",
-    }
+    pushed = {"containerimage.digest": f"sha256:{'a' * 64}", "image.name": f"{REGISTRY}/api:1"}
     assert json.loads(file.read_text()) == {"api": pushed}
     failed = replace(RELEASED, failures={"jobs": CheckError("no")})
     monkeypatch.setattr("slimbake.cli.bake.release", lambda *_: failed)

@@ -115,12 +115,8 @@ def test_empty_smoke_fails_unless_trivial(
     assert check("--images").stdout.startswith("smoke: passed: api\n")
 
 
-def test_a_smoke_that_never_ran_here_runs(
-    built: list[tuple[str, ...]],
-    verdict: SimpleNamespace,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("built", "verdict")
+def test_a_smoke_that_never_ran_here_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again: list[tuple[str, ...]] = []
     monkeypatch.setattr("slimbake.cli.check.bake", lambda _, __, how: again.append(how.sets))
     check("--images")

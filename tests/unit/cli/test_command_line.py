@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import click
 import pytest
 from click.testing import CliRunner
+from tests.unit.cli.toys import toy
 
 from slimbake import docker
 from slimbake.cli import common, slimbake
@@ -18,11 +19,7 @@ from slimbake.errors import SetupError, StaleFiles, UsageError
 
 
 def test_check_counts_in_words_and_names_what_is_stale(tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    file = tmp_path / "services.yaml"
-    file.write_text('project: x\npython: "3.11"\nservices: {one: {context: one, command: [a]}}\n')
-
-    done = CliRunner().invoke(slimbake, ["check", "--manifest", str(file)])
+    done = CliRunner().invoke(slimbake, ["check", "--manifest", str(toy(tmp_path))])
     assert done.stdout == "services.yaml: 1 service, 0 bases, 3 targets\n"
     assert isinstance(done.exception, StaleFiles)
 
@@ -75,11 +72,14 @@ def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
     said: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nothing: dict[str, Any] = {
-        **dict.fromkeys(("digests", "entrypoint", "command", "layers"), ()),
+    empty: dict[str, Any] = {
+        "digests": (),
         "labels": {},
+        "entrypoint": (),
+        "command": (),
+        "layers": (),
     }
-    held = {f"{name}:1": EngineImage(id=f"sha256:{name}", **nothing) for name in built}
+    held = {f"{name}:1": EngineImage(id=f"sha256:{name}", **empty) for name in built}
     lines: list[str] = []
     monkeypatch.setattr(images, "find_image", held.get)
     monkeypatch.setattr(docker, "find_image", held.get)
@@ -94,9 +94,7 @@ def test_where_nobody_named_services_those_that_were_not_baked_are_left_out(
 
 
 def test_up_names_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "services.yaml").write_text(
-        "project: toy\npython: '3.11'\nservices: {api: {requirements: [rich], command: [rich]}}\n"
-    )
+    toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compose, "up", Mock(return_value=(("api",), ("db",))))
     assert CliRunner().invoke(slimbake, ["up"]).stdout == (

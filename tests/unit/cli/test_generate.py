@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.unit.cli.toys import toy
 
 from slimbake.cli import slimbake
 
@@ -11,10 +12,7 @@ from slimbake.cli import slimbake
 def test_what_was_removed_is_named_and_of_many_files_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "api").mkdir()
-    (tmp_path / "services.yaml").write_text(
-        'project: toy\npython: "3.11"\nservices: {api: {context: api, command: [a]}}\n'
-    )
+    toy(tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def generate(*removed: str) -> list[str]:

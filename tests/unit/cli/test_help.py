@@ -135,31 +135,26 @@ def test_bash_completes_names_and_options(words: str, offered: list[str], tmp_pa
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
-    done = ran(
-        ["bash", "--norc", "-c", COMPLETES.format(words=words)],
-        cwd=tmp_path,
-        env={"PATH": path, "HOME": str(tmp_path)},
-        check=True,
-    )
+    program = ["bash", "--norc", "-c", COMPLETES.format(words=words)]
+    done = ran(program, cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path)}, check=True)
     assert done.stdout.split() == offered, done.stderr
 
 
+def completed(root: Path, shell: str, **asks: str) -> subprocess.CompletedProcess[str]:
+    """How the program answers the completion of a shell in a folder."""
+    variables = {**os.environ, **asks, "_SLIMBAKE_COMPLETE": f"{shell}_complete"}
+    return ran([PROGRAM], cwd=root, env=variables)
+
+
 @pytest.mark.parametrize(
-    ("shell", "asks", "offered"),
-    [
-        ("zsh", {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "2"}, "plain\nmodel-gpu\n_"),
-        ("fish", {"COMP_WORDS": "slimbake bake model-", "COMP_CWORD": "model-"}, "plain,model-gpu"),
-    ],
+    ("shell", "word", "offered"),
+    [("zsh", "2", "plain\nmodel-gpu\n_"), ("fish", "model-", "plain,model-gpu")],
 )
-def test_others_complete(shell: str, asks: dict[str, str], offered: str, tmp_path: Path) -> None:
+def test_others_complete(shell: str, word: str, offered: str, tmp_path: Path) -> None:
     assert f"_SLIMBAKE_COMPLETE={shell}_complete" in said("completion", shell)
     (tmp_path / "api").mkdir()
     (tmp_path / "services.yaml").write_text(MANIFEST)
-    done = ran(
-        [PROGRAM],
-        cwd=tmp_path,
-        env={**os.environ, **asks, "_SLIMBAKE_COMPLETE": f"{shell}_complete"},
-    )
+    done = completed(tmp_path, shell, COMP_WORDS="slimbake bake model-", COMP_CWORD=word)
     assert done.stdout.strip() == offered, done.stderr
 
 
@@ -173,25 +168,18 @@ def test_a_zsh_without_a_configuration_takes_its_script(tmp_path: Path) -> None:
 
 def test_a_broken_manifest_completes_nothing(tmp_path: Path) -> None:
     (tmp_path / "services.yaml").write_text("services: [")
-    words = {"COMP_WORDS": "slimbake bake a", "COMP_CWORD": "2"}
-    done = subprocess.run(
-        [PROGRAM],
-        cwd=tmp_path,
-        env={**os.environ, **words, "_SLIMBAKE_COMPLETE": "bash_complete"},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"", b"")
+    done = completed(tmp_path, "bash", COMP_WORDS="slimbake bake a", COMP_CWORD="2")
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
 def on_a_terminal(*words: str, **env: str) -> bytes:
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
+    variables = dict(os.environ)
+    variables.pop("NO_COLOR", None)
+    variables |= env
     try:
-        bare = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-        subprocess.run(
-            [PROGRAM, *words], stdout=theirs, stderr=theirs, env={**bare, **env}, check=False
-        )
+        subprocess.run([PROGRAM, *words], stdout=theirs, stderr=theirs, env=variables, check=False)
         return os.read(ours, 100_000)
     finally:
         os.close(ours)
@@ -204,12 +192,12 @@ def test_a_terminal_has_colour_unless_no_color_is_set() -> None:
 
 
 def test_what_is_no_terminal_has_no_colour() -> None:
-    done = subprocess.run([PROGRAM, "nothing"], capture_output=True, check=False)
-    assert b"\x1b" not in done.stderr
+    done = ran([PROGRAM, "nothing"])
+    assert "\x1b" not in done.stderr
     assert done.returncode == 2
 
 
 def test_without_a_command_there_is_help_and_no_error() -> None:
-    done = subprocess.run([PROGRAM], capture_output=True, text=True, check=False)
+    done = ran([PROGRAM])
     assert done.stdout.startswith("Usage: slimbake")
     assert (done.stderr, done.returncode) == ("", 2)

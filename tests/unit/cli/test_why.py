@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.unit.cli.toys import toy
 
 from slimbake.cli import slimbake
 from slimbake.errors import NothingSelected
@@ -20,10 +21,7 @@ FOUND = (
 @pytest.fixture(autouse=True)
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that was baked, in the working directory."""
-    (tmp_path / "api").mkdir()
-    (tmp_path / "services.yaml").write_text(
-        'project: toy\npython: "3.11"\nservices: {api: {context: api, command: [a]}}\n'
-    )
+    toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module("slimbake.cli.why")
     monkeypatch.setattr(module, "held_images", lambda names, **_: dict.fromkeys(names, "id"))

@@ -18,15 +18,8 @@ services:
     image: redis:${TAG}
   db: {image: postgres}
 """
-OWN = OwnServices(
-    {
-        "services": {
-            "redis": {"image": "redis:7"},
-            "db": {"image": "postgres"},
-            "mail": {"image": "mail:1"},
-        }
-    }
-)
+IMAGES = {"redis": "redis:7", "db": "postgres", "mail": "mail:1"}
+OWN = OwnServices({"services": {name: {"image": image} for name, image in IMAGES.items()}})
 REDIS = BesideImage("redis:7", "compose.yaml:4", "redis", ("api", "job"))
 DB = BesideImage("postgres", "compose.yaml:5", "db", ("api",))
 INCLUDED = BesideImage("mail:1", "compose.yaml", "mail", ("api",))
