@@ -26,6 +26,12 @@ import os, pathlib
 pathlib.Path("dist").mkdir()
 pathlib.Path("dist/words.txt").write_text(os.environ["WORDS"])
 """
+# What a step wrote into its home, a container finds there, and may write beside it.
+HOME = """\
+import pathlib
+cache = pathlib.Path.home() / ".cache"
+(cache / "lock").write_text((cache / "model").read_text())
+"""
 MANIFEST = text_of("build-steps.yaml")
 
 
@@ -55,7 +61,10 @@ def test_outputs_of_steps_are_in_the_image_and_nothing_else(toy: Toy) -> None:
 
 def test_a_step_without_outputs_changes_the_image_itself(toy: Toy) -> None:
     image = python_image("3.13")
-    step = "echo $WORD > /etc/word; python -c 'import iniconfig' && head -c 9 /dev/urandom > random"
+    step = (
+        "echo $WORD > /etc/word; python -c 'import iniconfig' && head -c 9 /dev/urandom > random"
+        " && mkdir ~/.cache && echo fetched > ~/.cache/model"
+    )
     toy.write(
         "services:\n"
         f'  one: {{from: "{image}", context: one, requirements: [iniconfig], command: [python, -m, app],\n'
@@ -63,7 +72,7 @@ def test_a_step_without_outputs_changes_the_image_itself(toy: Toy) -> None:
         "  two: {requirements: [iniconfig], command: [python, -c, pass], build: [{run: [python, -c,\n"
         "    \"open('/usr/bin/made', 'w')\"]}]}\n"
         "  bad: {requirements: [], command: [python, -c, pass], build: [{run: [nothing-there]}]}\n",
-        {"one/app.py": f"print(open('/etc/word').read())  # {toy.project}\n"},
+        {"one/app.py": f"{HOME}print(open('/etc/word').read())  # {toy.project}\n"},
         python="3.13",
     )
     failed = toy.slimbake("bake")

@@ -116,6 +116,7 @@ NAMING = {
         FORMS / "requirements/services/poetry/pyproject.toml",
         FORMS / "requirements/services/poetry-locked/poetry.lock",
         FORMS / "requirements/services/pylock/pylock.toml",
+        FORMS / "requirements/services/pipenv/Pipfile.lock",
         FORMS / "workspace/uv.lock",
     )
 }
@@ -124,7 +125,7 @@ NAMING["setup.py"] = b'from setuptools import setup\nsetup(name="a", install_req
 
 @pytest.mark.parametrize("name", NAMING)
 def test_requirements(name: str, folder: Path) -> None:
-    beside = ("pyproject.toml",) if name.endswith(".lock") else ()
+    beside = ("pyproject.toml",) if name in ("poetry.lock", "uv.lock") else ()
     asked = "api" if name == "setup.py" else f"api/{name}"
     (folder / "services.yaml").write_text(
         'project: a\npython: "3.11"\nservices:\n  api:\n    context: api\n    command: [python, -m, api]\n'

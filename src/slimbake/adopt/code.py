@@ -101,6 +101,8 @@ def code_of(
         moves.setdefault(folder[1], _inside(APP, folder[0], context))
         if folder[1] == "/":
             root = _inside(APP, folder[0], context)
+            for file in _files_in(folder[0], repository):
+                moves.setdefault(f"/{posixpath.basename(file)}", _inside(APP, file, context))
     moves.pop("/", None)
     # Links are for programs. Commands get the new paths.
     without_links = {old: new for old, new in moves.items() if old not in copies.linked}
@@ -113,6 +115,13 @@ def code_of(
         links[place] = changed[place]
     include = _include(sources, context)
     return Code(context, include, _longest_first(moves), root, files, tuple(links.items()))
+
+
+def _files_in(folder: str, repository: Repository) -> Iterator[str]:
+    """The files that lie in a folder itself."""
+    for file in repository.below(folder):
+        if (posixpath.dirname(file) or ".") == folder:
+            yield file
 
 
 def _longest_first(moves: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

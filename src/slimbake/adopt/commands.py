@@ -58,10 +58,6 @@ _LOCKS = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|(?:uv|poetry|pdm|Pipfile|pylock[\w.]*)\.(?:lock|toml)"
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
-_EXPORTS = {  # what is not read, and the command that writes what is
-    "pipenv": "pipenv requirements > requirements.txt",
-    "pdm": "pdm export --prod -o requirements.txt",
-}
 _INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
 _APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
 _APT_SOURCE = re.compile(r"/etc/apt/|\badd-apt-repository\b|\bapt-key\b|keyring")
@@ -180,8 +176,8 @@ class Commands:
             for name, value in self._values.items():
                 if _INDEX.fullmatch(name):
                     self._index(value)
-        if program in _EXPORTS and rest[:1] in (["install"], ["sync"]):
-            raise self._keep(f"{program} installs", _EXPORTS[program])
+        if program == "pdm" and rest[:1] in (["install"], ["sync"]):
+            raise self._keep("pdm installs", "pdm export --prod -o requirements.txt")
         read = _PROGRAMS.get(program)
         if read and read(self, rest or [""]):
             return
@@ -244,7 +240,7 @@ class Commands:
 
     def _folder(self, path: str) -> str:
         """The folder of the repository whose project lies at a path of the image; "" for none."""
-        for name in ("pyproject.toml", "setup.py", "setup.cfg", "Pipfile"):
+        for name in ("pyproject.toml", "setup.py", "setup.cfg"):
             if file := self._source(posixpath.join(path, name)):
                 return posixpath.dirname(file) or "."
         return ""
@@ -433,6 +429,23 @@ class Commands:
         asked = asked_of_poetry(self._table(folder), options, exports=exports)
         return self._install(folder, asked, options, exports=exports)
 
+    def _pipenv(self, arguments: list[str]) -> bool:
+        command, *words = arguments
+        if command not in ("install", "sync"):
+            return command in ("lock", "verify")
+        options = options_of(words)
+        if {"-d", "--dev"} & options.keys():
+            raise self._keep("pipenv installs packages for tests", "install without --dev")
+        if words and not words[0].startswith("-"):
+            raise self._keep(f"RUN {self._text}", "add the package to the Pipfile")
+        file = self._source(absolute(self._workdir, "Pipfile.lock"))
+        if not file:
+            raise self._keep("the repository has no Pipfile.lock to install from", "pipenv lock")
+        self._needs.environments.add(absolute(self._workdir, ".venv"))
+        self._needs.requirements[file] = None
+        self._read(file)
+        return True
+
     def _install(self, folder: str, asked: Asked, options: Options, *, exports: bool) -> bool:
         """Take what is asked of a project, or note the file that it is exported to."""
         if not folder:
@@ -544,6 +557,7 @@ _PROGRAMS: Mapping[str, Callable[[Commands, list[str]], bool]] = {
     "pip": Commands._pip,
     "uv": Commands._uv,
     "poetry": Commands._poetry,
+    "pipenv": Commands._pipenv,
     "venv": Commands._venv,
     "virtualenv": Commands._venv,
     ".": Commands._activate,

@@ -7,10 +7,10 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from slimbake.adopt.commands import Commands, Needs, UnknownError, UnreadRun
+from slimbake.adopt.commands import INSTALLERS, Commands, Needs, UnknownError, UnreadRun, program_of
 from slimbake.adopt.dockerfile import OF_PLATFORM, absolute
 from slimbake.adopt.files import INSTALLS, UV, Origins, below, is_python, python_of
 from slimbake.adopt.model import Copy, KeepError, Note, Repository, Run, Stage
@@ -23,6 +23,8 @@ _RUNS_GIT = re.compile(r"""["']git["' ]|^[ \t]*(?:import |from |exec )?git\b""",
 _OF_PACKAGES = re.compile(
     r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w/-])"
 )
+_INSTALLS = INSTALLERS | {"venv", ".", "source"}
+_AND = r"(?:\s|\\\n)*(?:&&|;)(?:\s|\\\n)*"  # between two commands, also over lines
 # What may hold packages of Python: a path, or what a stage that is none of Python runs.
 _PACKAGES = re.compile(
     r"\A/(?:usr(?:/local)?)?\Z|-packages\b|/\.?venv\b|/\.local\b|\b(?:pip3?|uv|poetry|conda|mamba)\s"
@@ -66,6 +68,15 @@ def _only_pip_runs_git(needs: Needs, repository: Repository) -> bool:
         if file.endswith((".py", ".sh")) and _RUNS_GIT.search(repository.text(file) or ""):
             return False
     return True
+
+
+def _without(text: str, command: str) -> str:
+    """A list of commands without one of them."""
+    before, _, after = text.partition(command)
+    rest = re.sub(rf"\A{_AND}", "", after)
+    if rest == after:  # it is the last one
+        before = re.sub(rf"{_AND}\Z", "", before)
+    return before + rest
 
 
 class _Reader:
@@ -219,9 +230,12 @@ class _Reader:
         except OnlyAShellError as error:
             unknown[run.text] = commands.needs_shell(error)
             commands.unread_line = run.place.line
+        installs: list[Step] = []
         for step in found:
             try:
                 commands.take(step)
+                if program_of(step.words)[0] in _INSTALLS:
+                    installs.append(step)
             except UnknownError as error:
                 unknown[" ".join(step.words)] = error
                 if step.words[0] not in (".", "source"):
@@ -233,7 +247,7 @@ class _Reader:
             advice = "give uv the login on each machine that builds"
             others.append(KeepError(run.place, what, advice))
         reasons = list(unknown.values())[:1]
-        text = self._as_it_is(run)
+        text = self._as_it_is(run, installs)
         if not reasons or others or not text:
             self._needs.blockers += [*reasons, *others]
             return
@@ -243,14 +257,18 @@ class _Reader:
                 del self._needs.folders[folder]
         self._commands.unread.append(UnreadRun(run, text, reasons[0]))
 
-    def _as_it_is(self, run: Run) -> str:
-        """The text of a RUN for a shell; "" where it cannot run in an image of slimbake's, since it
-        installs packages, say.
+    def _as_it_is(self, run: Run, installs: Sequence[Step]) -> str:
+        """The text of a RUN for a shell, without the commands that slimbake runs itself; "" where it
+        cannot run in an image of slimbake's, since it installs packages otherwise, say.
         """
         copies = [*self._stage.copies, *(copy for _, copy in self._stage.takes)]
         if any(copy.mount and copy.place == run.place for copy in copies):
             return ""
         text = shlex.join(run.exact) if run.exact else without_comments(run.text)
+        if self._last and _OF_PACKAGES.search(text):
+            for step in installs:
+                if step.text:
+                    text = _without(text, step.text)
         if _OF_PACKAGES.search(text):
             return ""
         for name, value in run.values.items():

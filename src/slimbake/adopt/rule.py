@@ -43,7 +43,7 @@ from slimbake.adopt.own import OF_BUILDS, Own
 from slimbake.config.naming import CPU, CUDA
 from slimbake.config.secrecy import hidden, looks_secret
 
-_WRITE_ELSEWHERE = "a container begins with an empty /tmp and home: let it write elsewhere"
+_WRITE_ELSEWHERE = "a container begins with an empty /tmp: let it write elsewhere"
 
 
 def draft(candidate: Candidate, repository: Repository) -> Draft:

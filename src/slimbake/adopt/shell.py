@@ -9,7 +9,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class Step:
     workdir: str
     values: Mapping[str, str]  # of variables that it sees
     unsure: str = ""  # why it may not run, or not by itself
+    text: str = ""  # of it, in the RUN's; "" where that has it in quotes
 
 
 def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
@@ -191,9 +192,11 @@ class _Reader:
         if words[:1] == ["cd"] and len(words) == 2 and not unsure:
             self._workdir = posixpath.normpath(posixpath.join(self._workdir, words[1]))
         elif len(words) == 3 and _SHELL.fullmatch(" ".join(words[:2])) and not unsure:
-            self.steps += steps(words[2], self._workdir, self._values, self._has)
+            for step in steps(words[2], self._workdir, self._values, self._has):
+                self.steps.append(replace(step, text=""))
         elif words:
-            self.steps.append(Step(words, self._workdir, values, unsure))
+            text = self._text[node.start_byte : node.end_byte]
+            self.steps.append(Step(words, self._workdir, values, unsure, text))
 
     def _branch(self, node: Node, unsure: str) -> None:
         """Take what runs of `if` or `elif`. Its condition has to be one comparison of known texts."""

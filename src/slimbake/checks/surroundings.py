@@ -13,11 +13,7 @@ from slimbake.plan.model import Running
 
 _ENGINE = 120.0  # seconds
 
-HARDENED = (
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-)
+HARDENED = ("--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def emulated(platform: str) -> int:
@@ -44,7 +40,8 @@ def surroundings(service: Running, volumes: Mapping[str, str] = {}) -> tuple[str
     `volumes`: the engine's volume for each of the manifest's; one that is not there is new, and
     goes with its container. Either is made from what the image has at its path.
     """
-    options = [*HARDENED]
+    options = [] if service.keeps_home else ["--read-only"]
+    options += HARDENED
     options += [f"--cap-add={capability}" for capability in service.cap_add]
     if service.user:
         options.append(f"--user={service.user}")

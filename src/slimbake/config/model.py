@@ -333,6 +333,8 @@ class Container:
     cap_add: tuple[str, ...] = ()  # capabilities, of which containers have none by default
     user: str = ""  # "1000:1000"
     home: str = ""  # of that user, as the fleet has it; "" = of an entry, or not known
+    # whether steps of `build` run in its image: its home has what they wrote there
+    keeps_home: bool = False
     workdir: str = ""
     stop_signal: str = ""
     up: bool = True  # whether `slimbake up` starts it

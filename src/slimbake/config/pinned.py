@@ -12,14 +12,14 @@ from slimbake.host.typed import WRONG
 
 UV_LOCK = "uv.lock"
 POETRY_LOCK = "poetry.lock"
+PIPFILE_LOCK = "Pipfile.lock"
 PYLOCK = "pylock.toml"
 
 Entry = Mapping[str, Any]
 
 # What slimbake does not read, and the command that writes what it does.
 EXPORTS: Mapping[str, str] = {
-    "Pipfile": "pipenv requirements > requirements.txt",
-    "Pipfile.lock": "pipenv requirements > requirements.txt",
+    "Pipfile": "pipenv lock, and name Pipfile.lock",
     "pdm.lock": "pdm export --prod -o requirements.txt",
     "environment.yml": "pip list --format freeze > requirements.txt",
     "environment.yaml": "pip list --format freeze > requirements.txt",
@@ -38,13 +38,18 @@ def pins(file: str, lock: Entry, member: str = "") -> tuple[str, ...]:
     """What a lock of this name pins: `name==version`, with a marker where it has one. `member`: of a
     `uv.lock`, what this member needs alone.
 
-    Raises RefusedError where a pylock.toml holds what no list of requirements can, and for what is
-    no lock.
+    Raises RefusedError where a pylock.toml or a Pipfile.lock holds what no list of requirements can,
+    and for what is no lock.
     """
+    name = posixpath.basename(file)
     try:
-        if posixpath.basename(file) == UV_LOCK:
+        if name == UV_LOCK:
             return tuple(_uv(of_member(lock, member) if member else lock))
-        return tuple((_pylock if is_pylock(file) else _poetry)(lock))
+        if name == POETRY_LOCK:
+            return tuple(_poetry(lock))
+        if name == PIPFILE_LOCK:
+            return tuple(_pipenv(lock))
+        return tuple(_pylock(lock))
     except WRONG as error:
         raise RefusedError(f"it is no lock: {error}", "have its tool write it again") from None
 
@@ -105,6 +110,29 @@ def _pylock(lock: Entry) -> Iterator[str]:
                 f"'{name}' has no version",
                 "require its folder (./libs/name), or name the pyproject.toml",
             )
+        yield f"{spec} ; {marker}" if marker else spec
+
+
+def _pipenv(lock: Entry) -> Iterator[str]:
+    """What a Pipfile.lock has for the program itself: its `develop` is for tests."""
+    for name, package in lock["default"].items():
+        head = name
+        if package.get("extras"):
+            head += f"[{','.join(package['extras'])}]"
+        version = str(package.get("version", "")).removeprefix("==")
+        if package.get("git"):
+            spec = f"{head} @ git+{package['git'].removeprefix('git+')}@{package['ref']}"
+            if package.get("subdirectory"):
+                spec += f"#subdirectory={package['subdirectory']}"
+        elif package.get("file"):
+            spec = f"{head} @ {package['file']}"
+        elif version:
+            spec = f"{head}=={version.partition('+')[0]}"
+        else:
+            raise RefusedError(
+                f"'{name}' has no version", "require its folder (./libs/name) beside this file"
+            )
+        marker = package.get("markers")
         yield f"{spec} ; {marker}" if marker else spec
 
 

@@ -13,7 +13,15 @@ from dataclasses import replace
 from slimbake.config.document import KeyPath, Position
 from slimbake.config.files import ManifestFolder
 from slimbake.config.model import Constraint, Hashed, IndexLine, Requirements, joined
-from slimbake.config.pinned import EXPORTS, POETRY_LOCK, PYLOCK, UV_LOCK, is_pylock, pins
+from slimbake.config.pinned import (
+    EXPORTS,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    PYLOCK,
+    UV_LOCK,
+    is_pylock,
+    pins,
+)
 from slimbake.config.pyproject import PYPROJECT, Pyprojects
 from slimbake.config.report import ProblemReport, RefusedError
 from slimbake.config.specs import (
@@ -25,8 +33,9 @@ from slimbake.config.specs import (
     name_of,
     takes,
 )
-from slimbake.host.files import TEXT
+from slimbake.host.files import LOCK, TEXT
 from slimbake.host.pip import without_credentials
+from slimbake.host.typed import json_value
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:[\s=]\s*(.*)|(?<=-[a-zA-Z])(.+))?$", re.DOTALL)
@@ -46,7 +55,10 @@ _PROJECT = re.compile(
 _PINNED = re.compile(r"(?m)^[A-Za-z0-9][\w.-]*(?:\[[\w,. -]+\])? *(?:==|@ )")
 _HASH = re.compile(r"--hash[=\s]\s*([a-z0-9]+):([0-9A-Fa-f]+)")
 _BUILT = (".whl", ".tar.gz", ".zip")
-_READ = f"slimbake reads requirements files, {PYPROJECT}, {UV_LOCK}, {POETRY_LOCK} and {PYLOCK}"
+_READ = (
+    f"slimbake reads requirements files, {PYPROJECT}, {UV_LOCK}, {POETRY_LOCK}, {PIPFILE_LOCK} and"
+    f" {PYLOCK}"
+)
 
 
 def _is_file(item: str) -> bool:
@@ -167,6 +179,12 @@ class RequirementsReader:
                 "it pins versions, and no pyproject.toml beside it says what is required",
                 f"put '{project}' there",
             )
+        if name == PIPFILE_LOCK:
+            try:
+                lock = json_value(self._repository.read(file, LOCK))
+            except (ValueError, RecursionError) as error:
+                raise RefusedError(f"not JSON: {error}", "pipenv lock") from None
+            return Requirements(tuple(map(lockable, pins(file, lock))))
         if is_pylock(file):
             data = self._pyprojects.table(file) or {}
             return Requirements(tuple(map(lockable, pins(file, data))))

@@ -459,6 +459,7 @@ class _Resolution:
         values = values_of(entry, ServiceSettings)
         values["user"] = user
         values["home"] = _home(user, scope)
+        values["keeps_home"] = any(not step.outputs for step in entry.build)
         values["healthcheck"] = _healthcheck(entry)
         values["publish"] = self._published[entry.name]
         system = dict.fromkeys(entry.system)

@@ -142,9 +142,10 @@ class Recipe(Container):
 def home_in_memory(of: Container) -> tuple[str, ...]:
     """Return the home that containers keep in memory, since programs write to it when they start.
 
-    () where there is no home, or where it is on a volume or in memory already.
+    () where there is no home, where it is on a volume or in memory already, and where steps of
+    `build` may have filled it.
     """
-    if not of.home or of.home in of.writable:
+    if not of.home or of.keeps_home or of.home in of.writable:
         return ()
     return (of.home,)
 

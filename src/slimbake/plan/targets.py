@@ -587,13 +587,16 @@ def _script(service: Service) -> Pairs:
 def surroundings(service: Service) -> Pairs:
     """The variables that describe a service's container to a check that runs in a build."""
     in_memory = list(service.tmpfs)
+    writable = [path for _, path in service.volumes]
     user = service.user
+    if service.keeps_home:
+        writable.append(service.home)
     if not service.dockerfile:
         in_memory += home_in_memory(service)
         if user == USER:
             user = ""
     variables = {
-        "SLIMBAKE_VOLUMES": ":".join(path for _, path in service.volumes),
+        "SLIMBAKE_VOLUMES": ":".join(writable),
         "SLIMBAKE_TMPFS": ":".join(in_memory),
         "SLIMBAKE_USER": user,
     }

@@ -66,7 +66,7 @@ def _service(service: Running, plan: Plan) -> dict[str, Any]:
         "profiles": profiles,
         "depends_on": _depends_on(service, plan),
         "user": service.user,
-        "read_only": True,
+        "read_only": not service.keeps_home,
         "cap_drop": ["ALL"],
         "cap_add": list(service.cap_add),
         "security_opt": [SECURITY],

@@ -188,6 +188,12 @@ AS_IT_IS = {
         "curl https://example.com/a.tar | tar x -C /app"
     ),
     'RUN ["make", "a b"]': "make 'a b'",
+    "RUN pip install x && make": "make",
+    "RUN cd lib && make && pip install \\\n  x && \\\n touch y": "cd lib && make && touch y",
+    "RUN make; python -m pip install x": "make",
+    "RUN pip install a && apt-get install -y make; pip install ab && ./get": (
+        "apt-get install -y make; ./get"
+    ),
     "COPY --from=nginx:1 /x /opt/\nRUN chmod +x /opt/x": "chmod +x /opt/x",
 }
 
@@ -203,13 +209,45 @@ def test_what_slimbake_does_not_know_runs_in_the_image_as_it_is(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["pipenv install --system --deploy", "pipenv sync --system && rm -r ~/.cache"],
+)
+def test_pipenv_installs_what_its_lock_pins(tmp_path: Path, line: str) -> None:
+    head = "FROM python:3.12-slim\nWORKDIR /app\nRUN pip install pipenv\nCOPY Pipfile Pipfile.lock ./\n"
+    text = f"{head}RUN {line}\nCOPY main.py .\n{CMD}"
+    files = {"main.py": "", "Pipfile": "", "Pipfile.lock": '{"default": {}}'}
+    assert draft(tmp_path, text, files).entry["requirements"] == "Pipfile.lock"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("pipenv install --dev", "pipenv installs packages for tests"),
+        ("pipenv install flask", "RUN pipenv install flask"),
+        ("pipenv install", "the repository has no Pipfile.lock to install from"),
+    ],
+)
+def test_what_pipenv_installs_without_a_lock_keeps_the_dockerfile(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    text = f"FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nRUN {line}\n{CMD}"
+    [why] = draft(tmp_path, text, {"main.py": "", "Pipfile": ""}).why
+    assert why.what == reason
+
+
+def test_the_code_may_lie_in_the_top_folder(tmp_path: Path) -> None:
+    text = "FROM python:3.12-slim\nRUN pip install x\nCOPY src .\nCMD python -u /main.py\n"
+    found = entry(tmp_path, text, {"src/main.py": ""})
+    assert (found["context"], found["command"]) == ("src", ["python", "-u", "/app/main.py"])
+
+
+@pytest.mark.parametrize(
     ("image", "line"),
     [
         ("python:slim", "RUN make"),  # which may have another Python than the service
         ("python:3.12", "RUN curl -o /usr/lib/python3/dist-packages/x/y http://a"),
         ("python:3.12-alpine", "RUN make"),
         ("python:3.12", "RUN --mount=source=x,target=/x make"),
-        ("python:3.12", "RUN pip install x && make"),
         ("python:3.12", "RUN pip uninstall -y fastapi && make"),
         ("python:3.12", "ARG API_TOKEN=a1b2c3d4e5f6a7b8\nRUN make"),
     ],

@@ -61,7 +61,11 @@ def test_every_pattern_says_in_words_what_it_allows() -> None:
     [
         (SCHEMA, model.Manifest, {"file", "indexes", "warnings"}),
         (SCHEMA["$defs"]["base"], model.BaseEntry, {"name"}),
-        (SCHEMA["$defs"]["service"], model.ServiceEntry, {"name", "ignore", "trivial", "home"}),
+        (
+            SCHEMA["$defs"]["service"],
+            model.ServiceEntry,
+            {"name", "ignore", "trivial", "home", "keeps_home"},
+        ),
         (SCHEMA["$defs"]["service"]["properties"]["healthcheck"], model.Healthcheck, {"off"}),
         (SCHEMA["$defs"]["service-variant"], model.VariantEntry, {"name"}),
         (SCHEMA["$defs"]["external"], model.ExternalEntry, {"name", "version"}),

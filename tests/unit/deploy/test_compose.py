@@ -15,7 +15,7 @@ from tests.unit.fleets import planned, service
 from slimbake import docker
 from slimbake.checks.start import ALIVE
 from slimbake.checks.surroundings import surroundings
-from slimbake.config.model import StartCheck, VariantEntry
+from slimbake.config.model import BuildStep, StartCheck, VariantEntry
 from slimbake.console import Console
 from slimbake.deploy import compose
 from slimbake.docker.compose import ComposeProject, ContainerState
@@ -33,6 +33,7 @@ SERVICES = (
         variants=(VariantEntry("cpu"), VariantEntry("gpu")),
     ),
     service("web", port=8000),
+    service("steps", build=(BuildStep(run=("make",)),)),
     service("worker", command=("python", "-m", "worker")),
     service("tool", entrypoint=("python", "-m", "tool"), start=StartCheck(how="none")),
 )
@@ -44,7 +45,7 @@ WRITTEN: dict[str, Any] = yaml.safe_load(b"".join(text(PLAN)))["services"]
 def test_a_container_of_compose_has_what_checks_have(running: Any) -> None:
     said = WRITTEN[running.service]
     options = [
-        *(("--read-only",) if said["read_only"] else ()),
+        *(("--read-only",) if said.get("read_only") else ()),
         *(f"--cap-drop={each}" for each in said["cap_drop"]),
         *(f"--security-opt={each.removesuffix(':true')}" for each in said["security_opt"]),
         *(f"--cap-add={each}" for each in said.get("cap_add", ())),

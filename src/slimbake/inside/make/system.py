@@ -108,20 +108,28 @@ def install_system(_: Sequence[str]) -> None:
 
 
 def run_step(arguments: Sequence[str]) -> None:
-    """The program `run-step VARIABLE=ARGUMENT ... -- COMMAND ...`: run a step of `build` in the image
-    itself. A variable has the value of that build argument. What the step changes gets one time.
+    """The program `run-step USER:GROUP HOME VARIABLE=ARGUMENT ... -- COMMAND ...`: run a step of
+    `build` in the image itself. A variable has the value of that build argument. What the step
+    changes gets one time, and below the home it belongs to the service's user.
     """
     end = list(arguments).index("--")
+    owner, home, *variables = arguments[:end]
     command = arguments[end + 1 :]
-    environment = dict(os.environ)
-    for pair in arguments[:end]:
+    environment = {**os.environ, "HOME": home}
+    for pair in variables:
         name, _, argument = pair.partition("=")
         environment[name] = os.environ.get(argument, "")
+    user, group = map(int, owner.split(":"))
     with one_time():
+        Path(home).mkdir(parents=True, exist_ok=True)
         try:
             done = subprocess.run(command, cwd="/app", env=environment, check=False)
         except OSError as error:
             raise StepError(f"build: {command[0]} cannot be run: {error.strerror}") from None
+        for folder, _, names in os.walk(home):
+            for path in (folder, *(f"{folder}/{name}" for name in names)):
+                if os.lstat(path).st_uid == 0:
+                    os.chown(path, user, group, follow_symlinks=False)
     if done.returncode:
         raise StepError(f"build: {command[0]} ended with {done.returncode}")
 

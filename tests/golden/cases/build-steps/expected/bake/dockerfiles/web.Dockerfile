@@ -98,7 +98,7 @@ ARG ENV_STATIC_ROOT
 ARG ENV_TITLE
 RUN --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --network=none \
-    ["python", "/make.pyz", "run-step", "STATIC_ROOT=ENV_STATIC_ROOT", "TITLE=ENV_TITLE", "--", "sh", "-c", "echo $TARGETARCH ${TARGETARCH}"]
+    ["python", "/make.pyz", "run-step", "65532:65532", "/home/nonroot", "STATIC_ROOT=ENV_STATIC_ROOT", "TITLE=ENV_TITLE", "--", "sh", "-c", "echo $TARGETARCH ${TARGETARCH}"]
 ARG ENV_STATIC_ROOT
 ENV STATIC_ROOT="${ENV_STATIC_ROOT}"
 ARG ENV_TITLE
