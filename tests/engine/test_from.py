@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,7 +262,9 @@ def test_an_image_that_has_not_that_python_is_refused_when_it_is_locked(
 
 
 def test_an_image_for_another_platform_is_refused_when_it_is_locked(tmp_path: Path) -> None:
-    name = python_image("3.11", "slimbake-bare/python:3.11-arm64", "arm64")
+    name, nothing = "slimbake-bare/nothing:arm64", tmp_path / "nothing.tar"
+    tarfile.open(nothing, "w").close()
+    docker("import", "--platform", "linux/arm64", str(nothing), name)
     with other(tmp_path, name) as made:
         refused = made.slimbake("lock")
     assert refused.code == 2
