@@ -262,9 +262,14 @@ def test_an_image_that_has_not_that_python_is_refused_when_it_is_locked(
 
 
 def test_an_image_for_another_platform_is_refused_when_it_is_locked(tmp_path: Path) -> None:
-    name, nothing = "slimbake-bare/nothing:arm64", tmp_path / "nothing.tar"
-    tarfile.open(nothing, "w").close()
-    docker("import", "--platform", "linux/arm64", str(nothing), name)
+    name = "slimbake-bare/python:3.11-arm64"
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + bytes([2, 0, 183, 0])  # 183: arm64
+    program = tmp_path / "python3"
+    program.write_bytes(header.ljust(64, b"\0"))
+    program.chmod(0o755)
+    with tarfile.open(tmp_path / "image.tar", "w") as image:
+        image.add(program, "usr/bin/python3")
+    docker("import", "--platform", "linux/arm64", str(tmp_path / "image.tar"), name)
     with other(tmp_path, name) as made:
         refused = made.slimbake("lock")
     assert refused.code == 2
