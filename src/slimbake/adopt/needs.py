@@ -23,7 +23,8 @@ _RUNS_GIT = re.compile(r"""["']git["' ]|^[ \t]*(?:import |from |exec )?git\b""",
 _OF_PACKAGES = re.compile(
     r"(?<![\w-])(?:pip[\d.]*|uvx?|poetry|pipenv|pdm|conda|mamba|virtualenv|apk)(?![\w/-])"
 )
-_INSTALLS = INSTALLERS | {"venv", ".", "source"}
+# What slimbake does itself: no RUN of the image repeats it.
+_DONE = INSTALLERS | {"venv", ".", "source", "useradd", "adduser", "groupadd", "addgroup"}
 _AND = r"(?:\s|\\\n)*(?:&&|;)(?:\s|\\\n)*"  # between two commands, also over lines
 # What may hold packages of Python: a path, or what a stage that is none of Python runs.
 _PACKAGES = re.compile(
@@ -71,12 +72,15 @@ def _only_pip_runs_git(needs: Needs, repository: Repository) -> bool:
 
 
 def _without(text: str, command: str) -> str:
-    """A list of commands without one of them."""
+    """A text without one of its commands. Where that is no plain part of a list, it becomes `:`."""
     before, _, after = text.partition(command)
-    rest = re.sub(rf"\A{_AND}", "", after)
-    if rest == after:  # it is the last one
-        before = re.sub(rf"{_AND}\Z", "", before)
-    return before + rest
+    is_begun = not before.strip() or re.search(rf"{_AND}\Z", before)
+    following = re.match(_AND, after)
+    if not is_begun or (after.strip() and not following):
+        return f"{before}:{after}"
+    if following:
+        return before + after[following.end() :]
+    return re.sub(rf"{_AND}\Z", "", before)
 
 
 class _Reader:
@@ -230,12 +234,12 @@ class _Reader:
         except OnlyAShellError as error:
             unknown[run.text] = commands.needs_shell(error)
             commands.unread_line = run.place.line
-        installs: list[Step] = []
+        done: list[Step] = []
         for step in found:
             try:
                 commands.take(step)
-                if program_of(step.words)[0] in _INSTALLS:
-                    installs.append(step)
+                if program_of(step.words)[0] in _DONE:
+                    done.append(step)
             except UnknownError as error:
                 unknown[" ".join(step.words)] = error
                 if step.words[0] not in (".", "source"):
@@ -247,7 +251,7 @@ class _Reader:
             advice = "give uv the login on each machine that builds"
             others.append(KeepError(run.place, what, advice))
         reasons = list(unknown.values())[:1]
-        text = self._as_it_is(run, installs)
+        text = self._as_it_is(run, done)
         if not reasons or others or not text:
             self._needs.blockers += [*reasons, *others]
             return
@@ -257,18 +261,17 @@ class _Reader:
                 del self._needs.folders[folder]
         self._commands.unread.append(UnreadRun(run, text, reasons[0]))
 
-    def _as_it_is(self, run: Run, installs: Sequence[Step]) -> str:
-        """The text of a RUN for a shell, without the commands that slimbake runs itself; "" where it
-        cannot run in an image of slimbake's, since it installs packages otherwise, say.
+    def _as_it_is(self, run: Run, done: Sequence[Step]) -> str:
+        """The text of a RUN for a shell, without the commands of it that slimbake does itself; "" where
+        it cannot run in an image of slimbake's, since it installs packages otherwise, say.
         """
         copies = [*self._stage.copies, *(copy for _, copy in self._stage.takes)]
         if any(copy.mount and copy.place == run.place for copy in copies):
             return ""
         text = shlex.join(run.exact) if run.exact else without_comments(run.text)
-        if self._last and _OF_PACKAGES.search(text):
-            for step in installs:
-                if step.text:
-                    text = _without(text, step.text)
+        if self._last:  # what is copied of a builder, its own Dockerfile makes
+            for step in done:
+                text = _without(text, step.text) if step.text else text
         if _OF_PACKAGES.search(text):
             return ""
         for name, value in run.values.items():

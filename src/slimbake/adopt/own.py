@@ -26,6 +26,7 @@ from slimbake.adopt.shell import plain_words
 from slimbake.config.naming import HOME, NONROOT_HOME
 from slimbake.config.secrecy import OF_A_FILE, looks_secret
 from slimbake.config.shells import SHELLS, reaped
+from slimbake.inside.step import NONROOT
 
 OF_BUILDS = re.compile(r"(?:PIP|UV|POETRY|PIPENV|PDM)_|(?:PATH|VIRTUAL_ENV|HOME|DEBIAN_FRONTEND)$")
 _FLAG = re.compile(r"--(?:no-[a-z-]+|frozen|locked|offline|isolated|quiet|active)")
@@ -180,6 +181,16 @@ class Own:
             folders.add(posixpath.relpath(folder, self._stage.workdir))
         for folder in folders:
             text = re.sub(rf"(?<![\w./-])(?:\./)?{re.escape(folder)}/bin/(?=\w)", "", text)
+        return text
+
+    def numbered(self, text: str) -> str:
+        """The text of a RUN with numbers for users of today's image, to whom it gives files: slimbake's
+        image has a user of that number, by another name.
+        """
+        for name, number in self._needs.users.items():
+            owner = number or str(NONROOT)
+            pattern = rf"(?<![\w./-])(chown (?:-\S+ )*){re.escape(name)}(?::\w*)?(?= )"
+            text = re.sub(pattern, rf"\g<1>{owner}:{owner}", text)
         return text
 
     def _started(self, arguments: list[str], place: Place) -> list[str]:

@@ -264,7 +264,7 @@ def _links(links: Sequence[tuple[str, str]]) -> Entry:
 
 def _build_step(step: UnreadRun, stage: Stage, own: Own) -> Entry:
     """A RUN that runs as it is, in the image, after its packages and its code."""
-    text, folder = own.moved(step.text), own.moved(step.run.workdir)
+    text, folder = own.numbered(own.moved(step.text)), own.moved(step.run.workdir)
     if folder != APP:
         text = f"cd {shlex.quote(folder)} && {text}"
     arguments = {}

@@ -189,6 +189,14 @@ AS_IT_IS = {
     ),
     'RUN ["make", "a b"]': "make 'a b'",
     "RUN pip install x && make": "make",
+    "RUN useradd -m app && groupadd x && make && chown -R app:x /opt": (
+        "make && chown -R 1000:1000 /opt"
+    ),
+    "RUN adduser --system a\nRUN ./get && chown a out && chown ab out": (
+        "./get && chown 65532:65532 out && chown ab out"
+    ),
+    "RUN if [ -n x ]; then useradd x; fi; make": "if [ -n x ]; then :; fi; make",
+    "RUN useradd x || true && make": ": || true && make",
     "RUN cd lib && make && pip install \\\n  x && \\\n touch y": "cd lib && make && touch y",
     "RUN make; python -m pip install x": "make",
     "RUN pip install a && apt-get install -y make; pip install ab && ./get": (
