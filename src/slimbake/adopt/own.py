@@ -243,7 +243,7 @@ class Own:
         if re.fullmatch(rf"(?:.*/bin/)?{_PYTHON.pattern}", program):
             named = next((word for word in rest if not word.startswith("-")), "")
             if named.endswith(".py") and "-m" not in rest and not self._source(named):
-                what = f"the image has no {named}: a compose file mounts it"
+                what = f"no COPY of the repository brings {named}"
                 raise KeepError(place, what, "name a `target` that copies it")
             return ["python", *rest]
         for word in (program, *rest):
