@@ -243,8 +243,8 @@ class Own:
         if re.fullmatch(rf"(?:.*/bin/)?{_PYTHON.pattern}", program):
             named = next((word for word in rest if not word.startswith("-")), "")
             if named.endswith(".py") and "-m" not in rest and not self._source(named):
-                what = f"no COPY of the repository brings {named}"
-                raise KeepError(place, what, "name a `target` that copies it")
+                what = f"the image has no {named}"
+                raise KeepError(place, what, "copy it, or name a `target` that copies it")
             return ["python", *rest]
         for word in (program, *rest):
             source = self._source(word)
