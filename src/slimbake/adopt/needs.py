@@ -25,7 +25,8 @@ _OF_PACKAGES = re.compile(
 )
 # What slimbake does itself: no RUN of the image repeats it.
 _DONE = INSTALLERS | {"venv", ".", "source", "useradd", "adduser", "groupadd", "addgroup"}
-_AND = r"(?:\s|\\\n)*(?:&&|;)(?:\s|\\\n)*"  # between two commands, also over lines
+_AND = ("&&", ";")  # between two commands of a list
+_BLANKS = " \t\n\\"  # and around these, also over lines
 # What may hold packages of Python: a path, or what a stage that is none of Python runs.
 _PACKAGES = re.compile(
     r"\A/(?:usr(?:/local)?)?\Z|-packages\b|/\.?venv\b|/\.local\b|\b(?:pip3?|uv|poetry|conda|mamba)\s"
@@ -74,13 +75,14 @@ def _only_pip_runs_git(needs: Needs, repository: Repository) -> bool:
 def _without(text: str, command: str) -> str:
     """A text without one of its commands. Where that is no plain part of a list, it becomes `:`."""
     before, _, after = text.partition(command)
-    is_begun = not before.strip() or re.search(rf"{_AND}\Z", before)
-    following = re.match(_AND, after)
-    if not is_begun or (after.strip() and not following):
+    head, tail = before.rstrip(_BLANKS), after.lstrip(_BLANKS)
+    begins = not head or head.endswith(_AND)
+    ends = not tail or tail.startswith(_AND)
+    if not begins or not ends:
         return f"{before}:{after}"
-    if following:
-        return before + after[following.end() :]
-    return re.sub(rf"{_AND}\Z", "", before)
+    if tail:
+        return before + tail.removeprefix("&&").removeprefix(";").lstrip(_BLANKS)
+    return head.removesuffix("&&").removesuffix(";").rstrip(_BLANKS)
 
 
 class _Reader:
