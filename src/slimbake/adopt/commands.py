@@ -436,7 +436,8 @@ class Commands:
         options = options_of(words)
         if {"-d", "--dev"} & options.keys():
             raise self._keep("pipenv installs packages for tests", "install without --dev")
-        if words and not words[0].startswith("-"):
+        # A package, a file, or an option with a value: the lock alone does not say what is installed.
+        if any(not word.startswith("--") or "=" in word for word in words):
             raise self._keep(f"RUN {self._text}", "add the package to the Pipfile")
         file = self._source(absolute(self._workdir, "Pipfile.lock"))
         if not file:

@@ -232,6 +232,8 @@ def test_pipenv_installs_what_its_lock_pins(tmp_path: Path, line: str) -> None:
     [
         ("pipenv install --dev", "pipenv installs packages for tests"),
         ("pipenv install flask", "RUN pipenv install flask"),
+        ("pipenv install --system flask", "RUN pipenv install --system flask"),
+        ("pipenv install -r a.txt", "RUN pipenv install -r a.txt"),
         ("pipenv install", "the repository has no Pipfile.lock to install from"),
     ],
 )
