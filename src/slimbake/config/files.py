@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import posixpath
@@ -52,12 +53,17 @@ def unreadable(
 
 
 def decoded(data: bytes) -> str:
-    """UTF-8 with or without a byte order mark; RefusedError with the place of the first other byte."""
+    """UTF-8 with or without a byte order mark, or UTF-16 with one, as PowerShell writes what `pip
+    freeze` prints; RefusedError with the place of the first other byte.
+    """
+    encoding, name = "utf-8-sig", "UTF-8"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding, name = "utf-16", "UTF-16"
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        good = data[: error.start].decode("utf-8-sig")
-        message = f"the byte 0x{data[error.start]:02x} is no UTF-8"
+        good = data[: error.start].decode(encoding)
+        message = f"the byte 0x{data[error.start]:02x} is no {name}"
         place = Position.offset(good, len(good))
         raise RefusedError(message, "save the file as UTF-8", place) from error
 

@@ -43,6 +43,21 @@ def test_the_smallest_manifest_says_nothing_but_its_name(tmp_path: Path) -> None
     assert read(tmp_path, f"{HEAD}ci: {{}}\nservices: {{}}\n") == replace(smallest, ci=Ci())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_requirements_file_is_read_as_its_byte_order_mark_says(
+    tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "freeze.txt").write_bytes("requests==2.32.5\r\n".encode(encoding))
+    found = service(tmp_path, "requirements: [freeze.txt]")
+    assert found.requirements.specs == ("requests==2.32.5",)
+
+
+def test_utf_16_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "freeze.txt").write_bytes("a\nb".encode("utf-16")[:-1])
+    (said,) = problems(tmp_path, "requirements: [freeze.txt]")
+    assert "freeze.txt:2:1: the byte 0x62 is no UTF-16" in said
+
+
 @pytest.mark.parametrize(
     ("path", "why"), [("nothing", "has no"), ("../b", "outside"), ("3", "the number 3")]
 )
