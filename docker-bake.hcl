@@ -34,10 +34,12 @@ function "layout" {
   result = "type=oci,tar=false,\"dest=${replace(LAYOUTS, "\"", "\"\"")}/${target}\""
 }
 
+# The image comes last: a build answers with the digest of its last output, and each may have other layers, where the
+# builder's cache holds them compressed in two ways.
 function "image" {
   params = [target]
   result = [
-    for output in concat(["type=image"], LAYOUTS == "" ? [] : [layout(target)]) :
+    for output in concat(LAYOUTS == "" ? [] : [layout(target)], ["type=image"]) :
     "${output},oci-mediatypes=true,compression=${COMPRESSION},compression-level=${COMPRESSION_LEVEL},force-compression=true"
   ]
 }

@@ -53,17 +53,12 @@ def unreadable(
 
 
 def decoded(data: bytes) -> str:
-    """UTF-8 with or without a byte order mark, or UTF-16 with one, as PowerShell writes what `pip
-    freeze` prints; RefusedError with the place of the first other byte.
-    """
-    encoding, name = "utf-8-sig", "UTF-8"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding, name = "utf-16", "UTF-16"
+    """UTF-8 with or without a byte order mark; RefusedError with the place of the first other byte."""
     try:
-        return data.decode(encoding)
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        good = data[: error.start].decode(encoding)
-        message = f"the byte 0x{data[error.start]:02x} is no {name}"
+        good = data[: error.start].decode("utf-8-sig")
+        message = f"the byte 0x{data[error.start]:02x} is no UTF-8"
         place = Position.offset(good, len(good))
         raise RefusedError(message, "save the file as UTF-8", place) from error
 
@@ -157,12 +152,18 @@ class ManifestFolder:
         return sorted(folders)
 
     def read(self, relative: str, largest: int = LOCK) -> str:
-        """The text of a file that `file` gave; RefusedError when it is not UTF-8 or cannot be read.
+        """The text of a file that `file` gave; RefusedError when it is neither UTF-8 nor, as
+        PowerShell writes what `pip freeze` prints, UTF-16 with a byte order mark, or cannot be read.
 
         `largest`: bytes.
         """
         try:
-            return decoded(content(self._root, relative, largest))
+            data = content(self._root, relative, largest)
+            if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return data.decode("utf-16")
+            return decoded(data)
+        except UnicodeDecodeError as error:
+            raise RefusedError(f"'{relative}' is no UTF-16", "save the file as UTF-8") from error
         except OSError as error:
             raise RefusedError(f"'{relative}' cannot be read: {os_reason(error)}") from error
 

@@ -199,10 +199,10 @@ def built_in_engine(targets: tuple[str, ...], result: BakeResult) -> tuple[Built
         if image:
             images.append(BuiltImage(name=name, image=image, names=names_of[image]))
         else:
-            lost.append(name)
+            lost.append(f"{name}: {' or '.join(_ids(name, result))}")
     if lost:
         raise SetupError(
-            "the engine does not hold what was just built", f"looked for {', '.join(lost)}"
+            "the engine does not hold what was just built", f"looked for {'; '.join(lost)}"
         )
     return tuple(images)
 

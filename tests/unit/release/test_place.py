@@ -293,7 +293,9 @@ def test_images_are_known_by_whichever_id_the_engine_has(monkeypatch: pytest.Mon
     )
     with pytest.raises(SetupError, match="does not hold what was just built") as caught:
         places.built_in_engine(("api", "client"), result)
-    assert caught.value.hint == "looked for client"
+    assert caught.value.hint == (
+        "looked for client: sha256:manifest of client or sha256:configuration of client"
+    )
     with pytest.raises(BuildError, match="buildx names no image for other"):
         places.built_in_engine(("api", "other"), result)
 
