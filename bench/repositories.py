@@ -106,7 +106,7 @@ def _bakes(
             words += ["-m", "slimbake", "bake", draft.name]
             done = subprocess.run(words, cwd=copy, capture_output=True, text=True, check=False)
         end = ENDS.get(done.returncode, "not built")
-        named = re.findall(r"(?m)^(?:slimbake|services\.yaml:\d+): .*(?:\n  .*)*", done.stderr)
+        named = re.findall(r"(?m)^(?:slimbake|\S+:\d+(?::\d+)?): .*(?:\n  .*)*", done.stderr)
         why = "" if end == "started" else " ".join("\n".join(named).split())[:400]
         given = draft.python if draft.python in ("", python) else f"{python} for {draft.python}"
         row = [called(folder)[0], draft.name, given or python, end, why]

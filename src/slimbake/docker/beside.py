@@ -225,14 +225,19 @@ def beside(
     `name` is the name of their project. `file` is the compose file, or its folder if there is none
     and all services are of the fleet. The container gets the variables of `environment`, then of
     the files `variables`, then of `host`, a service of the compose file; later ones count. Raises
-    SetupError where Compose cannot read a file, and NotBeside for what does not start.
+    SetupError where there is no Compose, and NotBeside for a compose file that it cannot read (a
+    file of `env_file` may be missing) and for what does not start.
     """
     compose_services = OwnServices({"services": {}})
     dotenv = file / ".env"
     if not file.is_dir():
         dotenv = file.with_name(".env")
     if file.is_file():
-        compose_services = own_services(file)
+        require_compose()
+        try:
+            compose_services = own_services(file)
+        except SetupError as error:
+            raise NotBeside(f"{file.name}: {error.message}", error.hint) from None
     with tempfile.TemporaryDirectory(prefix="slimbake-start-") as folder:
         of_host = compose_services.variables(host)
         others = {key: value for key, value in environment.items() if key not in of_host}

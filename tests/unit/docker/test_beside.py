@@ -190,3 +190,16 @@ def test_what_does_not_start_beside_a_check_is_named_with_the_last_words(
         beside_module._start(project, ("db", "queue"))
     assert caught.value.message == "what its start check needs did not start: db, queue"
     assert caught.value.hint == f"{reason}\ndb said\n"
+
+
+def test_a_compose_file_that_compose_cannot_read_fails_the_check(
+    program: Program, tmp_path: Path
+) -> None:
+    """It is one service's check that fails: what was built, and the others' checks, stay."""
+    (tmp_path / "compose.yaml").write_text("services: {web: {env_file: .env}}\n")
+    program.answer("compose version", "2.26.1")
+    program.answer("compose --file", stderr="env file /repo/.env not found", code=1)
+    with pytest.raises(NotBeside) as caught, beside("one", tmp_path / "compose.yaml", (), "web"):
+        pass
+    assert caught.value.message == "compose.yaml: docker compose failed"
+    assert "env file /repo/.env not found" in caught.value.hint
