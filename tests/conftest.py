@@ -59,12 +59,11 @@ OUT_OF_TIME = "not run: this machine was too slow for all tests (--begin-within)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers of xdist begin later: they get the moment, not the minutes, and all the same order."""
+    """Workers of xdist begin later: they get the moment, not the minutes."""
     if not hasattr(config, "workerinput") and config.option.begin_within is not None:
         os.environ["SLIMBAKE_TESTS_BEGIN_UNTIL"] = str(
             time.time() + 60 * config.option.begin_within
         )
-        os.environ["SLIMBAKE_TESTS_TURN"] = time.strftime("%F", time.gmtime())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -86,11 +86,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
-    turn = os.environ.get("SLIMBAKE_TESTS_TURN", "")
     items.sort(
-        key=lambda item: (
-            place(item.location[0], turn) if item.get_closest_marker("engine") else (-1, "")
-        )
+        key=lambda item: place(item.location[0]) if item.get_closest_marker("engine") else (-1, "")
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import PurePosixPath
 
 from xdist.scheduler import LoadScopeScheduling
@@ -16,17 +15,14 @@ FIRST = ("census", "exports", "platforms", "workflow", "parity", "reproducible")
 _BEGINS_WITHOUT_ENGINE = "gw0"  # of xdist's workers
 
 
-def place(path: str, turn: str = "") -> tuple[int, str]:
-    """Where a module of engine tests stands in the order of all. `turn`: names an order of those
-    that are not among the first; "" = by path. Where time ends before the tests do, others are left
-    out at each turn.
-    """
+def place(path: str) -> tuple[int, str]:
+    """Where a module of engine tests stands in the order of all."""
     name = PurePosixPath(path).stem.removeprefix("test_")
     if name in FIRST:
         return FIRST.index(name), path
     if name in EXAMPLE:
         return len(FIRST), path
-    return len(FIRST) + 1, hashlib.sha256(f"{turn} {path}".encode()).hexdigest() if turn else path
+    return len(FIRST) + 1, path
 
 
 class Beside(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -75,8 +75,8 @@ def bake(
     ran: frozenset[str] = frozenset()
     while targets:
         names = plan.with_checks(targets) if checks else targets
-        build = partial(_build, site, plan, names, steps)
-        run = _patiently(build, options, site.console)
+        build = partial(_build, site, plan, steps=steps, options=options)
+        run = _patiently(build, names, site.console)
         ran |= run.ran
         if run.broken is None:
             return BakeResult(run.digests, failures, ran, targets)
@@ -92,10 +92,13 @@ def bake(
 
 
 def _patiently(
-    build: Callable[[BakeOptions], _Run], options: BakeOptions, console: Console
+    build: Callable[[tuple[str, ...]], _Run], names: tuple[str, ...], console: Console
 ) -> _Run:
-    """Build, and again where the builder itself gave up."""
-    run = build(options)
+    """Build these targets, and again where the builder itself gave up: in the end one by one, which
+    asks less of the machine at once, then all of them from what that left in the cache.
+    """
+    run = build(names)
+    ran = run.ran
     for pause in RETRIES:
         if run.broken is None or not transient(run.broken, run.text):
             break
@@ -104,13 +107,16 @@ def _patiently(
             f"the builder gave up, as one that is busy; again in {pause:.0f} s: {lines[-1]}"
         )
         time.sleep(pause)
-        again = build(options)
-        run = replace(again, ran=run.ran | again.ran)
-    return run
+        if pause == RETRIES[-1]:
+            for name in names:
+                ran |= build((name,)).ran
+        run = build(names)
+        ran |= run.ran
+    return replace(run, ran=ran)
 
 
 def _build(
-    site: Site, plan: Plan, names: tuple[str, ...], steps: Steps, options: BakeOptions
+    site: Site, plan: Plan, names: tuple[str, ...], *, steps: Steps, options: BakeOptions
 ) -> _Run:
     """Run `docker buildx bake` for these targets, and show it."""
     site.built.set()

@@ -451,20 +451,35 @@ def test_a_busy_engine_is_asked_again_and_a_broken_step_is_not(text: str, again:
     assert transient(Vertex(BuildStep("", "bake", ""), "failed"), text) is again
 
 
-def test_what_the_builder_gave_up_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failures", [2, 3])
+def test_what_the_builder_gave_up_is_built_again(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pauses: list[float] = []
     said: list[str] = []
+    built: list[tuple[str, ...]] = []
     words = "ERROR: failed to solve: DeadlineExceeded: context deadline exceeded"
     vertex = Vertex(BuildStep("", "bake", ""), "failed", error=f"the daemon gave up:\n{words}")
     broken = baking._Run({}, vertex, f"#1 building\n{words}\n", frozenset({"runtime"}))
-    runs = [broken, broken, baking._Run({"one": ("sha256:1",)}, None, "", frozenset({"one"}))]
-    monkeypatch.setattr(baking, "_build", lambda *_: runs.pop(0))
+    ended = baking._Run({"one": ("sha256:1",)}, None, "", frozenset({"one"}))
+
+    def build(*given: Any, **_: Any) -> baking._Run:
+        built.append(given[-1])
+        return broken if len(built) <= failures else ended
+
+    monkeypatch.setattr(baking, "_build", build)
     monkeypatch.setattr("slimbake.release.bake.time.sleep", pauses.append)
-    done = baking.bake(site(unlocked(fleet(service("one"))), said), ("one",), BakeOptions())
+    planned = unlocked(fleet(service("one", smoke="smoke.py")))
+    done = baking.bake(site(planned, said), ("one",), BakeOptions())
     assert done.digests == {"one": ("sha256:1",)}
     assert done.ran == {"runtime", "one"}, "also what ran before it gave up"
-    assert pauses == [2.0, 15.0]
+    assert pauses == [2.0, 15.0, 60.0][:failures]
     assert said == [
-        f"the builder gave up, as one that is busy; again in {seconds} s: {words}"
-        for seconds in (2, 15)
+        f"the builder gave up, as one that is busy; again in {seconds:.0f} s: {words}"
+        for seconds in pauses
     ]
+    both = ("one", "one-smoke")
+    if failures < 3:
+        assert built == [both] * 3
+    else:
+        assert built == [both, both, both, ("one",), ("one-smoke",), both], "each alone at last"
