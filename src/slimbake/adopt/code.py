@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slimbake.adopt.commands import lists_packages
+from slimbake.adopt.dockerfile import SYSTEM
 from slimbake.adopt.files import Pair, below, common, joined
 from slimbake.adopt.model import Build, KeepError, Place, Repository
 from slimbake.config.naming import HOME, NONROOT_HOME
@@ -25,6 +26,7 @@ _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
 _TAKEN = re.compile(
     rf"(?:/home|(?:/root|/tmp|/proc|/sys|/dev|/run|/weights|/opt/slimbake|{HOME}|{NONROOT_HOME})(?:/.*)?)"
 )
+_BEFORE = r"(?<![\w./-])"  # a path begins here
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
 
@@ -35,19 +37,24 @@ class Code:
     context: str = ""  # "": it has none
     include: tuple[str, ...] = ()  # relative to the context; () = all of it
     moves: tuple[tuple[str, str], ...] = ()  # path in today's image -> in slimbake's, longest first
-    root: str = ""  # where that is which lies in "/" today
+    # A folder of the system that has the code today, and where that is: what else it has stays.
+    system: tuple[str, str] | None = None
     files: tuple[str, ...] = ()  # of the repository, that are copied, and lie where it works
     links: tuple[tuple[str, str], ...] = ()  # path where the program looks -> where it lies
 
     def moved(self, text: str) -> str:
         """A text with the paths of today's image as slimbake's has them."""
+        if self.system:
+            folder, new = self.system
+            if text == folder:
+                return new
+            if folder != "/":
+                text = re.sub(rf"{_BEFORE}{re.escape(folder)}(?!/?[\w.-])", new, text)
         paths = dict(self.moves)
-        if text == "/":
-            return self.root or text
         if not paths:
             return text
         named = "|".join(re.escape(path) for path, _ in self.moves)
-        pattern = rf"(?<![\w./-])(?:{named})(?![\w-]|\.\w)"
+        pattern = rf"{_BEFORE}(?:{named})(?![\w-]|\.\w)"
         return re.sub(pattern, lambda found: paths[found[0]], text)
 
     def source(self, path: str) -> str:
@@ -96,32 +103,40 @@ def code_of(
     sources = [pair.source for pair in every]
     context = _context(sources, folder, build, repository)
     moves = {pair.target: _inside(APP, pair.source, context) for pair in every}
-    root = ""
+    system = None
     if folder:
-        moves.setdefault(folder[1], _inside(APP, folder[0], context))
-        if folder[1] == "/":
-            root = _inside(APP, folder[0], context)
-            for file in _files_in(folder[0], repository):
-                moves.setdefault(f"/{posixpath.basename(file)}", _inside(APP, file, context))
-    moves.pop("/", None)
+        source, target = folder
+        new = _inside(APP, source, context)
+        moves.setdefault(target, new)
+        if SYSTEM.fullmatch(target):
+            system = target, new
+            for name in _copied_in(source, sources, repository):
+                moves.setdefault(posixpath.join(target, name), posixpath.join(new, name))
+    for path in list(moves):
+        if SYSTEM.fullmatch(path):
+            del moves[path]
     # Links are for programs. Commands get the new paths.
     without_links = {old: new for old, new in moves.items() if old not in copies.linked}
     code = Code(context, moves=_longest_first(without_links))
     links = _links(copies, moves, code, repository)
     files = _own_files(copies.apart, folder, workdir, sources, repository)
     changed = {old: new for old, new in without_links.items() if old != new}
-    for place, error in _old_paths(changed, files, repository):
+    for place, error in _old_paths(changed, system[0] if system else "", files, repository):
+        if place not in changed:
+            raise error
         _expect_free(place, changed[place], error)
         links[place] = changed[place]
     include = _include(sources, context)
-    return Code(context, include, _longest_first(moves), root, files, tuple(links.items()))
+    return Code(context, include, _longest_first(moves), system, files, tuple(links.items()))
 
 
-def _files_in(folder: str, repository: Repository) -> Iterator[str]:
-    """The files that lie in a folder itself."""
+def _copied_in(folder: str, sources: Sequence[str], repository: Repository) -> Iterator[str]:
+    """The names of the files and folders in a folder of the repository, of which something is copied."""
+    names: dict[str, None] = {}
     for file in repository.below(folder):
-        if (posixpath.dirname(file) or ".") == folder:
-            yield file
+        if any(below(file, source) for source in sources):
+            names[posixpath.relpath(file, folder).partition("/")[0]] = None
+    yield from names
 
 
 def _longest_first(moves: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -263,7 +278,7 @@ def _links(
     for target, error in copies.linked.items():
         place = code.moved(target)
         has_code = any(below(pair.target, target) for pair in copies.together)
-        if target == "/" or has_code or repository.has(code.source(place)):
+        if SYSTEM.fullmatch(target) or has_code or repository.has(code.source(place)):
             raise error
         if place != moves[target]:
             _expect_free(place, moves[target], error)
@@ -372,16 +387,23 @@ def line_of(text: str, at: int) -> int:
 
 
 def _old_paths(
-    paths: Collection[str], files: Iterable[str], repository: Repository
+    paths: Collection[str], system: str, files: Iterable[str], repository: Repository
 ) -> Iterator[tuple[str, KeepError]]:
-    """Those of these paths of today's image that a source names, each with what to say of it."""
-    if not paths:
-        return
-    named = "|".join(map(re.escape, paths))
-    pattern = re.compile(rf"(?<![\w./:-])({named})(?![\w-])(?:/[\w.-]|[\"'\s])")
+    """Those of these paths of today's image that a source names, each with what to say of it; also the
+    folder of the system with the code ("" = it is in none), where a source names that itself.
+    """
+    if system == "/":
+        system = ""
+    patterns = []
+    if paths:
+        named = "|".join(map(re.escape, paths))
+        patterns.append(rf"(?<![\w./:-])({named})(?![\w-])(?:/[\w.-]|[\"'\s])")
+    if system:
+        patterns.append(rf"(?<![\w./:-])({re.escape(system)})/?[\"'\s]")
     for file, text in sources(files, repository):
-        for match in pattern.finditer(text):
-            if line := line_of(text, match.start()):
-                what = f"it names {match[1]}: slimbake has the code in {APP}"
-                advice = f"have the code in {APP} in the Dockerfile, too"
-                yield match[1], KeepError(Place(file, line), what, advice)
+        for pattern in patterns:
+            for match in re.finditer(pattern, text):
+                if line := line_of(text, match.start()):
+                    what = f"it names {match[1]}: slimbake has the code in {APP}"
+                    advice = f"have the code in {APP} in the Dockerfile, too"
+                    yield match[1], KeepError(Place(file, line), what, advice)

@@ -20,8 +20,8 @@ INSTALLER = re.compile(
     r"https?://(?:install\.python-poetry\.org|astral\.sh/uv/(?:[\d.]+/)?install"
     r"|bootstrap\.pypa\.io/(?:[\w./-]+/)?get-pip\.py)"
 )
-# Folders of Debian, into which a file is copied that names no other.
-_SYSTEM = re.compile(
+# Folders of Debian, which hold more than what is copied there.
+SYSTEM = re.compile(
     r"/|/(?:bin|dev|etc|home|lib|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
     r"|/usr(?:/local)?/(?:bin|lib|sbin|share|src)|/var/(?:cache|lib|log|tmp)"
 )
@@ -256,7 +256,7 @@ def _is_folder(path: str, stage: Stage) -> bool:
     """Whether an image is known to have this folder: it is Debian's, or has the working folder or
     files that were copied.
     """
-    if _SYSTEM.fullmatch(path):
+    if SYSTEM.fullmatch(path):
         return True
     folders = [stage.workdir]
     for copy in stage.copies:

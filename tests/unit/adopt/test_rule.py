@@ -578,14 +578,46 @@ CMD ["gunicorn", "-c", "/srv/shop/gunicorn.py", "main:app"]
 
 
 def test_what_sources_name_is_linked_to_where_the_code_is(tmp_path: Path) -> None:
-    text = "FROM python:3.12\nWORKDIR /srv\nCOPY . .\n" + CMD
-    files = {"main.py": "# /usr/a\nopen('/srv/data.txt')\n", "tests/test_a.py": "'/srv/x'"}
+    text = "FROM python:3.12\nWORKDIR /srv/shop\nCOPY . .\n" + CMD
+    files = {
+        "main.py": "# /usr/a\nopen('/srv/shop/data.txt')\n",
+        "tests/test_a.py": "'/srv/shop/x'",
+    }
     [made] = entry(tmp_path, text, files)["build"]
     assert made["run"][:2] == ["python", "-c"]
-    assert made["run"][2].endswith(" in [('/srv', '/app')]]")
-    text = text.replace("/srv", "/root")
-    files = {"main.py": "open('/root/data.txt')\n"}
-    assert why(tmp_path, text, files) == "main.py:1: it names /root: slimbake has the code in /app"
+    assert made["run"][2].endswith(" in [('/srv/shop', '/app')]]")
+
+
+def test_code_in_a_folder_of_the_system_leaves_there_what_else_it_has(tmp_path: Path) -> None:
+    """Repositories have `/opt` as the working folder of services beside what lies in `/opt/spark`."""
+    text = "FROM python:3.12\nWORKDIR /opt\nCOPY . /opt\nENV PYTHONPATH=/opt JARS=/opt/spark/jars\n"
+    text += 'VOLUME /opt/results\nCMD ["python", "/opt/main.py"]\n'
+    found = entry(tmp_path, text, {"main.py": "open('/opt/spark/x')\n", "lib/a.py": ""})
+    assert found["env"] == {"PYTHONPATH": "/app", "JARS": "/opt/spark/jars"}
+    assert found["command"] == ["python", "/app/main.py"]
+    assert list(found["volumes"].values()) == ["/opt/results"]
+    assert "build" not in found, "a link at /opt would hide the rest"
+
+
+@pytest.mark.parametrize("named", ["/opt", "/opt/main.py"])
+def test_what_a_source_names_in_a_folder_of_the_system(tmp_path: Path, named: str) -> None:
+    text = f"FROM python:3.12\nWORKDIR /opt\nCOPY . .\n{CMD}"
+    files = {"main.py": f"open('{named}')\n"}
+    if named == "/opt":
+        assert why(tmp_path, text, files) == (
+            "main.py:1: it names /opt: slimbake has the code in /app"
+        )
+    else:
+        [made] = entry(tmp_path, text, files)["build"]
+        assert made["run"][2].endswith(" in [('/opt/main.py', '/app/main.py')]]")
+
+
+def test_no_link_is_made_in_a_home(tmp_path: Path) -> None:
+    text = f"FROM python:3.12\nWORKDIR /root\nCOPY . .\n{CMD}"
+    files = {"main.py": "open('/root/main.py')\n"}
+    assert why(tmp_path, text, files) == (
+        "main.py:1: it names /root/main.py: slimbake has the code in /app"
+    )
 
 
 @pytest.mark.parametrize(
