@@ -67,6 +67,7 @@ def test_what_holds_is_tagged_and_its_figures_are_there(example: Toy) -> None:
     assert found["different"] == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("how", WRONG)
 def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_moves_no_tag(
     how: str, example: Toy, request: pytest.FixtureRequest
@@ -86,6 +87,7 @@ def test_a_service_that_gets_it_wrong_ends_with_6_tells_the_worst_cases_and_move
     assert held(f"{example.project}/embedding:latest-onnx") == tagged
 
 
+@pytest.mark.nightly
 def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: Toy) -> None:
     path = Path(example.root / CODE / "embedding/app.py")
     path.write_text(path.read_text("utf-8") + f"\n# {example.project}\n", "utf-8")
@@ -95,6 +97,7 @@ def test_an_edit_of_the_service_exports_nothing_and_asks_torch_nothing(example: 
     assert not {name for name in built if name.startswith(("reference-", "weights-", "base-"))}
 
 
+@pytest.mark.nightly
 def test_a_closer_limit_in_the_manifest_is_held_to(example: Toy) -> None:
     before = example.edit("parity/sentences.jsonl", "parity/sentences.jsonl, min-cosine: 1")
     done = example.slimbake("bake", SERVICE, "--registry", example.project)

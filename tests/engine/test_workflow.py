@@ -90,6 +90,7 @@ def test_each_base_is_built_exactly_once_in_all_and_each_service_stands_on_it(ma
         )
 
 
+@pytest.mark.nightly
 def test_a_bump_in_a_base_builds_it_once_and_all_that_stands_on_it_on_from_where_a_run_broke_off(
     made: Fleet,
 ) -> None:
