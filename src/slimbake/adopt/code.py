@@ -17,6 +17,7 @@ from slimbake.host.dockerignore import Ignore
 from slimbake.plan.targets import NOT_CODE
 
 APP = "/app"
+PROGRAMS = (".py", ".sh")  # which a command finds where they lie today
 IGNORE = ".dockerignore"
 # What may name where the code is.
 _SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf", ".json", ".yaml", ".yml")
@@ -26,6 +27,7 @@ _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
 _TAKEN = re.compile(
     rf"(?:/home|(?:/root|/tmp|/proc|/sys|/dev|/run|/weights|/opt/slimbake|{HOME}|{NONROOT_HOME})(?:/.*)?)"
 )
+_OWN_PATH = re.compile(r"\$\{?(?:0|BASH_SOURCE)\b")  # in a shell's script
 _BEFORE = r"(?<![\w./-])"  # a path begins here
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
@@ -68,6 +70,9 @@ class Code:
         for old, new in self.moves:
             if (program := _PROGRAM.fullmatch(old)) and program[1] == word:
                 return new
+        for place, _ in self.links:
+            if (program := _PROGRAM.fullmatch(place)) and program[1] == word:
+                return place
         return word
 
 
@@ -115,10 +120,10 @@ def code_of(
     for path in list(moves):
         if SYSTEM.fullmatch(path):
             del moves[path]
-    # Links are for programs. Commands get the new paths.
+    # Links are for what the code reads. Commands get the new paths.
     without_links = {old: new for old, new in moves.items() if old not in copies.linked}
     code = Code(context, moves=_longest_first(without_links))
-    links = _links(copies, moves, code, repository)
+    links = _links(copies, moves, code, sources, repository)
     files = _own_files(copies.apart, folder, workdir, sources, repository)
     changed = {old: new for old, new in without_links.items() if old != new}
     for place, error in _old_paths(changed, system[0] if system else "", files, repository):
@@ -126,6 +131,9 @@ def code_of(
             raise error
         _expect_free(place, changed[place], error)
         links[place] = changed[place]
+    for path in copies.linked:
+        if path.endswith(PROGRAMS):
+            moves.pop(path, None)
     include = _include(sources, context)
     return Code(context, include, _longest_first(moves), system, files, tuple(links.items()))
 
@@ -208,8 +216,8 @@ def _copies(
 ) -> _Copies:
     """The copies, by where they lie.
 
-    A file that a command names needs no link, since the command gets its new path. Neither does a
-    folder that is installed as a package.
+    A file that a command names needs no link, since the command gets its new path, unless it finds
+    others by its place. Neither does a folder that is installed as a package.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
     source, target = _main_top(pairs, workdir, repository)
@@ -222,7 +230,7 @@ def _copies(
             continue
         is_installed = pair.source in read
         if repository.is_file(pair.source):
-            needs_link = not _is_named(pair.target, named)
+            needs_link = not _is_named(pair.target, named) or _looks_beside(pair, repository)
             if needs_link and (is_installed or lists_packages(pair.source)):
                 continue
         else:
@@ -269,16 +277,26 @@ def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tu
 
 
 def _links(
-    copies: _Copies, moves: Mapping[str, str], code: Code, repository: Repository
+    copies: _Copies,
+    moves: Mapping[str, str],
+    code: Code,
+    sources: Sequence[str],
+    repository: Repository,
 ) -> dict[str, str]:
-    """Where the program looks for what needs a link -> where that lies. `code`: the code without it.
-    Raises the error of one at whose place the code has something itself.
+    """Where the program looks for what needs a link -> where that lies. `code`: the code without it;
+    `sources`: all that is copied. Raises the error of one at whose place the code has something
+    itself.
     """
     links: dict[str, str] = {}
     for target, error in copies.linked.items():
         place = code.moved(target)
         has_code = any(below(pair.target, target) for pair in copies.together)
-        if SYSTEM.fullmatch(target) or has_code or repository.has(code.source(place)):
+        if SYSTEM.fullmatch(target) or has_code:
+            raise error
+        there = code.source(place)
+        if repository.has(there) and any(
+            below(there, source) or below(source, there) for source in sources
+        ):
             raise error
         if place != moves[target]:
             _expect_free(place, moves[target], error)
@@ -296,6 +314,15 @@ def _is_named(path: str, named: Collection[str]) -> bool:
     """Whether commands name a file, by its path or as a program of PATH."""
     program = _PROGRAM.fullmatch(path)
     return any(path in word or (program and word == program[1]) for word in named)
+
+
+def _looks_beside(pair: Pair, repository: Repository) -> bool:
+    """Whether a program finds others by its own place: Python finds modules beside a script."""
+    if pair.source.endswith(".py"):
+        return True
+    if not pair.source.endswith(PROGRAMS):
+        return False
+    return bool(_OWN_PATH.search(repository.text(pair.source) or ""))
 
 
 def _is_renamed(pair: Pair, repository: Repository) -> bool:

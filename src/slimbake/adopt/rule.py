@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from slimbake.adopt.code import APP, Code, code_of
+from slimbake.adopt.code import APP, PROGRAMS, Code, code_of
 from slimbake.adopt.commands import Needs, UnreadRun
 from slimbake.adopt.differences import differences
 from slimbake.adopt.dockerfile import OF_PLATFORM, find, stages
@@ -253,11 +253,15 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _links(links: Sequence[tuple[str, str]]) -> Entry:
-    """A step that links what lies elsewhere than today to where the program looks for it."""
+    """A step that puts what lies elsewhere than today to where the program looks for it.
+
+    Programs are copied: Python finds modules beside the file that a link leads to.
+    """
     program = (
-        "import os; [(os.makedirs(os.path.dirname(place), exist_ok=True),"
+        "import os, shutil; [(os.makedirs(os.path.dirname(place), exist_ok=True),"
         " os.path.lexists(place) and (os.rmdir if os.path.isdir(place) else os.remove)(place),"
-        f" os.symlink(target, place)) for place, target in {[*links]!r}]"
+        f" (shutil.copy if target.endswith({PROGRAMS}) else os.symlink)(target, place))"
+        f" for place, target in {[*links]!r}]"
     )
     return {"run": ["python", "-c", program]}
 

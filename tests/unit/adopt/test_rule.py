@@ -629,16 +629,46 @@ def test_no_link_is_made_in_a_home(tmp_path: Path) -> None:
             [("/etc/tool.xml", "/app/conf/tool.xml")],
         ),
         ("COPY . /app\nCOPY conf /data/conf", [("/data/conf", "/app/conf")]),
+        # The repository has another `lib`, which is not copied.
+        (
+            "COPY main.py ./\nCOPY conf conf\nCOPY sync/lib lib",
+            [("/app/lib", "/app/sync/lib")],
+        ),
     ],
 )
 def test_what_is_copied_elsewhere_is_linked(
     tmp_path: Path, copied: str, links: list[tuple[str, str]]
 ) -> None:
-    names = ("src/main.py", "main.py", "lib/b.py", "conf/tool.xml", "src/a/b.py")
+    names = ("src/main.py", "main.py", "lib/b.py", "conf/tool.xml", "src/a/b.py", "sync/lib/c.py")
     files = dict.fromkeys(names, "")
     found = entry(tmp_path, f"FROM python:3.12\nWORKDIR /app\n{copied}\n{CMD}", files)
     [made] = found["build"]
     assert made["run"][2].endswith(f" in {links!r}]")
+
+
+@pytest.mark.parametrize(
+    ("copied", "command", "place"),
+    [
+        ("scripts/job.py", '["python", "/app/job.py"]', "/app/job.py"),
+        ("scripts/job.py", '["python", "job.py"]', "/app/job.py"),
+        ("docker/start.sh", '["/app/start.sh"]', "/app/start.sh"),
+        ("docker/start.sh", '["start.sh"]', "/usr/local/bin/start.sh"),
+    ],
+)
+def test_a_program_that_finds_others_by_its_place_is_copied_to_it(
+    tmp_path: Path, copied: str, command: str, place: str
+) -> None:
+    """Python looks for modules beside the file that a link leads to."""
+    files = {
+        "lib/a.py": "",
+        "scripts/job.py": "import lib.a",
+        "docker/start.sh": '#!/bin/sh\ncd "$(dirname "$0")"\nexec python -m lib.a\n',
+    }
+    text = f"FROM python:3.12\nWORKDIR /app\nCOPY lib lib\nCOPY {copied} {place}\nCMD {command}\n"
+    found = entry(tmp_path, text, files)
+    [made] = found["build"]
+    assert made["run"][2].endswith(f" in {[(place, f'/app/{copied}')]!r}]")
+    assert not any("scripts" in word or "docker" in word for word in found["command"])
 
 
 @pytest.mark.parametrize("target", ["/app/conf", "/root/conf", "/home/nonroot/conf", "/home", "/"])
