@@ -219,8 +219,8 @@ class RequirementsReader:
                 name = option.split()[0].partition("=")[0]
                 raise RefusedError(
                     f"the option --{name} of a requirement is not supported",
-                    "remove it: wheels are built as their sources say; an option of an index stands"
-                    " on a line of its own",
+                    "remove it: wheels are built as their sources say; an option of an index has"
+                    " a line of its own",
                 )
         requirements = self._item(spec, self._beside(spec, file))
         if not options:

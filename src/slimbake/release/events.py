@@ -293,9 +293,11 @@ _ADVICE = (
 
 # BuildKit waits 5 s for each of a bake's sessions to open, and not for ever for the record of a
 # build that it writes beside the image, which a busy machine may need longer for; one that is late
-# finds its build gone. Another session may prune a layer between its lookup and its use.
+# finds its build gone; nor does buildx wait for ever for a busy engine to answer at all. Another
+# session may prune a layer between its lookup and its use.
 _TRANSIENT = re.compile(
     r"DeadlineExceeded: (?:[a-z ]+: )?context deadline exceeded|no active session|no such job"
+    r"|driver not connecting"
     rf"|{_PRUNED}\w+ does not exist"
 )
 

@@ -442,6 +442,7 @@ def test_the_last_words_of_buildx_stand_behind_the_events(says: Path, tmp_path: 
         ),
         ("ERROR: no active session for t2a: context canceled", True),
         ("ERROR: NotFound: forwarding Ping: no such job 5pefubod3z0w7aqwgxex743f8", True),
+        ('ERROR: Get "http://docker/version": context canceled: driver not connecting', True),
         (f"ERROR: {PRUNED}", True),
         ("pip: ReadTimeoutError: deadline exceeded", False),
         ("google.api_core.exceptions.DeadlineExceeded: 504 Deadline Exceeded", False),
