@@ -55,7 +55,7 @@ test-rest: $(READY)  ## what `make test` leaves out, but for what a night is for
 test-fast: $(READY)  ## unit, golden and error tests, which need no engine: a minute
 	$(PYTEST) -m 'not engine and not slow'
 
-fuzz: $(READY)  ## 10,000 hostile texts and 100 long ones for each reader: two hours, for a night
+fuzz: $(READY)  ## 10,000 hostile texts and 100 long ones for each reader: twenty minutes, for a night
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/unit/test_readers.py tests/unit/test_floods.py
 
 nightly: $(READY)  ## the longest tests, and packages' own tests in images: two hours, for a night

@@ -254,7 +254,7 @@ READERS: Mapping[str, Reader] = {
     "manifest of a registry": Reader(read_answer, JSON, ANSWERED),
     "layout": Reader(read_image, JSON, 4_000_000),
     "state": Reader(read_json, JSON, WHOLE),
-    "contents": Reader(lambda text, _: parse_contents(text.decode()), JSON, WHOLE),
+    "contents": Reader(lambda text, _: parse_contents(text.decode(errors="replace")), JSON, WHOLE),
     "ledger": Reader(
         lambda text, _: read_ledgers(io.BytesIO(tar({"ledger/a": text}))), (LEDGER,), UNPACKED
     ),

@@ -437,9 +437,10 @@ class Own:
             entry["requirements"] = listed
         if len(listed) == 1 and context:
             file, bracket, extras = listed[0].partition("[")
-            inner = posixpath.relpath(file, context)
-            if self._repository.is_file(file) and not inner.startswith(".."):
-                entry["requirements"] = inner + bracket + extras
+            if self._repository.is_file(file):
+                inner = posixpath.relpath(file, context)
+                if not inner.startswith(".."):
+                    entry["requirements"] = inner + bracket + extras
         if self._system:
             entry["system"] = list(self._system)
         wheels = [name for name in self._needs.wheels if name not in self._system]

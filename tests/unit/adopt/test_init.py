@@ -202,6 +202,13 @@ def test_unreadable_requirements_keep_the_dockerfile(tmp_path: Path) -> None:
     assert str(why).startswith(refused)
 
 
+def test_a_requirement_that_begins_with_a_bracket_is_no_file(tmp_path: Path) -> None:
+    text = PLAIN.replace("-r requirements.txt", "[x]")
+    assert text != PLAIN
+    decided = started(tmp_path, {**SHOP, "web/Dockerfile": text})
+    assert {each.name: each.outcome for each in decided.drafts}["web"] == "kept"
+
+
 def test_a_service_with_two_faults_keeps_its_dockerfile_and_is_not_lost(tmp_path: Path) -> None:
     text = PLAIN.replace("EXPOSE", "ENV SLIMBAKE_A=1 SLIMBAKE_B=2\nEXPOSE")
     decided = started(tmp_path, {**SHOP, "web/Dockerfile": text})
