@@ -338,6 +338,8 @@ def _read(reader: Reader, content: bytes, folder: Path, writing: int) -> None:
 
 
 # What floods found, once: reader, head, what comes again, tail.
+_INDEX = b'{"manifests": [{"mediaType": "a", "size": 9, "digest": "sha256:%b"' % (b"2" * 64)
+_INDEX += b', "platform": {"os": "linux", "architecture": "'
 _PROJECT = b'[project]\nname = "a"\ndependencies = ['
 FOUND = {
     "keys that are none": ("manifest", b"", b"k%d: v\n", b""),
@@ -349,6 +351,7 @@ FOUND = {
     "a key of a sdist": ("sources", b"[", b"a.", b"a]\n"),
     "patterns with folders": (".dockerignore", b"", b"**/a*%d\n", b""),
     "stages on stages": ("Dockerfile", b"FROM a AS s\n", b"FROM s AS s\nRUN a\n", b""),
+    "an index that names itself": ("layout", _INDEX, b"/a/a/a/", b'"}}]}'),
     "empty rows": ("RECORD", b"", b"\n", b""),
     "a row without an end": ("RECORD", b'"', b"\n", b'",,\n'),
     "a head without an end": ("METADATA", b"Name: a\n", b":   %d\r--", b"\n"),
