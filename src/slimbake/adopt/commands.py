@@ -59,6 +59,7 @@ _LOCKS = re.compile(
     r"|(?=[\w.-]+\Z)[\w.-]*?(?:requirements|constraints)[\w.-]*|\.python-version"
 )
 _INDEX = re.compile(r"(?:PIP|UV)_(?:(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?|FIND_LINKS)")
+_SHORT = re.compile(r"-[qvUI]*([rec])(\S*)")  # of pip: -qr requirements.txt, -rrequirements.txt
 _APT_VALUE = re.compile(r"-\w*[otc]|--(?:option|target-release|default-release|config-file)")
 _APT_SOURCE = re.compile(r"/etc/apt/|\badd-apt-repository\b|\bapt-key\b|keyring")
 _LOGIN = re.compile(r"://[^/\s@]+@")
@@ -284,8 +285,8 @@ class Commands:
                     self._named(word)
                 continue
             name, _, value = word.partition("=")
-            if re.match(r"-[re]\S", word):  # -rrequirements.txt
-                name, value = word[:2], word[2:]
+            if short := _SHORT.fullmatch(word):
+                name, value = f"-{short[1]}", short[2]
             if not value and words and self._is_value(name, words[0]):
                 value = words.pop(0)
             self._option(name, value)

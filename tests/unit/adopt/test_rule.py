@@ -57,6 +57,7 @@ GIVES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("RUN <<E\nset -e\n# more\npip install one  # of it\nE", {"requirements": ONE}),
     ('ARG MORE="one more"\nRUN pip install $MORE', {"requirements": [*ONE, "more"]}),
+    ("RUN pip install -qUr requirements.txt one", {"requirements": ONE}),
     ("RUN apt-get -o Acquire::Retries=3 install -y curl git", CURL_AND_GIT),
     ("RUN apt-get install -y -t bookworm-backports curl git", CURL_AND_GIT),
     (
