@@ -353,6 +353,7 @@ FOUND = {
     "stages on stages": ("Dockerfile", b"FROM a AS s\n", b"FROM s AS s\nRUN a\n", b""),
     "an index that names itself": ("layout", _INDEX, b"/a/a/a/", b'"}}]}'),
     "empty rows": ("RECORD", b"", b"\n", b""),
+    "a row of many fields": ("RECORD", b"", b",,  ,", b""),
     "a row without an end": ("RECORD", b'"', b"\n", b'",,\n'),
     "a head without an end": ("METADATA", b"Name: a\n", b":   %d\r--", b"\n"),
 }

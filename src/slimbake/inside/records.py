@@ -15,6 +15,7 @@ from .step import StepError
 
 LARGEST = 16 << 20  # bytes of a RECORD; torch's has 2 MB
 MEMORY = 128 << 20  # bytes for the rows of all RECORDs; a row takes 400
+_LINE = 20_000  # characters; a path has 4,096 bytes at most
 _ROW = 320  # bytes of a row beside its text
 Digest = tuple[str, str]  # algorithm and hexadecimal digits
 
@@ -54,9 +55,12 @@ def rows_of(record: Path, budget: Budget | None = None) -> Iterator[Row]:
         if record.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
         with record.open(encoding="utf-8", newline="") as file:
-            for row in csv.reader(file):
-                if not row:
+            for line in file:
+                if line.isspace():
                     continue
+                if len(line) > _LINE:
+                    raise ValueError(f"a line has more than {_LINE:,} characters")
+                row = next(csv.reader([line], strict=True))
                 path, digest = row[:2]
                 left.spend(_ROW + 2 * (len(path) + len(digest)))
                 name = file_name(f"{site}/{path}", site)
