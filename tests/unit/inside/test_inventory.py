@@ -131,7 +131,10 @@ def test_two_packages_with_one_module_are_a_fault(
     if name != BYTECODE:  # of the other package alone: it compiles thing's module
         image.install("thing", {**THING, name: b"1"})
     image.install("other", {name: b"2"})
-    assert faults(capsys) == [f"{name} is, with other contents each, in other 1 and thing 1"]
+    assert take_inventory(()) == 1
+    *_, found, advice = capsys.readouterr().out.split("\n", 3)
+    assert found == f"lost: {name} is, with other contents each, in other 1 and thing 1"
+    assert "override-dependencies" in advice
 
 
 def test_bytecode_that_a_wheel_brings_of_its_own_module_is_none(

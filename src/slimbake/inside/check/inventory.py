@@ -19,6 +19,10 @@ from ..step import PREFIX, SITE
 from .libraries import Unanswered, unanswered
 
 ROOT = Path("/")
+HINT = """\
+Of packages with the same files only one can stay. Take the others out of the requirements. Where a
+package asks for one, name it in `override-dependencies` of [tool.uv] in a pyproject.toml that the
+service requires, as: "opencv-python; sys_platform == 'none'"."""
 SHOWN = 12  # faults that a build prints; a bake's error shows 20 lines
 
 
@@ -65,6 +69,10 @@ def take_inventory(_: Sequence[str]) -> int:
         print(f"lost: {fault}")
     if len(faults) > SHOWN:
         print(f"lost: {len(faults) - SHOWN} more")
+    for collision in collisions:
+        if collision.of_code:
+            print(HINT)
+            break
     return 1 if faults else 0
 
 
