@@ -361,7 +361,7 @@ def _ports(ports: Sequence[Any]) -> tuple[list[tuple[int | None, int]], list[str
             host = addresses[-1] if addresses else ""
         number, published = _number(expand(target, {})), _number(expand(host, {}))
         if not number:
-            others.append(f"the ports {target}")
+            others.append(f"the ports {target or _text(item)}")
             continue
         if read and published:
             others.append(f"port {published} of the host")
@@ -387,7 +387,9 @@ def _volumes(
             named[source] = target
         elif re.fullmatch(r"\./[\w/-]+", source) and not repository.has(joined(folder, source)):
             path = posixpath.relpath(joined(folder, source), top or ".")
-            named[re.sub(r"\W+", "-", path).strip("-")] = target
+            name = re.sub(r"\W+", "-", path).strip("-")
+            named[name] = target
+            others.append(f"{source} (the volume {name} is in its place, empty at first)")
         else:
             others.append(source or target)
     return named, others

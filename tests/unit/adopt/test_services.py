@@ -274,7 +274,10 @@ def test_what_is_included_is_of_one_project_and_its_folders_of_their_own(tmp_pat
     assert waits_for == {"web": ["job"], "job": None, "gate": ["web"]}
     volumes = [entries[name]["volumes"] for name in ("web", "job")]
     assert volumes == [{"a-data": "/data"}, {"b-data": "/data"}]
-    assert decided.notes == ()
+    assert [note.what for note in decided.notes] == [
+        "the mount of ./data (the volume a-data is in its place, empty at first)",
+        "the mount of ./data (the volume b-data is in its place, empty at first)",
+    ]
 
 
 def test_a_dockerfile_in_a_compose_file_is_named_and_no_other_is_taken(tmp_path: Path) -> None:
