@@ -1,4 +1,6 @@
-"""`copy` on a real engine: files of a stage and of an image, from cache, the same bytes, refusals."""
+"""`copy` on a real engine: files of the context, of a stage and of an image, from cache, the same
+bytes, refusals.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,17 @@ print(open("/app/static/index.html").read().split(), open("/app/count.txt").read
 print(sorted(os.listdir("/srv/other")), sorted(os.listdir("/")))
 """
 COUNT = "import os; open('count.txt', 'w').write(str(len(os.listdir('static'))))"
+TWO = """\
+import os
+print(open("/app/page.html").read().split()[1:])
+print(os.listdir("/srv/conf"), open("/etc/two/a.txt").read(), os.stat("/etc/two/a.txt").st_uid)
+"""
 FILES = {
     "one/app.py": SHOW,
     "one/count.py": COUNT,
-    "two/app.py": "print(open('/app/page.html').read().split()[1:])",
+    "two/app.py": TWO,
+    "two/conf/a.txt": "a",
+    "two/conf/.hidden": "not sent",
     "web/src/page.html": "page\n",
     "web/.dockerignore": "*.md\n",
 }
@@ -65,13 +74,13 @@ def write(toy: Toy, changes: Mapping[str, str] = {}) -> None:
     toy.write(manifest, {**FILES, **alone})
 
 
-def test_files_of_a_stage_and_of_an_image_lie_in_the_image(toy: Toy) -> None:
+def test_files_of_the_context_a_stage_and_an_image_lie_in_the_image(toy: Toy) -> None:
     write(toy)
     done = toy.done("bake", "--json", env=SECRET)
     shown = docker("run", "--rm", toy.image("one"))
     assert shown.startswith(SHOWN), shown
     assert "inside" not in shown and "make.pyz" not in shown
-    assert docker("run", "--rm", toy.image("two")) == "['shop', '11']\n"
+    assert docker("run", "--rm", toy.image("two")) == "['shop', '11']\n['a.txt'] a 0\n"
 
     images = done.json()["images"]
     again = toy.done("bake", "--json", env=SECRET)

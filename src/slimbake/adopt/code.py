@@ -17,17 +17,15 @@ from slimbake.host.dockerignore import Ignore
 from slimbake.plan.targets import NOT_CODE
 
 APP = "/app"
-PROGRAMS = (".py", ".sh")  # which a command finds where they lie today
 IGNORE = ".dockerignore"
 # What may name where the code is.
 _SOURCES = (".py", ".sh", ".toml", ".ini", ".cfg", ".conf", ".json", ".yaml", ".yml")
 _TEST = re.compile(r"(?:^|/)(?:tests?/|test_[^/]*$|[^/]*_test\.py$|conftest\.py$)")
 _PROGRAM = re.compile(r"/(?:usr/(?:local/)?)?s?bin/([^/]+)")
-# Where a link may hide something, or be hidden. A file may replace one of the system's.
+# Where a copy may hide something, or be hidden.
 _TAKEN = re.compile(
     rf"(?:/home|(?:/root|/tmp|/proc|/sys|/dev|/run|/weights|/opt/slimbake|{HOME}|{NONROOT_HOME})(?:/.*)?)"
 )
-_OWN_PATH = re.compile(r"\$\{?(?:0|BASH_SOURCE)\b")  # in a shell's script
 _BEFORE = r"(?<![\w./-])"  # a path begins here
 _NOT_CODE = Ignore("\n".join(NOT_CODE))
 
@@ -42,7 +40,8 @@ class Code:
     # A folder of the system that has the code today, and where that is: what else it has stays.
     system: tuple[str, str] | None = None
     files: tuple[str, ...] = ()  # of the repository, that are copied, and lie where it works
-    links: tuple[tuple[str, str], ...] = ()  # path where the program looks -> where it lies
+    # What lies elsewhere than in /app: its path in the repository, and its place.
+    copies: tuple[tuple[str, str], ...] = ()
 
     def moved(self, text: str) -> str:
         """A text with the paths of today's image as slimbake's has them."""
@@ -61,6 +60,9 @@ class Code:
 
     def source(self, path: str) -> str:
         """The path in the repository of one in the image; "" where it has none."""
+        for source, place in self.copies:
+            if below(path, place):
+                return joined(source, posixpath.relpath(path, place))
         if not self.context or not path.startswith(f"{APP}/"):
             return ""
         return joined(self.context, posixpath.relpath(path, APP))
@@ -70,9 +72,6 @@ class Code:
         for old, new in self.moves:
             if (program := _PROGRAM.fullmatch(old)) and program[1] == word:
                 return new
-        for place, _ in self.links:
-            if (program := _PROGRAM.fullmatch(place)) and program[1] == word:
-                return place
         return word
 
 
@@ -82,25 +81,24 @@ class _Copies:
 
     together: tuple[Pair, ...] = ()  # those that lie together as in the repository
     apart: tuple[Pair, ...] = ()  # the others that the service needs
-    # Of these, by target, those that need a link at their place of today, with the error for the
-    # case that no link can be made.
-    linked: Mapping[str, KeepError] = field(default_factory=dict)
+    # Of these, by target, those that stay at their places.
+    staying: Mapping[str, Pair] = field(default_factory=dict)
+    main: str = "."  # the code's folder in the repository
 
 
 def code_of(
     pairs: Sequence[Pair],
     workdir: str,
-    named: Collection[str],
     read: Collection[str],
     build: Build,
     repository: Repository,
 ) -> Code:
-    """How the code lies. `named`: what commands name, as today's image has it; `read`: the files and
-    folders of the repository that packages are installed from.
+    """How the code lies. `read`: the files and folders of the repository that packages are installed
+    from.
 
     Raises KeepError where files of the repository lie otherwise in the image than in it.
     """
-    copies = _copies(pairs, workdir, named, read, repository)
+    copies = _copies(pairs, workdir, read, repository)
     every = (*copies.together, *copies.apart)
     if not every:
         return Code()
@@ -120,22 +118,27 @@ def code_of(
     for path in list(moves):
         if SYSTEM.fullmatch(path):
             del moves[path]
-    # Links are for what the code reads. Commands get the new paths.
-    without_links = {old: new for old, new in moves.items() if old not in copies.linked}
-    code = Code(context, moves=_longest_first(without_links))
-    links = _links(copies, moves, code, sources, repository)
+    for path in copies.staying:
+        moves.pop(path, None)
     files = _own_files(copies.apart, folder, workdir, sources, repository)
-    changed = {old: new for old, new in without_links.items() if old != new}
-    for place, error in _old_paths(changed, system[0] if system else "", files, repository):
-        if place not in changed:
+    changed = {old: new for old, new in moves.items() if old != new}
+    at_places: dict[str, str] = {}  # place -> path in the repository
+    for path, error in _old_paths(changed, system[0] if system else "", files, repository):
+        # What the code names lies there, too: of the code in a folder of its own all of it.
+        place = path if system or not folder else folder[1]
+        if place not in changed or not below(path, place):
             raise error
-        _expect_free(place, changed[place], error)
-        links[place] = changed[place]
-    for path in copies.linked:
-        if path.endswith(PROGRAMS):
-            moves.pop(path, None)
+        _expect_free(place, error)
+        at_places[place] = joined(context, posixpath.relpath(changed[place], APP))
+        moves |= {old: old for old in moves if below(old, place)}
+    code = Code(context, moves=_longest_first(moves))
+    for target, place in _places(copies, code, sources, repository).items():
+        moves[target] = place
+        if place != _inside(APP, copies.staying[target].source, context):
+            at_places[place] = copies.staying[target].source
+    placed = tuple((source, place) for place, source in at_places.items())
     include = _include(sources, context)
-    return Code(context, include, _longest_first(moves), system, files, tuple(links.items()))
+    return Code(context, include, _longest_first(moves), system, files, placed)
 
 
 def _copied_in(folder: str, sources: Sequence[str], repository: Repository) -> Iterator[str]:
@@ -208,47 +211,36 @@ def _own_files(
 
 
 def _copies(
-    pairs: Sequence[Pair],
-    workdir: str,
-    named: Collection[str],
-    read: Collection[str],
-    repository: Repository,
+    pairs: Sequence[Pair], workdir: str, read: Collection[str], repository: Repository
 ) -> _Copies:
-    """The copies, by where they lie.
-
-    A file that a command names needs no link, since the command gets its new path, unless it finds
-    others by its place. Neither does a folder that is installed as a package.
+    """The copies, by where they lie. What packages are installed from needs no place. Raises KeepError
+    for two folders at one place.
     """
     pairs = [pair for pair in dict.fromkeys(pairs) if not pair.mount]
     source, target = _main_top(pairs, workdir, repository)
     together: list[Pair] = []
     apart: list[Pair] = []
-    linked: dict[str, KeepError] = {}
+    staying: dict[str, Pair] = {}
     for pair in pairs:
         if _top(pair) == (source, target) and not _is_renamed(pair, repository):
             together.append(pair)
             continue
-        is_installed = pair.source in read
-        if repository.is_file(pair.source):
-            needs_link = not _is_named(pair.target, named) or _looks_beside(pair, repository)
-            if needs_link and (is_installed or lists_packages(pair.source)):
-                continue
-        else:
-            needs_link = not is_installed
+        is_file = repository.is_file(pair.source)
+        is_installed = pair.source in read or (is_file and lists_packages(pair.source))
+        if is_file and is_installed:
+            continue
         apart.append(pair)
-        if needs_link:
-            what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
-            advice = (
-                f"copy it to {_inside(APP, pair.source, '.')} and {source} to "
-                f"{_inside(APP, source, '.')}, and name in PYTHONPATH where their modules lie"
-            )
-            linked[pair.target] = KeepError(pair.place, what, advice)
+        if is_installed:
+            continue
+        if pair.target in staying and not is_file:
+            raise _apart(pair, source)  # two folders in one
+        staying[pair.target] = pair
     has_code = bool(apart)
     for pair in together:
         if not repository.is_file(pair.source) or not lists_packages(pair.source):
             has_code = True
     if has_code:
-        return _Copies(tuple(together), tuple(apart), linked)
+        return _Copies(tuple(together), tuple(apart), staying, source)
     return _Copies()
 
 
@@ -276,53 +268,44 @@ def _main_top(pairs: Sequence[Pair], workdir: str, repository: Repository) -> tu
     return max(tops, key=rank, default=(".", "/"))
 
 
-def _links(
-    copies: _Copies,
-    moves: Mapping[str, str],
-    code: Code,
-    sources: Sequence[str],
-    repository: Repository,
+def _places(
+    copies: _Copies, code: Code, sources: Sequence[str], repository: Repository
 ) -> dict[str, str]:
-    """Where the program looks for what needs a link -> where that lies. `code`: the code without it;
-    `sources`: all that is copied. Raises the error of one at whose place the code has something
-    itself.
+    """Where each copy that stays at its place lies, by its target: a place in the code's folder moves
+    with that. `code`: the code without them; `sources`: all that is copied. Raises KeepError where
+    the code has something itself at such a place, or a container has.
     """
-    links: dict[str, str] = {}
-    for target, error in copies.linked.items():
-        place = code.moved(target)
-        has_code = any(below(pair.target, target) for pair in copies.together)
+    places: dict[str, str] = {}
+    for target, pair in copies.staying.items():
+        error = _apart(pair, copies.main)
+        has_code = any(below(other.target, target) for other in copies.together)
         if SYSTEM.fullmatch(target) or has_code:
             raise error
+        place = code.moved(target)
         there = code.source(place)
         if repository.has(there) and any(
             below(there, source) or below(source, there) for source in sources
         ):
             raise error
-        if place != moves[target]:
-            _expect_free(place, moves[target], error)
-            links[place] = moves[target]
-    return links
+        _expect_free(place, error)
+        places[target] = place
+    return places
 
 
-def _expect_free(place: str, target: str, error: KeepError) -> None:
-    """Raise the error where no link can lie at `place`: the code is there, or a container hides it."""
-    if below(APP, place) or below(target, place) or _TAKEN.fullmatch(place):
+def _apart(pair: Pair, main: str) -> KeepError:
+    """Says that a copy cannot lie where it lies today. `main`: the code's folder in the repository."""
+    what = f"{pair.source} is copied to {pair.target}, and the code lies elsewhere"
+    advice = (
+        f"copy it to {_inside(APP, pair.source, '.')} and {main} to {_inside(APP, main, '.')}, and "
+        "name in PYTHONPATH where their modules lie"
+    )
+    return KeepError(pair.place, what, advice)
+
+
+def _expect_free(place: str, error: KeepError) -> None:
+    """Raise the error where nothing can lie at `place`: the code is below, or a container hides it."""
+    if below(APP, place) or _TAKEN.fullmatch(place):
         raise error
-
-
-def _is_named(path: str, named: Collection[str]) -> bool:
-    """Whether commands name a file, by its path or as a program of PATH."""
-    program = _PROGRAM.fullmatch(path)
-    return any(path in word or (program and word == program[1]) for word in named)
-
-
-def _looks_beside(pair: Pair, repository: Repository) -> bool:
-    """Whether a program finds others by its own place: Python finds modules beside a script."""
-    if pair.source.endswith(".py"):
-        return True
-    if not pair.source.endswith(PROGRAMS):
-        return False
-    return bool(_OWN_PATH.search(repository.text(pair.source) or ""))
 
 
 def _is_renamed(pair: Pair, repository: Repository) -> bool:

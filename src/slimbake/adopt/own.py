@@ -264,7 +264,7 @@ class Own:
     def _source(self, word: str) -> str:
         """The file of the repository that a word names; "" for none."""
         path = joined(self._workdir, word)
-        source = self.code.source(dict(self.code.links).get(path, path))
+        source = self.code.source(path)
         return source if self._repository.is_file(source) else ""
 
     def _scripted(self, arguments: list[str], script: str, source: str) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from slimbake.adopt.code import APP, PROGRAMS, Code, code_of
+from slimbake.adopt.code import APP, Code, code_of
 from slimbake.adopt.commands import Needs, UnreadRun
 from slimbake.adopt.differences import differences
 from slimbake.adopt.dockerfile import OF_PLATFORM, find, stages
@@ -128,17 +128,15 @@ def _own(
     needs = needs_of(stage, origins, repository)
     blockers += needs.blockers
     own = Own(stage, needs, compose, repository)
-    code = _code(own, needs, origins.pairs(stage), stage, build, repository)
+    code = _code(needs, origins.pairs(stage), stage, build, repository)
     entry = own.entry(code)
     if needs.image:
         entry["from"] = needs.image
     steps = [_build_step(step, stage, own) for step in needs.steps]
-    if code.links:
-        steps.insert(0, _links(code.links))
     if steps:
         entry["build"] = steps
-    if needs.copies:
-        entry["copy"] = [*_copies(needs, own.code, fallback, candidate)]
+    if copies := [*_copies(needs, own.code, fallback, candidate)]:
+        entry["copy"] = copies
     if compose:
         entry |= _containers(compose, candidate.ready, entry.get("env", {}), own.code)
     _expect_no_secret(entry, stage.place)
@@ -196,22 +194,14 @@ def _python(stages: Sequence[Stage]) -> str:
 
 
 def _code(
-    own: Own,
-    needs: Needs,
-    pairs: Sequence[Pair],
-    stage: Stage,
-    build: Build,
-    repository: Repository,
+    needs: Needs, pairs: Sequence[Pair], stage: Stage, build: Build, repository: Repository
 ) -> Code:
     """How the code of a service lies."""
-    named: list[str] = []
-    for command in own.commands.values():
-        named += command.words
     read = list(needs.files)
     for word in needs.requirements:
         if word.startswith("."):
             read.append(posixpath.normpath(word.partition("[")[0]))
-    return code_of(pairs, stage.workdir, named, read, build, repository)
+    return code_of(pairs, stage.workdir, read, build, repository)
 
 
 def _expect_no_secret(entry: Entry, place: Place) -> None:
@@ -252,20 +242,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _links(links: Sequence[tuple[str, str]]) -> Entry:
-    """A step that puts what lies elsewhere than today to where the program looks for it.
-
-    Programs are copied: Python finds modules beside the file that a link leads to.
-    """
-    program = (
-        "import os, shutil; [(os.makedirs(os.path.dirname(place), exist_ok=True),"
-        " os.path.lexists(place) and (os.rmdir if os.path.isdir(place) else os.remove)(place),"
-        f" (shutil.copy if target.endswith({PROGRAMS}) else os.symlink)(target, place))"
-        f" for place, target in {[*links]!r}]"
-    )
-    return {"run": ["python", "-c", program]}
-
-
 def _build_step(step: UnreadRun, stage: Stage, own: Own) -> Entry:
     """A RUN that runs as it is, in the image, after its packages and its code."""
     text, folder = own.numbered(own.moved(step.text)), own.moved(step.run.workdir)
@@ -286,7 +262,11 @@ def _build_step(step: UnreadRun, stage: Stage, own: Own) -> Entry:
 
 
 def _copies(needs: Needs, code: Code, draft: Draft, candidate: Candidate) -> Iterator[Entry]:
-    """What an image has of stages and images, each stage built as today."""
+    """What an image has beside the code: of the repository, of images, and of stages, each built as
+    today.
+    """
+    for path, place in code.copies:
+        yield {"source": posixpath.relpath(path, code.context), "to": place}
     build = {key: draft.kept[key] for key in ("dockerfile", "context", "args") if key in draft.kept}
     for copy in needs.copies:
         if "target" in copy["from"]:

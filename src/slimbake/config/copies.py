@@ -1,4 +1,4 @@
-"""Rules of `copy`: files of stages and images in the image of a service. Nothing here reads a file."""
+"""Rules of `copy`: files of the context, of stages and of images. Nothing here reads a file."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
             continue
         path = (*at, "copy", index)
         unknown_secrets(entry.get("from", {}), (*path, "from"), service, report)
+        _source(entry, (*path, "source"), report)
         place = _place(entry)
         if not place or report.has_value((*path, "to")):
             continue
@@ -41,6 +42,19 @@ def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
         if message:
             report.value((*path, "to"), message, "choose another path, such as /app/static")
         places[place] = index
+
+
+def _source(entry: Raw, at: KeyPath, report: ProblemReport) -> None:
+    """Report a source that is relative to nothing, or absolute in the context."""
+    source: str = entry.get("source") or ""
+    if not source or report.has_value(at):
+        return
+    is_absolute = source.startswith("/")
+    if "from" in entry and not is_absolute:
+        report.value(at, f"'{source}' is relative", "write its absolute path there")
+    if "from" not in entry and is_absolute:
+        hint = "write it relative to the `context`; or add `from`, a stage or an image"
+        report.value(at, f"'{source}' is absolute, and the service's context has it", hint)
 
 
 def _place(entry: Raw) -> str:

@@ -299,11 +299,13 @@ class OwnStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCopy:
-    """A file, or the files of a folder, of a stage or an image, and where they lie in a service's."""
+    """A file, or the files of a folder, and where they lie in a service's image. They are of an image,
+    of a stage or, without both, of the service's context.
+    """
 
-    source: str  # absolute
+    source: str  # absolute; in the context relative to it
     to: str  # absolute; a file lies in it where it ends with a slash
-    image: str = ""  # "" = it has `stage`
+    image: str = ""
     stage: OwnStage | None = None
 
 

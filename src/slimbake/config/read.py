@@ -147,7 +147,7 @@ class Reader:
         ignore = self._included(raw, at, folder, self._ignore(context))
         build = self._build(raw, at, folder)
         secrets = self._secrets(raw, at)
-        copy = self._copies(raw, at, secrets)
+        copy = self._copies(raw, at, context, secrets)
         return ServiceEntry(
             context=folder,
             base=raw.get("base"),
@@ -296,11 +296,22 @@ class Reader:
             env=pairs(raw, "env"),
         )
 
-    def _copies(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> tuple[FileCopy, ...]:
+    def _copies(
+        self, raw: Raw, at: KeyPath, context: str | None, secrets: tuple[Secret, ...]
+    ) -> tuple[FileCopy, ...]:
         copies = []
         for index, entry in enumerate(raw.get("copy", ())):
-            if entry:
-                copies.append(self._copy(entry, (*at, "copy", index), secrets))
+            if not entry:
+                continue
+            path = (*at, "copy", index)
+            copies.append(self._copy(entry, path, secrets))
+            source = entry.get("source") or "/"
+            if context is None or "from" in entry or source.startswith("/"):
+                continue
+            try:
+                self._in_context(source, context)
+            except RefusedError as error:
+                self._report.value((*path, "source"), error.message, error.hint)
         return tuple(copies)
 
     def _copy(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> FileCopy:

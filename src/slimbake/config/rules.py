@@ -86,6 +86,8 @@ def _without_code(service: Raw, at: KeyPath, report: ProblemReport) -> None:
     # Steps without outputs run in the image, and need no code.
     if any(step and step.get("outputs") for step in service.get("build", ())):
         keys.append("build")
+    if any(copy and "from" not in copy for copy in service.get("copy", ())):
+        keys.append("copy")
     message = "it lies in the service's context, and the service has none"
     hint = "add `context`: the folder that holds it, which becomes /app"
     for key in keys:

@@ -83,7 +83,7 @@ class PlannedStep:
 class PlannedCopy:
     """One entry of `copy`."""
 
-    origin: str  # the name of a context
+    origin: str  # the name of a context; "" = the target's own
     source: str
     to: str
 
@@ -109,7 +109,7 @@ class Recipe(Container):
     # of a wheel of sources outside the repository: their file, or a commit as ADD takes it
     source: str = ""
     env: Pairs = ()
-    copies: tuple[PlannedCopy, ...] = ()  # files of stages and images: `copy`
+    copies: tuple[PlannedCopy, ...] = ()  # files at further places: `copy`
     steps: tuple[PlannedStep, ...] = ()  # commands of `build`
     interpreter: str = ""  # the program of Python, in a runtime that is an image of the user's
 

@@ -451,10 +451,10 @@ def step_argument(number: int, variable: str) -> str:
 
 
 def _origin(copy: FileCopy) -> str:
-    """The context that files are copied out of."""
+    """The name of the context that files are copied out of; "" for the service's own."""
     if copy.stage:
         return stage_target(copy.stage)
-    return step_image(copy.image)
+    return step_image(copy.image) if copy.image else ""
 
 
 def _build_contexts(service: Service, fleet: Fleet) -> Pairs:

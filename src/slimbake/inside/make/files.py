@@ -1,4 +1,4 @@
-"""Copies files of stages and images, which `copy` of the manifest names, into an image.
+"""Copies files to further places of an image: those that `copy` of the manifest names.
 
 It runs in the image itself, and so sees all that lies there: the runtime, packages, what other
 entries brought.
@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 def copy_files(arguments: Sequence[str]) -> None:
-    """The program `copy-files SOURCE TO`: copy /inside/copy, which is SOURCE of a stage or image.
+    """The program `copy-files SOURCE TO`: copy /inside/copy, which is SOURCE of what the step mounts.
 
     The contents of a folder lie in TO; a file is TO, or lies in it where it ends with a slash.
     Raises StepError for links that lead out, for what is no file, and where the image has files of

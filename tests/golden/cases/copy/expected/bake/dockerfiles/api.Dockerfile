@@ -3,11 +3,15 @@
 FROM base AS copies
 USER 0:0
 
-# Copy files of stages and images: the `copy` of the service.
+# Copy files to further places: the `copy` of the service.
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=stage_web-dockerfile_e205f6e6,source=/app/docs,target=/inside/copy \
     ["python", "/make.pyz", "copy-files", "/app/docs", "/srv/docs"]
+RUN --network=none \
+    --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
+    --mount=type=bind,source=app.py,target=/inside/copy \
+    ["python", "/make.pyz", "copy-files", "app.py", "/usr/local/bin/"]
 
 # Copy the build context, and compile it.
 FROM builder AS code

@@ -4,7 +4,7 @@ FROM base AS copies
 USER 0:0
 COPY --from=layer_tool /opt /opt
 
-# Copy files of stages and images: the `copy` of the service.
+# Copy files to further places: the `copy` of the service.
 RUN --network=none \
     --mount=type=bind,from=inside,source=make.pyz,target=/make.pyz \
     --mount=type=bind,from=build-image-node-22-8a02eda3,source=/usr/local/bin/node,target=/inside/copy \
