@@ -149,7 +149,7 @@ ODD_FILES = {
 }
 
 
-def test_what_init_does_not_read_runs_as_it_is_and_is_linked(tmp_path: Path) -> None:
+def test_what_init_does_not_read_runs_as_it_is_and_lies_where_it_lay(tmp_path: Path) -> None:
     python_image("3.13")
     root = tmp_path / f"toy-{uuid.uuid4().hex[:8]}"
     with fleet(root) as made:

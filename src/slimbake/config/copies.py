@@ -31,14 +31,13 @@ def copied(service: Raw, at: KeyPath, report: ProblemReport) -> None:
             continue
         occupied = overlapped(place, _OCCUPIED)
         covered = overlapped(place, hidden)
-        twin = overlapped(place, places)
         message = ""
         if occupied:
             message = f"'{place}' overlaps with {occupied}, which slimbake fills"
         elif covered:
             message = f"'{place}' overlaps with {covered}, which containers have in memory"
-        elif twin:
-            message = f"'{place}' overlaps with copy[{places[twin]}]"
+        elif place in places:
+            message = f"'{place}' is the place of copy[{places[place]}]"
         if message:
             report.value((*path, "to"), message, "choose another path, such as /app/static")
         places[place] = index

@@ -579,6 +579,17 @@ CMD ["gunicorn", "-c", "/srv/shop/gunicorn.py", "main:app"]
     assert "workdir" not in found
 
 
+def test_a_folder_in_that_folder_lies_there_too(tmp_path: Path) -> None:
+    text = f"FROM python:3.12\nWORKDIR /srv/shop\nCOPY src .\nCOPY lib /srv/shop/lib\n{CMD}"
+    files = {"src/main.py": "open('/srv/shop/lib/b.txt')\n", "lib/b.txt": ""}
+    found = draft(tmp_path, text, files)
+    assert found.outcome == "own"
+    assert found.entry["copy"] == [
+        {"source": "src", "to": "/srv/shop"},
+        {"source": "lib", "to": "/srv/shop/lib"},
+    ]
+
+
 def test_code_that_names_its_folder_lies_there(tmp_path: Path) -> None:
     text = "FROM python:3.12\nWORKDIR /srv/shop\nCOPY . .\nVOLUME /srv/shop/data\n" + CMD
     files = {
