@@ -301,21 +301,20 @@ class Reader:
     ) -> tuple[FileCopy, ...]:
         copies = []
         for index, entry in enumerate(raw.get("copy", ())):
-            if not entry:
-                continue
-            path = (*at, "copy", index)
-            copies.append(self._copy(entry, path, secrets))
-            source = entry.get("source") or "/"
-            if context is None or "from" in entry or source.startswith("/"):
-                continue
-            try:
-                self._in_context(source, context)
-            except RefusedError as error:
-                self._report.value((*path, "source"), error.message, error.hint)
+            if entry:
+                copies.append(self._copy(entry, (*at, "copy", index), context, secrets))
         return tuple(copies)
 
-    def _copy(self, raw: Raw, at: KeyPath, secrets: tuple[Secret, ...]) -> FileCopy:
+    def _copy(
+        self, raw: Raw, at: KeyPath, context: str | None, secrets: tuple[Secret, ...]
+    ) -> FileCopy:
         origin: Raw = raw.get("from") or {}
+        source: str = posixpath.normpath(raw.get("source") or "/")
+        if "from" not in raw and context is not None and not source.startswith("/"):
+            try:
+                source = self._in_context(source, context)
+            except RefusedError as error:
+                self._report.value((*at, "source"), error.message, error.hint)
         stage = None
         if "dockerfile" in origin:
             stage = self._stage(origin, (*at, "from"), secrets)
@@ -324,7 +323,7 @@ class Reader:
         if to.endswith("/"):
             place += "/"
         return FileCopy(
-            source=posixpath.normpath(raw.get("source", "")),
+            source=source,
             to=place,
             image=origin.get("image", ""),
             stage=stage,
