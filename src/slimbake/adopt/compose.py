@@ -18,7 +18,7 @@ import yaml
 from slimbake.adopt.dockerfile import exact
 from slimbake.adopt.files import joined
 from slimbake.adopt.model import Build, Command, ComposeService, Health, Note, Place, Repository
-from slimbake.adopt.shell import expand
+from slimbake.adopt.shell import expand, whole_number
 from slimbake.config.compose import OWN, dotenv
 from slimbake.config.document import Places, read_yaml
 from slimbake.config.secrecy import looks_secret
@@ -415,10 +415,8 @@ def _mapping(entries: Any, passed: bool = False) -> dict[str, str]:
 
 
 def _number(value: Any) -> int:
-    text = _text(value).partition("/")[0]
-    if text.isdecimal() and 0 < int(text) < 65536:
-        return int(text)
-    return 0
+    number = whole_number(_text(value).partition("/")[0])
+    return number if number < 65536 else 0
 
 
 def _listed(value: Any) -> list[Any]:

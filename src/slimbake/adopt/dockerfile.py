@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from slimbake.adopt.model import Command, Copy, Health, KeepError, Place, Run, Stage
-from slimbake.adopt.shell import expand
+from slimbake.adopt.shell import expand, whole_number
 from slimbake.fingerprint.instructions import Instruction, instructions
 
 _TIMES = {"interval": "interval", "timeout": "timeout", "start-period": "start_period"}
@@ -52,7 +52,7 @@ def stages(text: str, file: str, arguments: Mapping[str, str]) -> list[Stage]:
 def find(stages: list[Stage], name: str) -> Stage | None:
     """The stage of this name or number; "" is the last."""
     if name.isdecimal():
-        return stages[int(name)] if int(name) < len(stages) else None
+        return stages[int(name)] if len(name) < 6 and int(name) < len(stages) else None
     named = (stage for stage in reversed(stages) if not name or stage.name == name.lower())
     return next(named, None)
 
@@ -127,9 +127,9 @@ class _Reader:
 
     def _expose(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         for word in expand(instruction.rest, stage.values).split():
-            number = word.partition("/")[0]
-            if number.isdecimal() and not word.endswith("/udp"):
-                stage.ports.append(int(number))
+            number = whole_number(word.partition("/")[0])
+            if number and not word.endswith("/udp"):
+                stage.ports.append(number)
 
     def _volume(self, instruction: Instruction, stage: Stage, place: Place) -> None:
         stage.volumes += [expand(path, stage.values) for path in _words(instruction.rest)]
@@ -147,8 +147,8 @@ class _Reader:
         kind, _, rest = instruction.rest.partition(" ")
         given = dict(instruction.flags)
         times: dict[str, Any] = {_TIMES[key]: given[key] for key in _TIMES if key in given}
-        if given.get("retries", "").isdecimal():
-            times["retries"] = int(given["retries"])
+        if retries := whole_number(given.get("retries", "")):
+            times["retries"] = retries
         command = _command(rest.strip(), stage, place) if kind.upper() == "CMD" else None
         stage.health = Health(command, times, place)
 

@@ -86,6 +86,13 @@ def expand(text: str, values: Mapping[str, str], keep: bool = False) -> str:
     return text
 
 
+def whole_number(text: str) -> int:
+    """The number that a text is; 0 where it is none, or has more than five digits: others may write
+    thousands, which Python refuses to read.
+    """
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
+
+
 def plain_words(text: str) -> tuple[str, ...]:
     """The words of one command that needs no shell; () for another."""
     bare = text.strip().removeprefix("exec ")

@@ -209,6 +209,13 @@ def test_a_requirement_that_begins_with_a_bracket_is_no_file(tmp_path: Path) -> 
     assert {each.name: each.outcome for each in decided.drafts}["web"] == "kept"
 
 
+@pytest.mark.parametrize("line", ["EXPOSE N", "HEALTHCHECK --retries=N CMD x", "COPY --from=N a b"])
+def test_a_number_of_thousands_of_digits_is_none(tmp_path: Path, line: str) -> None:
+    text = f"{PLAIN}{line.replace('N', '9' * 5000)}\n"
+    decided = started(tmp_path, {**SHOP, "web/Dockerfile": text})
+    assert [each.name for each in decided.drafts][:1] == ["web"]
+
+
 def test_a_service_with_two_faults_keeps_its_dockerfile_and_is_not_lost(tmp_path: Path) -> None:
     text = PLAIN.replace("EXPOSE", "ENV SLIMBAKE_A=1 SLIMBAKE_B=2\nEXPOSE")
     decided = started(tmp_path, {**SHOP, "web/Dockerfile": text})
