@@ -116,21 +116,17 @@ def code_of(
             for name in _copied_in(source, sources, repository):
                 moves.setdefault(posixpath.join(target, name), posixpath.join(new, name))
     for path in list(moves):
-        if SYSTEM.fullmatch(path):
+        if SYSTEM.fullmatch(path) or path in copies.staying:
             del moves[path]
-    for path in copies.staying:
-        moves.pop(path, None)
     files = _own_files(copies.apart, folder, workdir, sources, repository)
-    changed = {old: new for old, new in moves.items() if old != new}
+    whole = "" if system or not folder else folder[1]
+    named = _named_places(moves, system[0] if system else "", whole, files, repository)
     at_places: dict[str, str] = {}  # place -> path in the repository
-    for path, error in _old_paths(changed, system[0] if system else "", files, repository):
-        # What the code names lies there, too: of the code in a folder of its own all of it.
-        place = path if system or not folder else folder[1]
-        if place not in changed or not below(path, place):
-            raise error
-        _expect_free(place, error)
-        at_places[place] = joined(context, posixpath.relpath(changed[place], APP))
-        moves |= {old: old for old in moves if below(old, place)}
+    for place in named:
+        at_places[place] = joined(context, posixpath.relpath(moves[place], APP))
+    for old in moves:
+        if any(below(old, place) for place in named):
+            moves[old] = old
     code = Code(context, moves=_longest_first(moves))
     for target, place in _places(copies, code, sources, repository).items():
         moves[target] = place
@@ -139,6 +135,24 @@ def code_of(
     placed = tuple((source, place) for place, source in at_places.items())
     include = _include(sources, context)
     return Code(context, include, _longest_first(moves), system, files, placed)
+
+
+def _named_places(
+    moves: Mapping[str, str], system: str, whole: str, files: Sequence[str], repository: Repository
+) -> list[str]:
+    """The paths of today that the code names, and at which it therefore stays. `whole`: the code's
+    folder today, which stays whole; "" where it is one of the system, `system`, and only what is
+    named stays. Raises KeepError for a path at which no code can lie.
+    """
+    changed = {old: new for old, new in moves.items() if old != new}
+    places: dict[str, None] = {}
+    for path, error in _old_paths(changed, system, files, repository):
+        place = whole or path
+        if place not in changed or not below(path, place):
+            raise error
+        _expect_free(place, error)
+        places[place] = None
+    return list(places)
 
 
 def _copied_in(folder: str, sources: Sequence[str], repository: Repository) -> Iterator[str]:

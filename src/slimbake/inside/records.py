@@ -60,6 +60,7 @@ def rows_of(record: Path, budget: Budget | None = None) -> Iterator[Row]:
                     continue
                 if len(line) > _LINE:
                     raise ValueError(f"a line has more than {_LINE:,} characters")
+                # A reader of the whole file would take a quote without an end for one row.
                 row = next(csv.reader([line], strict=True))
                 path, digest = row[:2]
                 left.spend(_ROW + 2 * (len(path) + len(digest)))

@@ -69,10 +69,8 @@ def take_inventory(_: Sequence[str]) -> int:
         print(f"lost: {fault}")
     if len(faults) > SHOWN:
         print(f"lost: {len(faults) - SHOWN} more")
-    for collision in collisions:
-        if collision.of_code:
-            print(HINT)
-            break
+    if any(collision.of_code for collision in collisions):
+        print(HINT)
     return 1 if faults else 0
 
 
